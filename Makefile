@@ -1,0 +1,60 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+TOOLS := .tools
+UV := $(TOOLS)/bin/uv
+RUN := $(UV) run --frozen --all-groups --no-progress
+export ML_PLATFORM_HOME ?= $(CURDIR)/.mlplatform
+
+$(UV):
+	@echo "Installing uv $(UV_VERSION) into $(TOOLS)/ ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet "uv==$(UV_VERSION)"
+
+.venv/.ready: $(UV) pyproject.toml mlplatform/pyproject.toml uv.lock
+	@echo "Installing the locked environment into .venv/ ..."
+	@$(UV) sync --frozen --all-groups --quiet
+	@touch $@
+
+.PHONY: setup demo down clean test check lint types unit docs bench bench-quick help
+
+setup: .venv/.ready  ## install uv and the locked environment
+
+demo: setup  ## tell the whole story on real data and leave the platform up
+	@$(RUN) python -m demo
+
+down: setup  ## stop everything that `make demo` or `platform up` started
+	@$(RUN) platform down
+
+clean: setup  ## stop everything and forget all of its state
+	@$(RUN) platform down --forget
+
+test: setup check docs  ## everything CI runs: lint, types, unit, PostgreSQL, faults, journeys, docs
+	@$(RUN) pytest -q --durations=15
+
+check: setup lint types unit  ## lint, types and unit tests, in under two minutes
+
+lint: setup
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+types: setup
+	@$(RUN) mypy
+
+unit: setup
+	@$(RUN) pytest -q -n 2 -m "not journey and not postgres and not fault and not slow"
+
+docs: setup  ## build the documentation, strictly
+	@cd techdocs && $(abspath $(UV)) run --frozen --all-groups --no-progress mkdocs build --strict --quiet --site-dir site
+
+bench: setup  ## measure side by side with the peers; writes benchmarks/RESULTS.md
+	@$(RUN) python -m benchmarks
+
+bench-quick: setup
+	@$(RUN) python -m benchmarks --quick
+
+help:
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -1,0 +1,1 @@
+"""Signed gate results, verified and stored per artefact digest."""

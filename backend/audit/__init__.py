@@ -1,0 +1,1 @@
+"""The hash-chained, append-only record of everything that changed or was refused."""

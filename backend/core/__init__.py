@@ -1,0 +1,1 @@
+"""What all domains stand on: configuration, database, errors, time, ids."""

@@ -1,0 +1,1 @@
+"""Admission, rollouts, rollback and traffic."""

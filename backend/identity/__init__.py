@@ -1,0 +1,1 @@
+"""Who calls: verified JWTs mapped to principals, the embedded issuer, signing keys."""

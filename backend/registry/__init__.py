@@ -1,0 +1,1 @@
+"""Models and their versions, with lineage, on top of MLflow."""

@@ -1,0 +1,1 @@
+"""The platform's story, told on real data by one command: ``make demo``."""
