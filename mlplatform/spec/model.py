@@ -14,7 +14,9 @@ from pydantic.alias_generators import to_camel
 from mlplatform.spec.quantities import Cpu, Duration, Memory
 
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-ENTITY_REF_PATTERN = r"^(group|user|system|resource|component|domain):([a-z0-9-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+ENTITY_REF_PATTERN = (
+    r"^(group|user|system|resource|component|domain):([a-z0-9-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+)
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 """A name that is also a legal Backstage entity name, DNS label and path segment."""
@@ -126,7 +128,9 @@ class Slice(SpecModel):
     """A part of the evaluation data that is judged by itself."""
 
     column: str = Field(min_length=1, description="Column of the evaluation data.")
-    equals: str | int | float | bool | None = Field(default=None, description="The slice is where the column has this value.")
+    equals: str | int | float | bool | None = Field(
+        default=None, description="The slice is where the column has this value."
+    )
     minimum: float | None = Field(default=None, description="The slice is where the column is at least this.")
     maximum: float | None = Field(default=None, description="The slice is where the column is below this.")
 
@@ -144,16 +148,21 @@ class Threshold(SpecModel):
     metric: str = Field(
         pattern=r"^[A-Za-z][\w./-]*$",
         max_length=100,
-        description="Metric name as MLflow's evaluator reports it, for example `roc_auc`, `accuracy_score`, `root_mean_squared_error`.",
+        description="Metric name as MLflow's evaluator reports it, for example `roc_auc`, `accuracy_score`, "
+        "`root_mean_squared_error`.",
     )
     minimum: float | None = Field(default=None, description="The metric must be at least this.")
     maximum: float | None = Field(default=None, description="The metric must be at most this.")
     max_regression: float | None = Field(
-        default=None, ge=0, description="How much worse than the champion, on the same data, the metric may be."
+        default=None,
+        ge=0,
+        description="How much worse than the champion, on the same data, the metric may be.",
     )
     greater_is_better: bool = Field(default=True, description="Whether a higher value is a better one.")
     slice: Slice | None = Field(default=None, description="Judge only this part of the evaluation data.")
-    min_rows: int = Field(default=30, ge=1, description="With fewer rows than this the threshold fails as not judgeable.")
+    min_rows: int = Field(
+        default=30, ge=1, description="With fewer rows than this the threshold fails as not judgeable."
+    )
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
@@ -176,7 +185,9 @@ class Validation(SpecModel):
 class Training(SpecModel):
     """How the model is trained."""
 
-    entrypoint: EntryPoint = Field(description="Function that trains the model; it takes and returns what `mlplatform.training` says.")
+    entrypoint: EntryPoint = Field(
+        description="Function that trains the model; it takes and returns what `mlplatform.training` says."
+    )
 
 
 class Resources(SpecModel):
@@ -192,10 +203,18 @@ class Serving(SpecModel):
     resources: Resources = Field(default_factory=Resources, description="Resources of one replica.")
     replicas: int = Field(default=1, ge=1, le=20, description="Model server processes (or pods) per version.")
     max_batch_size: int = Field(default=64, ge=1, le=4096, description="Most rows in one call of the model.")
-    max_request_bytes: int = Field(default=1_048_576, ge=1024, le=104_857_600, description="Larger request bodies are refused with 413.")
-    request_timeout: Duration = Field(default=timedelta(seconds=10), description="A prediction that takes longer fails with 504.")
-    drain_timeout: Duration = Field(default=timedelta(seconds=20), description="Time that running requests get when a replica stops.")
-    startup_timeout: Duration = Field(default=timedelta(minutes=2), description="A replica that is not ready after this has failed.")
+    max_request_bytes: int = Field(
+        default=1_048_576, ge=1024, le=104_857_600, description="Larger request bodies are refused with 413."
+    )
+    request_timeout: Duration = Field(
+        default=timedelta(seconds=10), description="A prediction that takes longer fails with 504."
+    )
+    drain_timeout: Duration = Field(
+        default=timedelta(seconds=20), description="Time that running requests get when a replica stops."
+    )
+    startup_timeout: Duration = Field(
+        default=timedelta(minutes=2), description="A replica that is not ready after this has failed."
+    )
 
 
 class SuccessRate(SpecModel):
@@ -210,7 +229,12 @@ class Latency(SpecModel):
 
     percentile: float = Field(default=99, gt=0, lt=100, description="Which percentile is judged.")
     maximum: Duration = Field(default=timedelta(milliseconds=500), description="Absolute limit.")
-    max_ratio: float = Field(default=1.5, ge=1, le=100, description="How many times slower than the primary, in the same window, it may be.")
+    max_ratio: float = Field(
+        default=1.5,
+        ge=1,
+        le=100,
+        description="How many times slower than the primary, in the same window, it may be.",
+    )
 
 
 class Analysis(SpecModel):
@@ -218,11 +242,22 @@ class Analysis(SpecModel):
 
     success_rate: SuccessRate = Field(default_factory=SuccessRate)
     latency: Latency = Field(default_factory=Latency)
-    min_requests: int = Field(default=50, ge=1, le=1_000_000, description="Requests that the new version must have answered in a step.")
-    false_alarm_rate: float = Field(
-        default=0.01, gt=0, le=0.2, description="Most probable rate at which a healthy version is rolled back, over the whole rollout."
+    min_requests: int = Field(
+        default=50,
+        ge=1,
+        le=1_000_000,
+        description="Requests that the new version must have answered in a step.",
     )
-    hold_timeout: Duration = Field(default=timedelta(hours=1), description="A step with too little traffic is held this long, then the rollout ends as held.")
+    false_alarm_rate: float = Field(
+        default=0.01,
+        gt=0,
+        le=0.2,
+        description="Most probable rate at which a healthy version is rolled back, over the whole rollout.",
+    )
+    hold_timeout: Duration = Field(
+        default=timedelta(hours=1),
+        description="A step with too little traffic is held this long, then the rollout ends as held.",
+    )
 
 
 class Shadow(SpecModel):
@@ -236,12 +271,18 @@ class Rollout(SpecModel):
     """How traffic moves to a new version."""
 
     steps: list[Annotated[int, Field(ge=1, le=100)]] = Field(
-        default=[5, 25, 50, 100], min_length=1, max_length=20, description="Percent of traffic for the new version, step by step, ending at 100."
+        default=[5, 25, 50, 100],
+        min_length=1,
+        max_length=20,
+        description="Percent of traffic for the new version, step by step, ending at 100.",
     )
     interval: Duration = Field(default=timedelta(seconds=60), description="Least time in each step.")
     shadow: Shadow = Field(default_factory=Shadow)
     analysis: Analysis = Field(default_factory=Analysis)
-    keep_warm: Duration = Field(default=timedelta(minutes=15), description="How long the former version stays ready for an instant rollback.")
+    keep_warm: Duration = Field(
+        default=timedelta(minutes=15),
+        description="How long the former version stays ready for an instant rollback.",
+    )
 
     @model_validator(mode="after")
     def _steps_rise_to_all(self) -> Self:
@@ -258,7 +299,9 @@ class Slo(SpecModel):
     name: Name
     indicator: Literal["availability", "latency", "freshness", "lag", "quality", "drift"]
     objective: float = Field(gt=0, lt=100, description="Percent of good events.")
-    threshold: Duration | None = Field(default=None, description="For latency, freshness and lag: slower or older than this is bad.")
+    threshold: Duration | None = Field(
+        default=None, description="For latency, freshness and lag: slower or older than this is bad."
+    )
     window: Duration = Field(default=timedelta(days=28), description="Rolling window.")
 
     @model_validator(mode="after")
@@ -286,7 +329,9 @@ class ModelSpec(SpecModel):
     type: ModelType = Field(description="Which golden path the repository is on.")
     owner: EntityRef = Field(description="Group that owns the model.")
     system: EntityRef | None = Field(default=None, description="Backstage system that the model is part of.")
-    tier: Literal[1, 2, 3] = Field(default=3, description="1: customers are hurt when it is down; 3: nobody notices for a day.")
+    tier: Literal[1, 2, 3] = Field(
+        default=3, description="1: customers are hurt when it is down; 3: nobody notices for a day."
+    )
     cost_centre: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=50, description="Who pays.")
     data: list[DataReference] = Field(min_length=1)
     training: Training

@@ -1,0 +1,63 @@
+"""``platform up`` and ``platform down``."""
+
+import importlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlplatform.cli import options, output
+from mlplatform.cli.errors import CliError
+
+_CONFIGURATION = ("app-config.yaml", "app-config.local.yaml")
+
+
+@options.command(
+    "Start the platform on this machine: backend, MLflow and Envoy. A second `up` starts whatever is down.",
+    examples=["platform up", "platform up --config app-config.yaml --config app-config.production.yaml"],
+)
+@click.option(
+    "--config",
+    "configs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Configuration file; several are merged in order. Default: app-config.yaml and app-config.local.yaml here.",
+)
+@click.option("--wait/--no-wait", default=True, help="Wait until it answers.")
+def up(configs: tuple[Path, ...], wait: bool, as_json: bool) -> None:
+    """Start it and print where it is."""
+    launcher = _launcher()
+    chosen = list(configs) or [Path(name) for name in _CONFIGURATION if Path(name).is_file()]
+    result = launcher.up(home=_home(), configs=[path.resolve() for path in chosen], wait=wait, echo=output.say)
+
+    def human() -> None:
+        for name, url in result.urls.items():
+            output.write(f"{name:<10} {url}")
+
+    output.result({"urls": result.urls, "pids": result.pids, "home": str(_home())}, as_json=as_json, human=human)
+
+
+@options.command(
+    "Stop the platform on this machine, with all model servers.",
+    examples=["platform down", "platform down --forget"],
+)
+@click.option("--forget", is_flag=True, help="Also delete all of its state.")
+def down(forget: bool, as_json: bool) -> None:
+    """Stop it."""
+    _launcher().down(home=_home(), forget=forget, echo=output.say)
+    words = "stopped, and its state deleted" if forget else "stopped"
+    document = {"stopped": True, "forgotten": forget, "home": str(_home())}
+    output.result(document, as_json=as_json, human=lambda: output.write(f"the platform is {words}"))
+
+
+def _home() -> Path:
+    return Path(os.environ.get("ML_PLATFORM_HOME") or ".mlplatform").resolve()
+
+
+def _launcher() -> Any:
+    if importlib.util.find_spec("backend") is None or importlib.util.find_spec("backend.local") is None:
+        fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
+        raise CliError("the platform itself is not installed in this environment", fix)
+    return importlib.import_module("backend.local.cli_api")

@@ -1,0 +1,246 @@
+"""The platform's HTTP API as methods; answers are the API's own JSON objects (camelCase)."""
+
+import json
+import tarfile
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from mlplatform.client.errors import ClientError
+from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
+
+Json = dict[str, Any]
+
+_UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
+_CHUNK = 1 << 20
+
+
+class PlatformClient:
+    """A caller of one platform.
+
+    Reads and writes are retried when the connection fails or the platform answers 503: every write carries an
+    idempotency key, so that a repeated one happens once.
+    """
+
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout: float = 30.0, attempts: int = 4, **options: Any
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._transport = Transport(self.url, token, timeout=timeout, attempts=attempts, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close pooled connections."""
+        self._transport.close()
+
+    def ping(self) -> None:
+        """Raise :class:`PlatformUnreachable` if nothing answers, or something that is not the platform."""
+        self._transport.send("GET", "/healthz")
+
+    # identity
+
+    def sign_in(self, secret: str, *, user: str | None = None, repository: str | None = None) -> Json:
+        """Exchange the login secret of the embedded issuer for a token."""
+        who = {"user": user} if user else {"repository": repository}
+        return self._post("/identity/token", {"secret": secret, **who})
+
+    def whoami(self) -> Json:
+        """Return the caller as the platform sees it."""
+        return self._get("/identity/me")
+
+    def bind_signing_key(self, public_key: str, *, repository: str | None = None) -> Json:
+        """Say that signatures of this key (base64 of 32 bytes) are the caller's."""
+        return self._post("/identity/signing-keys", {"publicKey": public_key, "repository": repository})
+
+    # registry
+
+    def register(self, model: str, manifest: Json, bundle: Path) -> tuple[Json, bool]:
+        """Register a version from its bundle; returns the version, and whether it is a new one."""
+        key = str(uuid.uuid4())
+        with bundle.open("rb") as stream:
+
+            def arguments() -> Mapping[str, Any]:
+                stream.seek(0)
+                return {
+                    "files": {
+                        "manifest": ("manifest.json", json.dumps(manifest).encode(), "application/json"),
+                        "bundle": ("bundle.tar", stream, "application/x-tar"),
+                    },
+                    "headers": {IDEMPOTENCY_KEY: key},
+                    "timeout": _UPLOAD_TIMEOUT,
+                }
+
+            response = self._transport.send("POST", f"{PREFIX}/registry/models/{_part(model)}/versions", arguments)
+        return _object(response), response.status_code == httpx.codes.CREATED
+
+    def models(self, **query: Any) -> Json:
+        """Return a page of models."""
+        return self._get("/registry/models", query)
+
+    def versions(self, model: str, **query: Any) -> Json:
+        """Return a page of a model's versions."""
+        return self._get(f"/registry/models/{_part(model)}/versions", query)
+
+    def version(self, model: str, version: int | str) -> Json:
+        """Return one version, by number or alias."""
+        return self._get(f"/registry/models/{_part(model)}/versions/{_part(version)}")
+
+    def download_bundle(self, model: str, version: int | str, folder: Path) -> None:
+        """Unpack a version's bundle (``model/``, ``environment/``) into the empty folder ``folder``.
+
+        Raises:
+            ClientError: what came is not a bundle that can be unpacked safely.
+        """
+        path = f"{PREFIX}/registry/models/{_part(model)}/versions/{_part(version)}/bundle"
+        with tempfile.TemporaryFile() as spool:
+            with self._transport.stream("GET", path, lambda: {"timeout": _UPLOAD_TIMEOUT}) as response:
+                for chunk in response.iter_bytes(_CHUNK):
+                    spool.write(chunk)
+            spool.seek(0)
+            try:
+                with tarfile.open(fileobj=spool) as archive:
+                    archive.extractall(folder, filter="data")
+            except (tarfile.TarError, OSError) as error:
+                raise ClientError(f"the bundle of {model} {version} can't be unpacked: {error}") from error
+
+    # attestations
+
+    def attest(self, envelope: Json) -> Json:
+        """Store one more attestation."""
+        return self._post("/attestations", {"envelope": envelope})
+
+    def attestations(self, digest: str) -> list[Json]:
+        """Return all attestations about an artefact."""
+        return list(self.pages("/attestations", {"digest": digest}))
+
+    # deployments
+
+    def deploy(
+        self,
+        model: str,
+        environment: str,
+        *,
+        version: int | str | None = None,
+        break_glass: str | None = None,
+    ) -> Json:
+        """Ask for a deployment; the platform decides whether it may be."""
+        body = {
+            "model": model,
+            "version": version,
+            "environment": environment,
+            "breakGlass": {"reason": break_glass} if break_glass else None,
+        }
+        return self._post("/deployments", body)
+
+    def deployment(self, identifier: str) -> Json:
+        """Return one deployment with its steps."""
+        return self._get(f"/deployments/{_part(identifier)}")
+
+    def deployments(self, **query: Any) -> Json:
+        """Return a page of deployments, newest first."""
+        return self._get("/deployments", query)
+
+    def decide(self, identifier: str, decision: str, comment: str | None) -> Json:
+        """Approve (``approve``) or reject (``reject``) a deployment that waits for it."""
+        return self._post(
+            f"/deployments/{_part(identifier)}/approval", {"decision": decision, "comment": comment or ""}
+        )
+
+    def abort(self, identifier: str, reason: str) -> Json:
+        """Stop a rollout and put traffic back."""
+        return self._post(f"/deployments/{_part(identifier)}/abort", {"reason": reason})
+
+    def promote(self, identifier: str, reason: str) -> Json:
+        """Skip what is left of a rollout's analysis."""
+        return self._post(f"/deployments/{_part(identifier)}/promote", {"reason": reason})
+
+    def rollback(self, model: str, environment: str, reason: str) -> Json:
+        """Put the former version back."""
+        return self._post(f"/environments/{_part(environment)}/models/{_part(model)}/rollback", {"reason": reason})
+
+    def live(self, model: str, environment: str) -> Json:
+        """Return what is live: versions, weights, replicas, the rollout under way."""
+        return self._get(f"/environments/{_part(environment)}/models/{_part(model)}")
+
+    def logs(
+        self,
+        model: str,
+        environment: str,
+        *,
+        version: int | None = None,
+        tail: int = 200,
+        follow: bool = False,
+    ) -> Iterator[str]:
+        """Yield log lines, ``<version>/<replica> <line>``; with ``follow`` until the caller stops."""
+        query = {"version": version, "tail": tail, "follow": "true" if follow else "false"}
+        path = f"{PREFIX}/environments/{_part(environment)}/models/{_part(model)}/logs"
+        timeout = httpx.Timeout(None if follow else 60.0, connect=5.0)
+        arguments = {"params": _present(query), "timeout": timeout, "headers": {"Accept": "text/plain"}}
+        with self._transport.stream("GET", path, lambda: arguments) as response:
+            yield from response.iter_lines()
+
+    # audit
+
+    def audit_events(self, **query: Any) -> Json:
+        """Return a page of audit events."""
+        return self._get("/audit/events", query)
+
+    def audit_verification(self) -> Json:
+        """Let the platform verify its audit log from the first event on."""
+        return _object(
+            self._transport.send("GET", f"{PREFIX}/audit/verification", lambda: {"timeout": _UPLOAD_TIMEOUT})
+        )
+
+    def pages(self, path: str, query: Mapping[str, Any], *, most: int | None = None) -> Iterator[Json]:
+        """Yield the items of a list, page after page, at most ``most`` of them."""
+        cursor: str | None = None
+        given = 0
+        while True:
+            wanted = 200 if most is None else min(200, most - given)
+            page = self._get(path, {**query, "limit": wanted, "cursor": cursor})
+            for item in page.get("items", []):
+                yield item
+                given += 1
+                if most is not None and given >= most:
+                    return
+            cursor = page.get("nextCursor")
+            if not cursor:
+                return
+
+    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
+        return _object(self._transport.send("GET", PREFIX + path, lambda: {"params": _present(query or {})}))
+
+    def _post(self, path: str, body: Json) -> Json:
+        headers = {IDEMPOTENCY_KEY: str(uuid.uuid4())}
+        return _object(self._transport.send("POST", PREFIX + path, lambda: {"json": body, "headers": headers}))
+
+
+def _part(value: int | str) -> str:
+    return quote(str(value), safe="")
+
+
+def _present(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _object(response: httpx.Response) -> Json:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise ClientError(f"the platform's answer to {response.request.method} {response.request.url.path} is not JSON")
+    return document
