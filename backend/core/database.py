@@ -7,10 +7,11 @@ commit: the block that opened it does, once, so a change and its audit event sta
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DateTime, Engine, MetaData, create_engine, event, text
-from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.engine import Connection, Dialect, make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -59,16 +60,19 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {} if self.is_sqlite else {"pool_pre_ping": True, "pool_size": 10}
+        if self.is_sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine: Engine = create_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._reading = sessionmaker(self.engine, expire_on_commit=False)
+        self._writing = sessionmaker(self.engine.execution_options(writing=True), expire_on_commit=False)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for queries; whatever it changed is thrown away."""
-        with self._sessions() as session:
+        with self._reading() as session:
             yield session
 
     @contextmanager
@@ -76,13 +80,10 @@ class Database:
         """A session for one change: committed when the block ends, rolled back when it raises.
 
         On SQLite the write lock is taken at the start (``BEGIN IMMEDIATE``), so that two writers queue up instead of
-        failing half-way.
+        failing half-way. So this block must not be nested in another one.
         """
-        with self._sessions() as session:
-            if self.is_sqlite:
-                session.connection(execution_options={"mlplatform_write": True})
-            with session.begin() if not session.in_transaction() else _committing(session):
-                yield session
+        with self._writing.begin() as session:
+            yield session
 
     def ping(self) -> None:
         """Raise if the database does not answer."""
@@ -94,14 +95,13 @@ class Database:
         self.engine.dispose()
 
 
-@contextmanager
-def _committing(session: Session) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        session.rollback()
-        raise
-    session.commit()
+def lock_for_transaction(session: Session, name: str) -> None:
+    """Let only one transaction at a time go past this line for that name.
+
+    PostgreSQL takes an advisory lock until the transaction ends. SQLite has one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -109,11 +109,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    # FULL: what was answered with "done" survives a power cut, which NORMAL does not promise in WAL mode.
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
-def _begin_sqlite(connection: Any) -> None:
-    writing = connection.get_execution_options().get("mlplatform_write", False)
+def _begin_sqlite(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,6 +1,17 @@
 """Expected failures as typed errors that carry their HTTP status, rendered as RFC 9457 problem details in one place."""
 
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The audit event that a refusal leaves; written when the refused request's own transaction is gone."""
+
+    type: str
+    subject: str
+    actor: str
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 class PlatformError(Exception):
@@ -19,6 +30,16 @@ class PlatformError(Exception):
         self.detail = detail
         self.fix = fix
         self.extra = extra
+        self.refusal: Refusal | None = None
+
+    def audited(self, *, type: str, subject: str, actor: str, **data: Any) -> Self:
+        """Say which audit event this refusal leaves: ``raise Forbidden(...).audited(type=..., ...)``.
+
+        The event can't be written by whoever raises, since the transaction around it is rolled back. The HTTP layer
+        writes it in one of its own before it answers.
+        """
+        self.refusal = Refusal(type, subject, actor, {"slug": self.slug, "reason": self.detail, **data})
+        return self
 
 
 class InvalidInput(PlatformError):

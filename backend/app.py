@@ -1,0 +1,117 @@
+"""The backend as one FastAPI app, made by a factory from its settings."""
+
+import importlib
+import importlib.util
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import Mount
+
+from backend import health
+from backend.attestations import routes as attestation_routes
+from backend.attestations.service import AttestationService
+from backend.audit import routes as audit_routes
+from backend.audit.service import AuditService
+from backend.core.clock import Clock, SystemClock
+from backend.core.config import API_PREFIX, Settings
+from backend.core.container import Services
+from backend.core.database import Database
+from backend.core.http import problems
+from backend.core.http.middleware import BodyLimit, RequestContext
+from backend.core.metrics import Metrics
+from backend.core.openapi import TAGS, document
+from backend.identity import routes as identity_routes
+from backend.identity.service import IdentityService
+from backend.migrations import upgrade
+from backend.registry import routes as registry_routes
+from backend.registry.mlflow_app import EmbeddedMlflow
+from backend.registry.mlflow_door import make_mlflow_door
+from backend.registry.service import RegistryService
+
+MLFLOW_PATH = "/mlflow"
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
+    """Make the app: bring the database up to date, build the services, mount the domains' routes."""
+    services = build_services(settings, clock or SystemClock())
+    mlflow = make_mlflow_door(services) if settings.mlflow.embedded else None
+    app = FastAPI(
+        title="ML platform",
+        version="0.1.0",
+        description="Plugin backend of the ML golden path: identities, models, attestations, deployments, audit.",
+        openapi_tags=TAGS,
+        openapi_url="/openapi.json",
+        docs_url=None,  # the pages would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=_lifespan(services, mlflow),
+    )
+    app.state.services = services
+    problems.install(app)
+    api = APIRouter(prefix=API_PREFIX)
+    for router in (identity_routes.router, registry_routes.router, attestation_routes.router, audit_routes.router):
+        api.include_router(router)
+    if deployments := _deployments_module("routes"):
+        api.include_router(deployments.router)
+    app.include_router(health.router)
+    app.include_router(api)
+    if mlflow is not None:
+        app.router.routes.append(Mount(MLFLOW_PATH, app=mlflow, name="mlflow"))
+    uploads = settings.limits.bundle_bytes + settings.limits.manifest_bytes + 65_536
+    larger = [
+        (re.compile(rf"^{API_PREFIX}/registry/models/[^/]+/versions/?$"), uploads),
+        (re.compile(rf"^{API_PREFIX}/attestations/?$"), settings.limits.manifest_bytes),
+        (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.bundle_bytes),
+    ]
+    app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
+    app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH,))
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app
+
+
+def build_services(settings: Settings, clock: Clock) -> Services:
+    """Build all services, from the database up."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    upgrade(database, settings.home)
+    metrics = Metrics()
+    audit = AuditService(database, clock, metrics, settings.home / "audit")
+    identity = IdentityService(settings, clock, audit)
+    attestations = AttestationService(settings, clock, audit, identity)
+    registry = RegistryService(settings, clock, audit, attestations, metrics)
+    services = Services(settings, clock, database, metrics, audit, identity, attestations, registry)
+    if service := _deployments_module("service"):
+        services.deployments = service.DeploymentService(services)
+    if engine := _deployments_module("engine"):
+        services.engine = engine.RolloutEngine(services)
+    return services
+
+
+def _deployments_module(name: str) -> Any:
+    full = f"backend.deployments.{name}"
+    return importlib.import_module(full) if importlib.util.find_spec(full) else None
+
+
+def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if mlflow is not None:
+            mlflow.load_in_background()
+        services.registry.start(services.database)
+        if services.engine is not None:
+            services.engine.start()
+        _log.info("the platform is up", extra={"home": str(services.settings.home)})
+        try:
+            yield
+        finally:
+            if services.engine is not None:
+                services.engine.stop()
+            services.registry.stop()
+            services.database.close()
+
+    return lifespan

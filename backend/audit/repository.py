@@ -1,0 +1,46 @@
+"""Queries on the audit log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.audit.models import AuditRow
+from backend.core.schemas import utc
+
+
+@dataclass(frozen=True)
+class EventFilter:
+    """Which events; ``None`` is all."""
+
+    subject: str | None = None
+    type: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def find_events(session: Session, wanted: EventFilter, *, after: int, limit: int) -> Sequence[AuditRow]:
+    """Return the events that match, oldest first, after a sequence number.
+
+    ``subject`` also finds what belongs to it (``model:wine`` finds ``model:wine/versions/3``), and ``type`` may end with
+    ``.`` to find all of a domain.
+    """
+    query = select(AuditRow).where(AuditRow.seq > after)
+    if wanted.subject is not None:
+        below = AuditRow.subject.startswith(f"{wanted.subject}/", autoescape=True)
+        query = query.where((AuditRow.subject == wanted.subject) | below)
+    if wanted.type is not None:
+        of_domain = wanted.type.endswith(".")
+        query = query.where(
+            AuditRow.type.startswith(wanted.type, autoescape=True) if of_domain else AuditRow.type == wanted.type
+        )
+    if wanted.actor is not None:
+        query = query.where(AuditRow.actor == wanted.actor)
+    if wanted.since is not None:
+        query = query.where(AuditRow.time >= utc(wanted.since))
+    if wanted.until is not None:
+        query = query.where(AuditRow.time < utc(wanted.until))
+    return session.execute(query.order_by(AuditRow.seq).limit(limit)).scalars().all()

@@ -1,0 +1,59 @@
+"""HTTP routes of the audit domain: reading and verifying; nobody writes through HTTP."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query
+
+from backend.audit.models import AuditRow
+from backend.audit.repository import EventFilter, find_events
+from backend.audit.schemas import AuditEventOut, VerificationOut
+from backend.audit.verify import snapshot, verify
+from backend.core.container import ServicesOf
+from backend.core.errors import InvalidInput
+from backend.core.http.problems import problems
+from backend.core.schemas import Page, Paging, PlainText
+from backend.identity.auth import Caller
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+Text = Annotated[PlainText | None, Query(max_length=500)]
+
+
+@router.get("/events", summary="Audit events", responses=problems(401, 422))
+def events(
+    services: ServicesOf,
+    caller: Caller,
+    page: Paging,
+    subject: Annotated[Text, Query(description="Subject, and all that belongs to it.")] = None,
+    type: Annotated[Text, Query(description="Event type; with a `.` at its end, all types below.")] = None,
+    actor: Annotated[Text, Query(description="Ref of who did it.")] = None,
+    since: Annotated[datetime | None, Query(alias="from", description="Not before this time.")] = None,
+    until: Annotated[datetime | None, Query(alias="to", description="Before this time.")] = None,
+) -> Page[AuditEventOut]:
+    """Return the events that match, oldest first."""
+    (after,) = page.after(int) or (0,)
+    wanted = EventFilter(subject, type, actor, _utc(since, "from"), _utc(until, "to"))
+    with services.database.read() as session:
+        rows = find_events(session, wanted, after=after, limit=page.limit + 1)
+    return page.page(rows, lambda row: [row.seq], _event)
+
+
+@router.get("/verification", summary="Verify the whole log", responses=problems(401))
+def verification(services: ServicesOf, caller: Caller) -> VerificationOut:
+    """Recompute the chain from the first event and compare everything; takes seconds per million events."""
+    with snapshot(services.database.engine.connect()) as connection:
+        result = verify(connection, services.audit.key.public_key)
+    return VerificationOut.model_validate(result)
+
+
+def _event(row: AuditRow) -> AuditEventOut:
+    return AuditEventOut(seq=row.seq, hash=row.hash, prev_hash=row.prev_hash, event=orjson.loads(row.event))
+
+
+def _utc(value: datetime | None, name: str) -> datetime | None:
+    try:
+        return None if value is None else (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
+    except OverflowError:
+        raise InvalidInput(f"query/{name}: out of range") from None

@@ -1,0 +1,127 @@
+"""The one function that writes to the audit log, in the transaction of the change that it records."""
+
+import base64
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from backend.audit.events import CHECKPOINT, HEAD, NewEvent, canonical, chained, envelope, signed_text
+from backend.audit.models import GENESIS, AuditCheckpoint, AuditHead, AuditRow
+from backend.core.clock import Clock
+from backend.core.database import Database, lock_for_transaction
+from backend.core.errors import Refusal
+from backend.core.ids import new_id
+from backend.core.metrics import Metrics
+from backend.identity.principal import Principal
+from mlplatform.attest.keys import SigningKey
+
+PLATFORM = "service:ml-platform"
+"""The actor of what the platform does by itself."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """An event as it was written."""
+
+    seq: int
+    id: str
+    event: dict[str, Any]
+    hash: str
+
+
+class AuditService:
+    """Appends to the hash chain."""
+
+    def __init__(self, database: Database, clock: Clock, metrics: Metrics, folder: Path) -> None:
+        self._database, self._clock, self._metrics = database, clock, metrics
+        self.key = SigningKey.load_or_create(folder / "key")
+        public = folder / "key.pub"
+        text = base64.b64encode(self.key.public_bytes).decode() + "\n"
+        if not public.exists() or public.read_text() != text:
+            public.write_text(text)
+
+    def append(
+        self,
+        session: Session,
+        *,
+        type: str,
+        subject: str,
+        actor: Principal | str,
+        data: dict[str, Any] | None = None,
+        source: str = "ml-platform",
+    ) -> AuditEvent:
+        """Record one event in the session's transaction."""
+        ref = actor if isinstance(actor, str) else actor.ref
+        return self.append_many(session, [NewEvent(type, subject, ref, data or {}, source)])[0]
+
+    def append_many(self, session: Session, events: Sequence[NewEvent]) -> list[AuditEvent]:
+        """Record events in the session's transaction, in this order; they share a lock and a signature."""
+        if not events:
+            return []
+        head = self._lock_head(session)
+        seq, last = (head.seq, head.hash) if head else (0, GENESIS)
+        now = self._clock.now()
+        written: list[AuditEvent] = []
+        rows: list[dict[str, Any]] = []
+        for event in events:
+            seq += 1
+            document = envelope(event, id=new_id(), time=now, sequence=seq)
+            text = canonical(document)
+            hash = chained(last, text)
+            columns = {name: document[name] for name in ("id", "type", "subject", "actor", "time")}
+            rows.append({"seq": seq, "event": text.decode(), "prev_hash": last, "hash": hash, **columns})
+            written.append(AuditEvent(seq, document["id"], document, hash))
+            last = hash
+        session.execute(insert(AuditRow.__table__), rows)  # type: ignore[arg-type]
+        session.execute(
+            insert(AuditCheckpoint.__table__),  # type: ignore[arg-type]
+            {"seq": seq, "hash": last, "signature": self._sign(CHECKPOINT, seq, last)},
+        )
+        self._move_head(session, head, seq, last)
+        for event in events:
+            self._metrics.audit_events.labels(event.type).inc()
+        return written
+
+    def record_refusal(
+        self, *, type: str, subject: str, actor: Principal | str, data: dict[str, Any] | None = None
+    ) -> None:
+        """Record that someone was refused, in a transaction of its own: the refused one is rolled back.
+
+        Must not be called while this thread still has a :meth:`~backend.core.database.Database.write` block open.
+        """
+        with self._database.write() as session:
+            self.append(session, type=type, subject=subject, actor=actor, data=data)
+
+    def record(self, refusal: Refusal) -> None:
+        """Record the refusal that an error carries."""
+        self.record_refusal(type=refusal.type, subject=refusal.subject, actor=refusal.actor, data=refusal.data)
+
+    def _lock_head(self, session: Session) -> AuditHead | None:
+        query = select(AuditHead).where(AuditHead.id == 1).with_for_update()
+        # The session may have seen the head before others moved it.
+        head = session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+        if head is not None:
+            return head
+        lock_for_transaction(session, "audit-head")
+        head = session.execute(query).scalar_one_or_none()
+        if head is None and session.execute(select(AuditRow.seq).limit(1)).first() is not None:
+            raise RuntimeError("the audit log has events but no head; run `platform audit verify`")
+        return head
+
+    def _move_head(self, session: Session, head: AuditHead | None, seq: int, hash: str) -> None:
+        signature = self._sign(HEAD, seq, hash)
+        if head is None:
+            session.add(AuditHead(id=1, seq=seq, hash=hash, key_id=self.key.keyid, signature=signature))
+        else:
+            head.seq, head.hash, head.key_id, head.signature = seq, hash, self.key.keyid, signature
+        session.flush()
+
+    def _sign(self, domain: str, seq: int, hash: str) -> str:
+        return base64.b64encode(self.key.sign(signed_text(domain, seq, hash))).decode()

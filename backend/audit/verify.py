@@ -1,0 +1,186 @@
+"""Check the whole audit log, with the platform or without it.
+
+Without it: ``python -m backend.audit.verify --database sqlite:///.mlplatform/platform.db [--key HOME/audit/key.pub]``.
+"""
+
+import argparse
+import base64
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend.audit.chain import ChainCheck, Fault
+from backend.audit.events import CHECKPOINT, HEAD, signed_text
+from backend.audit.models import GENESIS
+from mlplatform.attest.keys import PublicKey
+
+_CHUNK = 5000
+_ROWS = text("SELECT seq, id, type, subject, actor, time, event, prev_hash, hash FROM audit_events ORDER BY seq")
+_HEAD = text("SELECT seq, hash, key_id, signature FROM audit_head WHERE id = 1")
+_CHECKPOINT = text("SELECT hash, signature FROM audit_checkpoints WHERE seq = :seq")
+_CHECKPOINTS = text("SELECT seq FROM audit_checkpoints ORDER BY seq")
+_EVENT = text("SELECT id, hash FROM audit_events WHERE seq = :seq")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the chain as the platform signed it."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of the whole log found."""
+
+    valid: bool
+    events: int
+    head: Head
+    faults: list[Fault]
+    signature: str
+
+
+def verify(connection: Connection, key: PublicKey | None) -> Verification:
+    """Check every event and the head. Without the platform's public key, signatures are not looked at.
+
+    The connection's transaction should be a snapshot, or events that are written meanwhile look like faults.
+    """
+    check = ChainCheck(is_genuine=lambda seq, hash: _vouched(connection, key, seq, hash))
+    head = connection.execute(_HEAD).one_or_none()
+    streaming = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK)
+    for chunk in streaming.execute(_ROWS).partitions(_CHUNK):
+        check.feed_all(chunk)
+    check.finish(head.hash if head else None)
+    faults = list(check.faults)
+    signature = "not checked: no public key given"
+    if head is None:
+        if check.events:
+            faults.append(Fault(0, None, "truncated", "the head of the chain is missing"))
+        return Verification(not faults, check.events, Head(0, GENESIS), faults, "no head")
+    if key is not None:
+        signature = "valid"
+        if head.key_id != key.keyid:
+            signature = "made with another key"
+        elif not _is_signed(key, HEAD, head.seq, head.hash, head.signature):
+            signature = "invalid"
+        if signature != "valid":
+            faults.append(Fault(head.seq, None, "edited", f"the signature of the head is {signature}"))
+    last = check.last_sequence
+    if head.seq > last:
+        missing = f"event {head.seq} is" if head.seq == last + 1 else f"events {last + 1} to {head.seq} are"
+        faults.append(Fault(last + 1, None, "truncated", f"{missing} missing at the end"))
+    elif head.seq < last:
+        message = f"the head ends at event {head.seq}: what follows was not written by the platform"
+        faults.append(Fault(head.seq + 1, _id(connection, head.seq + 1), "inserted", message))
+    elif head.hash != check.last_hash and not any(fault.seq == last for fault in faults):
+        faults.append(_rewritten(connection, key, last))
+    return Verification(not faults, check.events, Head(head.seq, head.hash), faults, signature)
+
+
+def _rewritten(connection: Connection, key: PublicKey | None, last: int) -> Fault:
+    """Find where a chain that fits itself but not its head was rewritten, by the first checkpoint it misses."""
+    seqs = [row.seq for row in connection.execute(_CHECKPOINTS) if row.seq <= last] if key else []
+    low, high = 0, len(seqs)
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(_EVENT, {"seq": seqs[middle]}).one_or_none()
+        if row is not None and _vouched(connection, key, seqs[middle], row.hash):
+            low = middle + 1
+        else:
+            high = middle
+    first = seqs[low - 1] + 1 if low else 1
+    until = seqs[low] if low < len(seqs) else last
+    place = f"event {first}" if first == until else f"an event from {first} to {until}"
+    message = f"{place} was edited, and the hashes after it were made to fit"
+    return Fault(first, _id(connection, first), "edited", message)
+
+
+def _vouched(connection: Connection, key: PublicKey | None, seq: int, hash: str) -> bool | None:
+    row = connection.execute(_CHECKPOINT, {"seq": seq}).one_or_none()
+    if row is None:
+        return None
+    return row.hash == hash and (key is None or _is_signed(key, CHECKPOINT, seq, hash, row.signature))
+
+
+def _is_signed(key: PublicKey, domain: str, seq: int, hash: str, signature: str) -> bool:
+    try:
+        return key.verify(signed_text(domain, seq, hash), base64.b64decode(signature))
+    except ValueError:
+        return False
+
+
+def _id(connection: Connection, seq: int) -> str | None:
+    row = connection.execute(_EVENT, {"seq": seq}).one_or_none()
+    return row.id if row else None
+
+
+def verify_database(url: str, key: PublicKey | None) -> Verification:
+    """Check the log in a database that this opens for reading, in one snapshot."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        raise FileNotFoundError(f"{parsed.database} does not exist")
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    engine = create_engine(parsed)
+    try:
+        with snapshot(engine.connect()) as connection:
+            if connection.dialect.name == "sqlite":
+                # The driver begins a transaction for changes only, so each query would see a moment of its own.
+                connection.exec_driver_sql("BEGIN")
+            return verify(connection, key)
+    finally:
+        engine.dispose()
+
+
+def snapshot(connection: Connection) -> Connection:
+    """Make all reads of a fresh connection see the same moment; SQLite does so in any transaction."""
+    if connection.dialect.name == "postgresql":
+        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return connection
+
+
+def read_public_key(path: Path) -> PublicKey:
+    """Read a public key as the platform writes it: Base64 of the raw bytes."""
+    return PublicKey(base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the log of a database; exit status 0 valid, 1 not valid, 2 could not be checked."""
+    parser = argparse.ArgumentParser(prog="python -m backend.audit.verify", description=main.__doc__)
+    parser.add_argument("--database", required=True, help="SQLAlchemy URL, for example sqlite:///platform.db")
+    parser.add_argument("--key", type=Path, help="public audit key; audit/key.pub beside an SQLite file by default")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    options = parser.parse_args(arguments)
+    try:
+        key_file = options.key or _key_beside(options.database)
+        result = verify_database(options.database, read_public_key(key_file) if key_file else None)
+    except (OSError, ValueError, SQLAlchemyError) as error:
+        sys.stderr.write(f"error: {str(error).splitlines()[0]}\n")
+        return 2
+    if options.json:
+        sys.stdout.write(json.dumps(asdict(result)) + "\n")
+    else:
+        verdict = "valid" if result.valid else "NOT VALID"
+        sys.stdout.write(f"{verdict}: {result.events} events, head {result.head.seq} {result.head.hash}\n")
+        sys.stdout.write(f"signature of the head: {result.signature}\n")
+        for fault in result.faults:
+            sys.stdout.write(f"{fault.kind} {fault.seq} {fault.id or '-'}: {fault.message}\n")
+    return 0 if result.valid else 1
+
+
+def _key_beside(url: str) -> Path | None:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    path = Path(parsed.database).parent / "audit" / "key.pub"
+    return path if path.is_file() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

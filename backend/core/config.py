@@ -1,0 +1,359 @@
+"""The settings: the ``mlPlatform:`` section of ``app-config.yaml``, checked.
+
+Every key is optional, every default is what ``platform up`` uses on one machine. How several files become one section
+(Backstage's layering) is in :mod:`backend.core.config_files`.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from backend.core.config_files import ConfigError, Section, read_section
+from mlplatform.gates.result import Gate, Outcome
+from mlplatform.spec.model import EntityRef
+from mlplatform.spec.quantities import Duration
+
+API_PREFIX = "/api/ml-platform"
+ENVIRONMENT_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+Port = Annotated[int, Field(ge=1, le=65535)]
+SignerKind = Literal["user", "repository", "service"]
+
+
+class SettingsModel(BaseModel):
+    """Base of all settings: camelCase in the file, no unknown keys, immutable."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class BackendSettings(SettingsModel):
+    """Where the backend listens."""
+
+    host: str = "127.0.0.1"
+    port: Port = 7070
+    base_url: str | None = Field(
+        default=None, description="How others reach it, without a path; http://host:port if null."
+    )
+
+
+class DatabaseSettings(SettingsModel):
+    """Where the platform's own tables are."""
+
+    url: str | None = Field(default=None, description="SQLAlchemy URL; HOME/platform.db (SQLite) if null.")
+    workflows_url: str | None = Field(
+        default=None,
+        description="Where DBOS keeps workflows; HOME/workflows.db, or the same PostgreSQL, if null.",
+    )
+
+    @field_validator("url", "workflows_url")
+    @classmethod
+    def _is_supported(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        scheme = value.partition("://")[0].partition("+")[0]
+        if scheme not in {"sqlite", "postgresql", "postgres"}:
+            raise ValueError(
+                "not a database URL that is supported; write sqlite:///path or postgresql://user@host/name"
+            )
+        if scheme == "sqlite":
+            return value
+        # SQLAlchemy would pick psycopg2 for the plain scheme.
+        return "postgresql+psycopg://" + value.partition("://")[2]
+
+
+class MlflowSettings(SettingsModel):
+    """Where models and runs are tracked."""
+
+    tracking_uri: str | None = Field(default=None, description="Any MLflow tracking URI; HOME/mlflow if null.")
+    embedded: bool = Field(default=True, description="Whether the MLflow UI and API are mounted under /mlflow.")
+
+
+class IngressSettings(SettingsModel):
+    """Where Envoy takes model traffic."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    admin_port: Port = 9901
+
+
+class ServingSettings(SettingsModel):
+    """How model servers run on this machine."""
+
+    port_range: tuple[Port, Port] = Field(default=(18000, 18999), description="First and last port for model servers.")
+    python: Path | None = Field(
+        default=None,
+        description="Interpreter for all model servers, instead of an environment per lock file.",
+    )
+    command: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Program that takes the model server's arguments, instead of `python -m mlplatform.serving`.",
+    )
+    log_bytes: int = Field(default=10_000_000, ge=10_000, description="A replica's log is rotated at this size.")
+    log_backups: int = Field(default=5, ge=0, le=100, description="Rotated logs that are kept of each replica.")
+
+    @field_validator("port_range")
+    @classmethod
+    def _rises(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[0] > value[1]:
+            raise ValueError("write [first, last] with first not above last")
+        return value
+
+
+class LocalUser(SettingsModel):
+    """A user that the embedded issuer signs in."""
+
+    ref: EntityRef
+    groups: list[EntityRef] = Field(default_factory=list)
+
+    @field_validator("ref")
+    @classmethod
+    def _is_user(cls, value: str) -> str:
+        if not value.startswith("user:"):
+            raise ValueError("write a user entity ref such as user:default/ada")
+        return value
+
+
+class LocalIssuerSettings(SettingsModel):
+    """The embedded issuer: tokens for whoever can read HOME/identity/login-secret."""
+
+    enabled: bool = True
+    token_lifetime: Duration = timedelta(hours=12)
+    users: list[LocalUser] = Field(default_factory=list)
+
+
+class IssuerSettings(SettingsModel):
+    """A trusted issuer of JWTs."""
+
+    issuer: str = Field(min_length=1, description="The `iss` claim, exactly.")
+    jwks_uri: str = Field(pattern=r"^https?://", description="Where its public keys are.")
+    audience: str | None = Field(default=None, description="The `aud` claim; identity.audience if null.")
+    kind: Literal["backstage", "github", "gitlab", "oidc"] = Field(description="How claims become a principal.")
+    groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
+    user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
+
+
+class IdentitySettings(SettingsModel):
+    """Whose tokens are accepted."""
+
+    audience: str = "ml-platform"
+    leeway: Duration = Field(default=timedelta(seconds=30), description="Clock difference that is forgiven.")
+    local_issuer: LocalIssuerSettings = Field(default_factory=LocalIssuerSettings)
+    issuers: list[IssuerSettings] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _issuers_differ(self) -> Self:
+        names = [one.issuer for one in self.issuers]
+        if len(names) != len(set(names)):
+            raise ValueError("issuers names the same issuer more than once")
+        return self
+
+
+class PermissionSettings(SettingsModel):
+    """Groups with rights beyond their own models."""
+
+    platform_admins: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
+    break_glass: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
+
+
+class Policy(SettingsModel):
+    """What the attestations of a version must say before it is admitted."""
+
+    require: dict[Gate, list[Outcome]] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="Accepted outcomes by gate. A gate that is not listed must have passed; null takes it out.",
+    )
+    signers: list[SignerKind] = Field(
+        default=["user", "repository"],
+        min_length=1,
+        description="Kinds of principal whose signature counts.",
+    )
+
+    @field_validator("require", mode="before")
+    @classmethod
+    def _unlisted_gates_must_pass(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        listed: dict[Any, Any] = {gate.value: [Outcome.PASSED] for gate in Gate} | {
+            str(key): of for key, of in value.items()
+        }
+        return {gate: accepted for gate, accepted in listed.items() if accepted is not None}
+
+    @field_validator("require")
+    @classmethod
+    def _accepts_something(cls, value: dict[Gate, list[Outcome]]) -> dict[Gate, list[Outcome]]:
+        for gate, accepted in value.items():
+            if not accepted:
+                raise ValueError(
+                    f"{gate} accepts no outcome; list what is accepted, or write null to take the gate out"
+                )
+        return value
+
+
+class ApprovalSettings(SettingsModel):
+    """Whether and by whom a deployment must be approved."""
+
+    required: bool = False
+    groups: list[EntityRef] = Field(
+        default_factory=list, description="Who may approve; the model's owner group if empty."
+    )
+    not_author: bool = Field(default=True, description="Neither the requester nor the version's author may approve.")
+
+
+class EnvironmentSettings(SettingsModel):
+    """One environment that models are deployed to."""
+
+    policy: Policy = Field(default_factory=Policy)
+    approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
+
+
+class RolloutSettings(SettingsModel):
+    """How the rollout engine works; what a rollout does is in the model's own ``model.yaml``."""
+
+    poll_interval: Duration = Field(default=timedelta(seconds=0.5), description="How often Envoy's figures are read.")
+    reconcile_interval: Duration = Field(
+        default=timedelta(seconds=1), description="How often desired and real traffic are compared."
+    )
+
+    @field_validator("poll_interval", "reconcile_interval")
+    @classmethod
+    def _is_sane(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=0.05) <= value <= timedelta(minutes=1):
+            raise ValueError("must be between 0.05s and 1m")
+        return value
+
+
+class LimitSettings(SettingsModel):
+    """What a request may cost."""
+
+    body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest JSON body.")
+    manifest_bytes: int = Field(
+        default=16_777_216, ge=1024, description="Largest registration manifest, attestations included."
+    )
+    bundle_bytes: int = Field(default=4 * 2**30, ge=1024, description="Largest bundle, packed and unpacked alike.")
+    bundle_files: int = Field(default=10_000, ge=1, description="Most files in a bundle.")
+
+
+def _default_environments() -> dict[str, EnvironmentSettings]:
+    lower = {Gate.VULNERABILITIES: [Outcome.PASSED, Outcome.NOT_EVALUATED]}
+    return {
+        "staging": EnvironmentSettings(policy=Policy(require=lower)),
+        "production": EnvironmentSettings(approval=ApprovalSettings(required=True)),
+    }
+
+
+class Settings(SettingsModel):
+    """Everything under ``mlPlatform:``."""
+
+    home: Path = Field(default=Path(".mlplatform"), validate_default=True)
+    backend: BackendSettings = Field(default_factory=BackendSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    ingress: IngressSettings = Field(default_factory=IngressSettings)
+    serving: ServingSettings = Field(default_factory=ServingSettings)
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
+    permissions: PermissionSettings = Field(default_factory=PermissionSettings)
+    environments: dict[Annotated[str, Field(pattern=ENVIRONMENT_PATTERN, max_length=63)], EnvironmentSettings] = Field(
+        default_factory=_default_environments, min_length=1
+    )
+    rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        ports = {
+            "backend.port": self.backend.port,
+            "ingress.port": self.ingress.port,
+            "ingress.adminPort": self.ingress.admin_port,
+        }
+        if len(set(ports.values())) < len(ports):
+            raise ValueError(f"{', '.join(f'{key} {port}' for key, port in ports.items())}: ports must differ")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """How the backend is reached, without a path or a slash at the end."""
+        return (self.backend.base_url or f"http://{self.backend.host}:{self.backend.port}").rstrip("/")
+
+    @property
+    def ingress_url(self) -> str:
+        """Where model traffic goes in."""
+        return f"http://{self.ingress.host}:{self.ingress.port}"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the platform's tables."""
+        return self.database.url or f"sqlite:///{self.home / 'platform.db'}"
+
+    @property
+    def workflows_url(self) -> str:
+        """SQLAlchemy URL of the workflow engine's tables."""
+        if self.database.workflows_url:
+            return self.database.workflows_url
+        if self.database.url and not self.database.url.startswith("sqlite"):
+            return self.database.url
+        return f"sqlite:///{self.home / 'workflows.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow tracking URI."""
+        return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def local_issuer(self) -> str:
+        """The embedded issuer's name, which is also where its discovery document is."""
+        return f"{self.base_url}{API_PREFIX}/identity"
+
+
+def load_settings(paths: list[Path] | None, env: Mapping[str, str]) -> Settings:
+    """Read, merge and check the configuration files.
+
+    Without ``paths``: those in ``ML_PLATFORM_CONFIG`` (separated like ``PATH``), else ``app-config.yaml`` and
+    ``app-config.local.yaml`` of the working folder as far as they exist. ``ML_PLATFORM_HOME`` beats ``home``.
+
+    Raises:
+        ConfigError: naming file and key of everything that is wrong.
+    """
+    section = read_section(paths, env)
+    document = dict(section.document)
+    if env.get("ML_PLATFORM_HOME"):
+        document["home"] = env["ML_PLATFORM_HOME"]
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError([_fault(section, one) for one in error.errors()]) from None
+
+
+def _fault(section: Section, error: Any) -> str:
+    location = tuple(part for part in error["loc"] if part != "[key]")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = f"unknown key; accepted here: {', '.join(_accepted(location[:-1])) or 'nothing'}"
+    return f"{section.origin(location)}: {section.key(location)}: {message}"
+
+
+def _accepted(location: tuple[Any, ...]) -> list[str]:
+    """Return the keys that are accepted at a place, by walking the published schema."""
+    schema = Settings.model_json_schema(by_alias=True)
+    node: Any = schema
+    for part in location:
+        node = _resolve(schema, node)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+    return sorted(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: Any, node: Any) -> Any:
+    reference = node.get("$ref")
+    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node

@@ -1,0 +1,45 @@
+"""The services of one app, built once by the factory and found on ``app.state.services``."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+if TYPE_CHECKING:
+    from backend.attestations.service import AttestationService
+    from backend.audit.service import AuditService
+    from backend.core.clock import Clock
+    from backend.core.config import Settings
+    from backend.core.database import Database
+    from backend.core.metrics import Metrics
+    from backend.identity.service import IdentityService
+    from backend.registry.service import RegistryService
+
+
+@dataclass
+class Services:
+    """Everything that routes and background work need; nothing in the backend is a module global.
+
+    The deployments domain is made last, from all the others: ``DeploymentService(services)``, then
+    ``RolloutEngine(services)``.
+    """
+
+    settings: "Settings"
+    clock: "Clock"
+    database: "Database"
+    metrics: "Metrics"
+    audit: "AuditService"
+    identity: "IdentityService"
+    attestations: "AttestationService"
+    registry: "RegistryService"
+    deployments: Any = field(default=None)
+    engine: Any = field(default=None)
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the app that answers this request."""
+    return cast(Services, request.app.state.services)
+
+
+ServicesOf = Annotated[Services, Depends(services_of)]
+"""Type of a route's parameter that gets the services."""

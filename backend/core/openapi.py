@@ -1,0 +1,55 @@
+"""The OpenAPI document: FastAPI's own, with the problem details that every route may answer."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from backend.core.http.problems import MEDIA_TYPE, Problem
+
+TAGS = [
+    {"name": "identity", "description": "Who calls, and whose signature a key makes."},
+    {"name": "registry", "description": "Models and their versions, with lineage."},
+    {"name": "attestations", "description": "Signed gate results by artefact digest."},
+    {"name": "deployments", "description": "Admission, rollouts, rollback and traffic."},
+    {"name": "audit", "description": "The tamper-evident record of everything."},
+    {"name": "health", "description": "For whoever keeps the platform running."},
+]
+_REFERENCE = "#/components/schemas/Problem"
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            tags=app.openapi_tags,
+            routes=app.routes,
+        )
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schemas["Problem"].pop("$defs", {}))
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                _describe_errors(operation)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _describe_errors(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    for status, response in responses.items():
+        if status.startswith(("4", "5")):
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE}}}
+            if status == "422":
+                response["description"] = "Invalid input"
+    for status, title in (("413", "Payload too large"), ("507", "Insufficient storage")):
+        if "requestBody" in operation:
+            responses.setdefault(
+                status,
+                {"description": title, "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE}}}},
+            )

@@ -1,0 +1,94 @@
+"""What all request and response bodies share, and pagination by opaque cursor."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from fastapi import Depends, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from backend.core.errors import InvalidInput
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+
+LARGEST_PAGE = 500
+
+
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("holds a NUL character")
+    return value
+
+
+PlainText = Annotated[str, AfterValidator(_no_nul)]
+"""Text that every database can hold: PostgreSQL refuses NUL characters."""
+
+
+class Schema(BaseModel):
+    """Base of response bodies: camelCase on the wire."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, from_attributes=True, serialize_by_alias=True
+    )
+
+
+class Payload(BaseModel):
+    """Base of request bodies: camelCase on the wire, unknown members are errors."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Page(Schema, Generic[Item]):
+    """One page of a list; ask again with ``cursor=nextCursor`` for the one after."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(default=None, description="Null on the last page.")
+
+
+class PageRequest:
+    """``?limit=50&cursor=...`` of a list."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most items on a page.")] = 50,
+        cursor: Annotated[str | None, Query(max_length=1000, description="`nextCursor` of the page before.")] = None,
+    ) -> None:
+        self.limit = limit
+        self._cursor = cursor
+
+    def after(self, *types: type) -> tuple[Any, ...] | None:
+        """Return the sort key of the last item seen, checked to have these types; ``None`` on the first page."""
+        if self._cursor is None:
+            return None
+        try:
+            key = orjson.loads(base64.b64decode(self._cursor, altchars=b"-_", validate=True))
+            if not isinstance(key, list) or [type(part) for part in key] != list(types):
+                raise ValueError
+            if any(isinstance(part, int) and abs(part) >= 2**63 for part in key):
+                raise ValueError
+            if any(isinstance(part, str) and "\x00" in part for part in key):
+                raise ValueError
+        except (ValueError, binascii.Error):
+            raise InvalidInput("cursor: is none that this list gave out", fix="Start again without `cursor`.") from None
+        return tuple(key)
+
+    def page(self, rows: Sequence[Row], key: Callable[[Row], Sequence[Any]], item: Callable[[Row], Item]) -> Page[Item]:
+        """Make a page of rows, of which one more than ``limit`` was queried to see whether there are more."""
+        shown = rows[: self.limit]
+        more = len(rows) > self.limit
+        cursor = base64.urlsafe_b64encode(orjson.dumps(list(key(shown[-1])))).decode() if more else None
+        return Page(items=[item(row) for row in shown], next_cursor=cursor)
+
+
+Paging = Annotated[PageRequest, Depends()]
+"""Type of a route's parameter that gets the asked-for page."""
+
+
+def utc(value: datetime) -> str:
+    """Write a time as in RFC 3339, in UTC with microseconds, so that texts sort like times."""
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

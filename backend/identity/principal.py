@@ -1,0 +1,48 @@
+"""Who a caller is, whatever kind of token said so."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from backend.core.config import PermissionSettings
+
+
+class PrincipalKind(StrEnum):
+    """What kind of caller it is."""
+
+    USER = "user"
+    GROUP = "group"
+    REPOSITORY = "repository"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A verified caller.
+
+    ``ref`` is a Backstage entity ref (``user:default/ada``), ``repository:<repository id>`` or ``service:<name>``.
+    """
+
+    kind: PrincipalKind
+    ref: str
+    groups: frozenset[str]
+    issuer: str
+    expires_at: datetime
+
+    @property
+    def repository(self) -> str | None:
+        """The repository that this caller is, if it is one."""
+        return self.ref.removeprefix("repository:") if self.kind is PrincipalKind.REPOSITORY else None
+
+    def in_any(self, groups: list[str] | frozenset[str]) -> bool:
+        """Say whether the caller is a member of one of the groups."""
+        return not self.groups.isdisjoint(groups)
+
+
+def may_act_for(principal: Principal, *, owner: str, repository: str | None, permissions: PermissionSettings) -> bool:
+    """Say whether the caller may register, deploy and roll back a model.
+
+    Its own repository may, its owner group may, and platform administrators may.
+    """
+    is_repository = repository is not None and principal.repository == repository
+    return is_repository or owner in principal.groups or principal.in_any(permissions.platform_admins)

@@ -1,0 +1,191 @@
+"""The embedded MLflow server under ``/mlflow``, behind the platform's own identity door.
+
+Tracking (experiments, runs, artefacts, traces) is open to every verified principal. The model registry is read-only here:
+versions come from the registry domain with lineage and attestations, and the aliases ``champion`` and ``challenger`` move
+only when traffic does. What a tracking server does not need (gateway, assistant, jobs, MCP) does not answer at all.
+
+MLflow takes its configuration from the process environment and from nowhere else, so one process can embed one store.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Awaitable, Callable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backend.core.errors import Forbidden, PlatformError, Unauthenticated, Unavailable
+from backend.registry.mlflow_store import MlflowStore
+
+COOKIE = "ml-platform-token"
+_SIGN_IN = "/sign-in"
+_MOST_FORM_BYTES = 20_000
+_OPEN = re.compile(r"^/(health|version|favicon\.ico|static-files/.*)?$")
+_SERVED = re.compile(
+    r"^/(ajax-api|api)/(2\.0|3\.0)/(mlflow|mlflow-artifacts|preview/mlflow)/|^/(get-artifact|model-versions/get-artifact|graphql)$|^/v1/traces$"
+)
+# The assistant runs commands on this machine, the gateway and webhooks send requests from it.
+_NOT_SERVED = re.compile(
+    r"/mlflow/(assistant|gateway|gateway-proxy|webhooks|jobs|scorer|genai|demo|workspaces|prompt-optimization|mcp[^/]*)(/|$)"
+)
+_REGISTRY_WRITE = re.compile(
+    r"/(registered-models|model-versions)/(create|delete|rename|update|alias|set-tag|delete-tag|transition-stage)$"
+)
+_SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>MLflow: sign in</title>
+<style>body{{font:16px system-ui;max-width:42rem;margin:4rem auto;padding:0 1rem}}textarea{{width:100%;height:8rem}}
+p.error{{color:#b00020}}</style><h1>Sign in to MLflow</h1>{error}
+<p>Print your platform token with <code>platform login --show-token</code> and paste it here.
+It stays in this browser until it expires.</p>
+<form method="post" action="{action}"><label>Token<br><textarea name="token" autocomplete="off" required></textarea></label>
+<p><button>Sign in</button></form></html>"""
+
+Authenticate = Callable[[str], object]
+"""Turns a bearer token into a principal, or raises :class:`Unauthenticated`."""
+Refused = Callable[[object, str, str], None]
+"""Told of each refused registry write: principal, method, path."""
+RenderProblem = Callable[[PlatformError], Response]
+
+
+class EmbeddedMlflow:
+    """An ASGI app that guards MLflow's own one, which is imported in the background."""
+
+    def __init__(
+        self, store: MlflowStore, *, authenticate: Authenticate, refused: Refused, problem: RenderProblem
+    ) -> None:
+        self._store = store
+        self._authenticate = authenticate
+        self._refused = refused
+        self._problem = problem
+        self._app: ASGIApp | None = None
+        self._failure: str | None = None
+        self._thread: threading.Thread | None = None
+
+    def load_in_background(self) -> None:
+        """Start importing MLflow's server; requests are answered with 503 until it is there."""
+        self._thread = threading.Thread(target=self._load, name="mlflow-import", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether MLflow answers."""
+        return self._app is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through to MLflow, or answer it here."""
+        if scope["type"] != "http":
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        try:
+            if path == _SIGN_IN:
+                response: Response | None = await self._sign_in(scope, receive)
+            else:
+                response = self._answer(scope, path)
+        except PlatformError as error:
+            response = self._problem(error)
+        if response is not None:
+            await response(scope, receive, send)
+            return
+        if self._app is not None:
+            await self._app(scope, receive, send)
+
+    def _answer(self, scope: Scope, path: str) -> Response | None:
+        method, headers = scope["method"], Headers(scope=scope)
+        is_page = path == "/"
+        if not _OPEN.match(path) and (not _SERVED.search(path) or _NOT_SERVED.search(path)):
+            raise Forbidden(f"{path} is not served: the embedded MLflow does tracking only")
+        if is_page or not _OPEN.match(path):
+            token = _bearer(headers) or _cookie(headers)
+            try:
+                principal = self._authenticate(token or "")
+            except Unauthenticated:
+                if is_page:
+                    return RedirectResponse(f"{scope.get('root_path', '')}{_SIGN_IN}", status_code=303)
+                raise
+            if method not in {"GET", "HEAD"} and _REGISTRY_WRITE.search(path):
+                self._refused(principal, method, path)
+                raise Forbidden(
+                    "the model registry is written by the platform only",
+                    fix="register with `platform register`; aliases move with `platform deploy` and `platform rollback`",
+                )
+        if self._app is None:
+            raise Unavailable(self._failure or "MLflow is still starting; try again in a few seconds")
+        return None
+
+    async def _sign_in(self, scope: Scope, receive: Receive) -> Response:
+        root = scope.get("root_path", "")
+        if scope["method"] != "POST":
+            return HTMLResponse(_SIGN_IN_PAGE.format(error="", action=f"{root}{_SIGN_IN}"))
+        form = parse_qs((await _body(receive)).decode("utf-8", "replace"))
+        token = form.get("token", [""])[0].strip()
+        try:
+            self._authenticate(token)
+        except Unauthenticated:
+            page = _SIGN_IN_PAGE.format(
+                error='<p class="error" role="alert">That token does not verify.</p>',
+                action=f"{root}{_SIGN_IN}",
+            )
+            return HTMLResponse(page, status_code=401)
+        response = RedirectResponse(f"{root}/", status_code=303)
+        response.set_cookie(
+            COOKIE,
+            token,
+            httponly=True,
+            samesite="strict",
+            path=root or "/",
+            secure=scope["scheme"] == "https",
+        )
+        return response
+
+    def _load(self) -> None:
+        try:
+            self._store.client()
+            self._app = _import_server(self._store)
+        except Exception as error:
+            self._failure = f"MLflow could not be started: {type(error).__name__}"
+            raise
+
+
+def _import_server(store: MlflowStore) -> ASGIApp:
+    os.environ.update(
+        {
+            "_MLFLOW_SERVER_FILE_STORE": store.tracking_uri,
+            "_MLFLOW_SERVER_REGISTRY_STORE": store.tracking_uri,
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": store.artefact_root.as_uri(),
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+    )
+    from mlflow.server.fastapi_app import app
+
+    served: ASGIApp = app
+    return served
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else None
+
+
+def _cookie(headers: Headers) -> str | None:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None
+
+
+async def _body(receive: Receive) -> bytes:
+    read: Callable[[], Awaitable[dict[str, object]]] = receive  # type: ignore[assignment]
+    body = b""
+    while len(body) <= _MOST_FORM_BYTES:
+        message = await read()
+        chunk = message.get("body", b"")
+        body += chunk if isinstance(chunk, bytes) else b""
+        if not message.get("more_body"):
+            break
+    return body[:_MOST_FORM_BYTES]

@@ -1,0 +1,163 @@
+"""MLflow, as the registry uses it: one run and one model version per registration, aliases that follow traffic.
+
+MLflow is imported when it is first needed: that takes seconds, and the backend answers its health checks meanwhile.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backend.core.errors import Unavailable
+from backend.registry.bundle import full_disk_is_an_answer
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_ARTEFACT_PATH = "model"
+_NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
+
+
+@dataclass(frozen=True)
+class MlflowVersion:
+    """A model version in MLflow, and the run it came from."""
+
+    version: int
+    run_id: str
+
+
+class MlflowStore:
+    """The tracking server and model registry behind one tracking URI.
+
+    Args:
+        tracking_uri: any MLflow tracking URI, or ``None`` for the embedded store in ``folder``.
+        folder: where the embedded store keeps its database and artefacts.
+    """
+
+    def __init__(self, tracking_uri: str | None, folder: Path) -> None:
+        self.is_embedded = tracking_uri is None
+        self.folder = folder
+        self.tracking_uri = tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
+        self.artefact_root = folder / "artefacts"
+        self._lock = threading.Lock()
+        self._client: MlflowClient | None = None
+
+    def client(self) -> "MlflowClient":
+        """Return the MLflow client; the first call imports MLflow and prepares the embedded database."""
+        with self._lock:
+            if self._client is None:
+                if self.is_embedded:
+                    self.artefact_root.mkdir(parents=True, exist_ok=True)
+                os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+                from mlflow import MlflowClient
+
+                self._client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+                with _answers():
+                    self._client.search_registered_models(max_results=1)
+            return self._client
+
+    def register(
+        self,
+        model: str,
+        folder: Path,
+        *,
+        description: str,
+        metrics: Mapping[str, float],
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> MlflowVersion:
+        """Log a run with the model in ``folder`` and make a model version of it; undo all of it if any part fails.
+
+        Raises:
+            Unavailable: MLflow does not answer or refused.
+            InsufficientStorage: the disk is full.
+        """
+        client = self.client()
+        run_id: str | None = None
+        with _answers(), full_disk_is_an_answer("the version"):
+            try:
+                run = client.create_run(
+                    self._experiment(model),
+                    tags=dict(tags),
+                    run_name=f"{model}-{tags.get('git.commit', '')[:8]}",
+                )
+                run_id = run.info.run_id
+                for name, value in metrics.items():
+                    client.log_metric(run_id, name, value)
+                for name, param in params.items():
+                    client.log_param(run_id, name, str(param)[:6000])
+                client.log_artifacts(run_id, str(folder), _ARTEFACT_PATH)
+                client.set_terminated(run_id, "FINISHED")
+                with _ignoring(_EXISTS):
+                    client.create_registered_model(model, description=description)
+                created = client.create_model_version(
+                    model, source=f"{run.info.artifact_uri}/{_ARTEFACT_PATH}", run_id=run_id, tags=dict(tags)
+                )
+                return MlflowVersion(int(created.version), run_id)
+            except BaseException:
+                if run_id is not None:
+                    self._forget_run(run_id)
+                raise
+
+    def unregister(self, model: str, registered: MlflowVersion) -> None:
+        """Take back what :meth:`register` made; what is gone already is no error."""
+        with _answers(), _ignoring(_NOT_FOUND):
+            self.client().delete_model_version(model, str(registered.version))
+        self._forget_run(registered.run_id)
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        """Point an alias at a version."""
+        with _answers():
+            self.client().set_registered_model_alias(model, alias, str(version))
+
+    def clear_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; one that is not there is no error."""
+        with _answers(), _ignoring(_NOT_FOUND):
+            self.client().delete_registered_model_alias(model, alias)
+
+    def _experiment(self, model: str) -> str:
+        client = self.client()
+        experiment = client.get_experiment_by_name(model)
+        if experiment is None:
+            location = (self.artefact_root / model).as_uri() if self.is_embedded else None
+            try:
+                return str(client.create_experiment(model, artifact_location=location))
+            except _mlflow_exception() as error:
+                experiment = client.get_experiment_by_name(model)
+                if experiment is None:
+                    raise Unavailable(f"MLflow neither has nor takes an experiment named {model}") from error
+        return str(experiment.experiment_id)
+
+    def _forget_run(self, run_id: str) -> None:
+        with contextlib.suppress(Exception):
+            self.client().delete_run(run_id)
+
+
+def _mlflow_exception() -> type[Any]:
+    from mlflow.exceptions import MlflowException
+
+    exception: type[Any] = MlflowException
+    return exception
+
+
+@contextlib.contextmanager
+def _answers() -> Iterator[None]:
+    try:
+        yield
+    except _mlflow_exception() as error:
+        raise Unavailable(
+            f"MLflow refused: {error.message.splitlines()[0][:300]}", fix="see the backend's log"
+        ) from error
+
+
+@contextlib.contextmanager
+def _ignoring(code: str) -> Iterator[None]:
+    try:
+        yield
+    except _mlflow_exception() as error:
+        if error.error_code != code:
+            raise

@@ -1,0 +1,287 @@
+"""How an uploaded bundle becomes a version — or nothing: whatever goes wrong, nothing of it is kept."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sqlalchemy.orm import Session
+
+from backend.attestations.service import Verified
+from backend.core.database import Database, lock_for_transaction
+from backend.core.errors import Forbidden, PlatformError
+from backend.identity.principal import Principal, may_act_for
+from backend.registry.bundle import BundleLimits, keep, unpack
+from backend.registry.checks import check_bundle, check_manifest, parse_manifest
+from backend.registry.mlflow_store import MlflowVersion
+from backend.registry.models import ModelRow, VersionRow
+from backend.registry.repository import find_same
+from backend.registry.schemas import Manifest, VersionOut
+from backend.registry.service import RegistryService
+from backend.registry.uploads import abandoned_uploads
+from mlplatform.attest.digest import artefact_digest
+
+REGISTERED = "ml-platform.registry.version.registered"
+REFUSED = "ml-platform.registry.registration.refused"
+UPLOAD_TAG = "mlplatform.upload"
+
+_AUDITED_STATUSES = {403, 413, 422}
+_log = logging.getLogger(__name__)
+
+
+class OtherRepository(Forbidden):
+    """The model belongs to another repository."""
+
+    slug: ClassVar[str] = "other-repository"
+    title: ClassVar[str] = "Other repository"
+
+
+@dataclass(frozen=True)
+class _WouldBe:
+    """The model as this registration would make it."""
+
+    name: str
+    owner: str
+    repository: str
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One registration under way: ``folder`` holds the files ``manifest`` and ``bundle``."""
+
+    registry: RegistryService
+    database: Database
+    caller: Principal
+    model: str
+    folder: Path
+
+    def run(self) -> tuple[VersionOut, bool]:
+        """Register; return the version, and whether it is new.
+
+        Raises:
+            PlatformError: it was refused or failed, and nothing of it is left.
+        """
+        try:
+            version, new = self._run()
+        except PlatformError as error:
+            self.registry.metrics.registrations.labels("refused" if error.status < 500 else "failed").inc()
+            if error.refusal is None and error.status in _AUDITED_STATUSES:
+                error.audited(type=REFUSED, subject=f"model:{self.model}", actor=self.caller.ref)
+            raise
+        self.registry.metrics.registrations.labels("registered" if new else "present").inc()
+        return version, new
+
+    def _run(self) -> tuple[VersionOut, bool]:
+        manifest = parse_manifest((self.folder / "manifest").read_bytes())
+        check_manifest(manifest, self.model)
+        with self.database.read() as session:
+            rules = self._allowed(session, manifest)
+            if present := self._present(session, manifest):
+                return self.registry.version_out(session, present), False
+        bundle = self._unpacked(manifest)
+        digest = artefact_digest(bundle)
+        with self.database.read() as session:
+            attestations = self._verified(session, manifest, rules)
+        logged = self._log_to_mlflow(manifest, bundle / "model")
+        try:
+            return self._write(manifest, bundle, digest, logged, attestations)
+        except BaseException:
+            self._undo(logged)
+            raise
+
+    def _allowed(self, session: Session, manifest: Manifest) -> _WouldBe:
+        """Say which rules this registration is held to.
+
+        Raises:
+            OtherRepository: the model belongs to another repository.
+            Forbidden: the caller may not register it.
+        """
+        repository = manifest.training.git.repository
+        model = session.get(ModelRow, self.model)
+        if model is None:
+            rules = _WouldBe(self.model, manifest.spec.owner, repository)
+        else:
+            rules = _WouldBe(model.name, model.owner, model.repository)
+        if rules.repository != repository:
+            raise OtherRepository(
+                f"the model {self.model} belongs to the repository {rules.repository}, not to {repository}",
+                fix="Give the model another name in model.yaml.",
+            )
+        settings = self.registry.settings
+        if not may_act_for(
+            self.caller, owner=rules.owner, repository=rules.repository, permissions=settings.permissions
+        ):
+            raise Forbidden(
+                f"{self.caller.ref} may not register {self.model}: "
+                f"only its repository {rules.repository} and its owner {rules.owner} may",
+                fix="Sign in as a member of the owner group, or register from the repository's CI.",
+            )
+        return rules
+
+    def _present(self, session: Session, manifest: Manifest) -> VersionRow | None:
+        git = manifest.training.git
+        return find_same(
+            session, self.model, digest=manifest.model_digest, commit=git.commit, repository=git.repository
+        )
+
+    def _unpacked(self, manifest: Manifest) -> Path:
+        limits = self.registry.settings.limits
+        into = self.folder / "unpacked"
+        unpack(self.folder / "bundle", into, BundleLimits(limits.bundle_bytes, limits.bundle_files))
+        check_bundle(manifest, into)
+        return into
+
+    def _verified(self, session: Session, manifest: Manifest, rules: _WouldBe) -> list[Verified]:
+        return [
+            self.registry.attestations.verify(session, self.caller, envelope, model=rules, digest=manifest.model_digest)
+            for envelope in manifest.attestations
+        ]
+
+    def _log_to_mlflow(self, manifest: Manifest, folder: Path) -> MlflowVersion:
+        git = manifest.training.git
+        return self.registry.store.register(
+            self.model,
+            folder,
+            description=manifest.spec.description,
+            metrics=manifest.training.metrics,
+            params=manifest.training.params,
+            tags={
+                UPLOAD_TAG: self.folder.name,
+                "git.commit": git.commit,
+                "git.repository": git.repository,
+                "artefact.sha256": manifest.model_digest,
+                "owner": manifest.spec.owner,
+                "registeredBy": self.caller.ref,
+            },
+        )
+
+    def _undo(self, logged: MlflowVersion) -> None:
+        try:
+            self.registry.store.unregister(self.model, logged)
+        except Exception:
+            _log.exception("can't take a version back from MLflow", extra={"model": self.model})
+
+    def _write(
+        self,
+        manifest: Manifest,
+        bundle: Path,
+        digest: str,
+        logged: MlflowVersion,
+        attestations: Sequence[Verified],
+    ) -> tuple[VersionOut, bool]:
+        with self.database.write() as session:
+            lock_for_transaction(session, f"registration:{self.model}")
+            # Others may have registered the same model, or the same version, since it was looked at.
+            self._allowed(session, manifest)
+            if present := self._present(session, manifest):
+                self._undo(logged)
+                return self.registry.version_out(session, present), False
+            self._keep_model(session, manifest)
+            row = self._version(manifest, digest, logged)
+            session.add(row)
+            session.flush()
+            self.registry.audit.append(
+                session,
+                type=REGISTERED,
+                subject=f"model:{self.model}/versions/{row.version}",
+                actor=self.caller,
+                data={
+                    "digest": row.digest,
+                    "bundle": row.bundle,
+                    "lineage": {**row.lineage, "runId": row.run_id},
+                    "metrics": row.metrics,
+                },
+            )
+            for verified in attestations:
+                self.registry.attestations.store(session, self.caller, verified)
+            out = self.registry.version_out(session, row)
+            place = self.registry.artefacts / digest
+            was_there = place.exists()
+            keep(bundle, self.registry.artefacts, digest)
+            try:
+                session.commit()
+            except BaseException:
+                if not was_there:
+                    shutil.rmtree(place, ignore_errors=True)
+                raise
+        return out, True
+
+    def _keep_model(self, session: Session, manifest: Manifest) -> None:
+        """Make the model's row, or bring it up to date with its model.yaml."""
+        spec = manifest.spec
+        said: dict[str, Any] = {
+            "description": spec.description,
+            "type": spec.type.value,
+            "owner": spec.owner,
+            "system": spec.system,
+            "tier": spec.tier,
+            "cost_centre": spec.cost_centre,
+        }
+        row = session.get(ModelRow, self.model)
+        if row is None:
+            row = ModelRow(
+                name=self.model,
+                repository=manifest.training.git.repository,
+                created_at=self.registry.clock.now(),
+                created_by=self.caller.ref,
+                **said,
+            )
+            session.add(row)
+            session.flush()
+            self._audit_model(session, "created", {**said, "repository": row.repository})
+            return
+        changes = {name: value for name, value in said.items() if getattr(row, name) != value}
+        if changes:
+            before = {name: getattr(row, name) for name in changes}
+            for name, value in changes.items():
+                setattr(row, name, value)
+            self._audit_model(session, "changed", {"from": before, "to": changes})
+
+    def _audit_model(self, session: Session, verb: str, data: dict[str, Any]) -> None:
+        self.registry.audit.append(
+            session,
+            type=f"ml-platform.registry.model.{verb}",
+            subject=f"model:{self.model}",
+            actor=self.caller,
+            data=data,
+        )
+
+    def _version(self, manifest: Manifest, digest: str, logged: MlflowVersion) -> VersionRow:
+        training = manifest.training
+        recorded = training.model_dump(mode="json", by_alias=True)
+        lineage = {
+            "commit": training.git.commit,
+            "repository": training.git.repository,
+            "dirty": training.git.dirty,
+            **{name: recorded[name] for name in ("data", "lockDigest", "python", "startedAt", "finishedAt")},
+        }
+        return VersionRow(
+            model=self.model,
+            version=logged.version,
+            digest=manifest.model_digest,
+            bundle=digest,
+            run_id=logged.run_id,
+            repository=training.git.repository,
+            commit=training.git.commit,
+            lineage=lineage,
+            metrics=training.metrics,
+            params=recorded["params"],
+            spec=manifest.spec.model_dump(mode="json", by_alias=True),
+            created_at=self.registry.clock.now(),
+            created_by=self.caller.ref,
+        )
+
+
+def forget_abandoned(registry: RegistryService, database: Database) -> None:
+    """Take back what processes that died in a registration left: uploads, and MLflow versions without a row."""
+    with abandoned_uploads(registry.uploads) as folders:
+        for folder in folders:
+            wanted = f"tags.`{UPLOAD_TAG}` = '{folder.name}'"
+            for found in registry.store.client().search_model_versions(wanted):
+                with database.read() as session:
+                    if session.get(VersionRow, (found.name, int(found.version))) is None:
+                        unfinished = MlflowVersion(int(found.version), str(found.run_id))
+                        registry.store.unregister(found.name, unfinished)
+                        _log.warning("took back an unfinished registration", extra={"model": found.name})

@@ -1,0 +1,55 @@
+"""Queries of the registry domain."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.registry.models import AliasRow, ModelRow, VersionRow
+
+
+def find_models(session: Session, *, owner: str | None, q: str | None, after: str, limit: int) -> Sequence[ModelRow]:
+    """Return models by name, after a name; ``q`` is looked for in name and description."""
+    query = select(ModelRow).where(ModelRow.name > after)
+    if owner is not None:
+        query = query.where(ModelRow.owner == owner)
+    if q is not None:
+        query = query.where(
+            ModelRow.name.icontains(q, autoescape=True) | ModelRow.description.icontains(q, autoescape=True)
+        )
+    return session.execute(query.order_by(ModelRow.name).limit(limit)).scalars().all()
+
+
+def find_versions(session: Session, model: str, *, before: int | None, limit: int) -> Sequence[VersionRow]:
+    """Return versions, newest first, older than a number."""
+    query = select(VersionRow).where(VersionRow.model == model)
+    if before is not None:
+        query = query.where(VersionRow.version < before)
+    return session.execute(query.order_by(VersionRow.version.desc()).limit(limit)).scalars().all()
+
+
+def find_same(session: Session, model: str, *, digest: str, commit: str, repository: str) -> VersionRow | None:
+    """Return the version that was registered from the same content."""
+    query = select(VersionRow).where(
+        VersionRow.model == model,
+        VersionRow.digest == digest,
+        VersionRow.commit == commit,
+        VersionRow.repository == repository,
+    )
+    return session.execute(query).scalar_one_or_none()
+
+
+def newest_versions(session: Session, models: Sequence[str]) -> dict[str, int]:
+    """Return the newest version number by model."""
+    query = select(VersionRow.model, func.max(VersionRow.version)).where(VersionRow.model.in_(models))
+    rows = session.execute(query.group_by(VersionRow.model)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def aliases_of(session: Session, models: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return what each alias points at, by model."""
+    found: dict[str, dict[str, int]] = {name: {} for name in models}
+    query = select(AliasRow).where(AliasRow.model.in_(models)).order_by(AliasRow.alias)
+    for row in session.execute(query).scalars():
+        found[row.model][row.alias] = row.version
+    return found
