@@ -1,0 +1,210 @@
+"""Who may be admitted to an environment: small rules, each with a reason when it says no.
+
+Two kinds of rule. An :class:`AttestationRule` says whether one attestation counts. A :class:`Requirement` says whether the
+version meets one demand of the environment, and is made of such rules. All of them are pure: they are handed the
+facts, and the answer names every requirement, whether or not an earlier one failed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from backend.attestations.service import StoredAttestation
+from backend.core.config import ApprovalSettings, EnvironmentSettings
+from backend.identity.principal import Principal
+from mlplatform.gates.result import Gate, Outcome
+
+State = Literal["met", "missing", "failed", "waiting"]
+APPROVAL = "approval"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What somebody said about a deployment."""
+
+    by: str
+    approved: bool
+    comment: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that admission is decided by."""
+
+    repository: str
+    attestations: Sequence[StoredAttestation]
+    owner: str
+    requested_by: str
+    author: str
+    decisions: Sequence[Decision] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One requirement and how the version stands to it."""
+
+    requirement: str
+    state: State
+    message: str
+    evidence: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return it as it is stored and sent."""
+        return {
+            "requirement": self.requirement,
+            "state": self.state,
+            "message": self.message,
+            "evidence": self.evidence,
+        }
+
+
+class AttestationRule(Protocol):
+    """Whether an attestation counts."""
+
+    def refuses(self, attestation: StoredAttestation, facts: Facts) -> str | None:
+        """Return why it does not count, or ``None`` if it does."""
+        ...
+
+
+@dataclass(frozen=True)
+class RequireValid:
+    """Its signature verifies now, with a key that was bound when it came and is not revoked."""
+
+    def refuses(self, attestation: StoredAttestation, facts: Facts) -> str | None:
+        """Return why it does not count, or ``None`` if it does."""
+        return attestation.invalid_reason
+
+
+@dataclass(frozen=True)
+class RequireSameRepository:
+    """It was made for the repository that the version comes from."""
+
+    def refuses(self, attestation: StoredAttestation, facts: Facts) -> str | None:
+        """Return why it does not count, or ``None`` if it does."""
+        if attestation.repository == facts.repository:
+            return None
+        return f"it is about the repository {attestation.repository}, the version comes from {facts.repository}"
+
+
+@dataclass(frozen=True)
+class RequireSigner:
+    """It was signed by a kind of principal that the environment takes."""
+
+    kinds: Sequence[str]
+
+    def refuses(self, attestation: StoredAttestation, facts: Facts) -> str | None:
+        """Return why it does not count, or ``None`` if it does."""
+        if attestation.principal_kind in self.kinds:
+            return None
+        return f"{attestation.principal_ref} signed it; only a {' or '.join(self.kinds)} counts here"
+
+
+class Requirement(Protocol):
+    """One demand of an environment."""
+
+    def judge(self, facts: Facts) -> Finding:
+        """Say whether it is met, and why or why not."""
+        ...
+
+
+@dataclass(frozen=True)
+class RequireGate:
+    """A gate came out as the environment accepts; the newest attestation decides, whatever older ones said.
+
+    Attestations of signers that the environment does not take are left aside, unless there is no other.
+    """
+
+    gate: Gate
+    accept: Sequence[Outcome]
+    signer: RequireSigner
+    rules: Sequence[AttestationRule] = (RequireValid(), RequireSameRepository())
+
+    def judge(self, facts: Facts) -> Finding:
+        """Say whether it is met, and why or why not."""
+        name = f"gate:{self.gate}"
+        said = [one for one in facts.attestations if one.gate == self.gate]
+        if not said:
+            return Finding(name, "missing", f"no attestation of the {self.gate} gate for this artefact")
+        counting = [one for one in said if self.signer.refuses(one, facts) is None]
+        newest = (counting or said)[-1]
+        for rule in (self.signer, *self.rules):
+            if reason := rule.refuses(newest, facts):
+                return Finding(name, "failed", f"the newest attestation does not count: {reason}", newest.id)
+        summary = f": {newest.gate_result.summary}" if newest.gate_result else ""
+        if newest.outcome in self.accept:
+            return Finding(name, "met", f"{newest.outcome}{summary}", newest.id)
+        accepted = " or ".join(self.accept)
+        return Finding(name, "failed", f"{newest.outcome}, accepted is {accepted}{summary}", newest.id)
+
+
+@dataclass(frozen=True)
+class RequireApproval:
+    """Somebody else said yes."""
+
+    approval: ApprovalSettings
+
+    def groups(self, facts: Facts) -> list[str]:
+        """Return the groups whose members may decide."""
+        return list(self.approval.groups) or [facts.owner]
+
+    def refuses(self, caller: Principal, facts: Facts) -> str | None:
+        """Return why this caller may not decide, or ``None`` if they may."""
+        groups = self.groups(facts)
+        if not caller.in_any(groups):
+            return f"only members of {' or '.join(groups)} may decide; {caller.ref} is none"
+        if self.approval.not_author and caller.ref == facts.requested_by:
+            return f"{caller.ref} asked for this deployment, so somebody else has to decide"
+        if self.approval.not_author and caller.ref == facts.author:
+            return f"{caller.ref} made this version, so somebody else has to decide"
+        return None
+
+    def judge(self, facts: Facts) -> Finding:
+        """Say whether it is met, and why or why not."""
+        if not facts.decisions:
+            who = " or ".join(self.groups(facts))
+            besides = ", but not its author" if self.approval.not_author else ""
+            return Finding(APPROVAL, "waiting", f"waits for a member of {who}{besides}")
+        last = facts.decisions[-1]
+        comment = f": {last.comment}" if last.comment else ""
+        if last.approved:
+            return Finding(APPROVAL, "met", f"approved by {last.by}{comment}")
+        return Finding(APPROVAL, "failed", f"rejected by {last.by}{comment}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All requirements of an environment."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def unmet(self) -> list[Finding]:
+        """What is missing or failed."""
+        return [one for one in self.findings if one.state in ("missing", "failed")]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a person still has to decide."""
+        return any(one.state == "waiting" for one in self.findings)
+
+    def as_json(self) -> list[dict[str, str | None]]:
+        """Return all requirements as they are stored and sent."""
+        return [one.as_json() for one in self.findings]
+
+
+def requirements_of(environment: EnvironmentSettings) -> list[Requirement]:
+    """Return what an environment demands."""
+    signer = RequireSigner(environment.policy.signers)
+    demands: list[Requirement] = [
+        RequireGate(gate, accept, signer)
+        for gate in Gate
+        if (accept := environment.policy.require.get(gate)) is not None
+    ]
+    if environment.approval.required:
+        demands.append(RequireApproval(environment.approval))
+    return demands
+
+
+def decide(environment: EnvironmentSettings, facts: Facts) -> Verdict:
+    """Judge every requirement."""
+    return Verdict(tuple(demand.judge(facts) for demand in requirements_of(environment)))

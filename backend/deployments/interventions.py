@@ -1,0 +1,139 @@
+"""People stepping in: abort, promote, roll back. Each writes rows; the engine, which reads them at once, makes them so."""
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.core.container import Services
+from backend.core.errors import Conflict
+from backend.core.ids import new_id
+from backend.deployments import repository
+from backend.deployments.lifecycle import Lifecycle
+from backend.deployments.models import ENDED, Deployment, Kind, Outcome, Phase
+from backend.deployments.rules import RolloutInProgress, Rules, state_of
+from backend.deployments.targets.base import TargetUnavailable, VersionKey
+from backend.identity.principal import Principal
+
+
+class Interventions:
+    """What people may do to deployments that are under way or over."""
+
+    def __init__(self, services: Services) -> None:
+        self._services, self._rules, self._lifecycle = services, Rules(services), Lifecycle(services)
+
+    def abort(self, session: Session, caller: Principal, deployment_id: str, reason: str) -> Deployment:
+        """End a deployment that is not over; its traffic goes back.
+
+        Raises:
+            Conflict: it is decided already.
+        """
+        deployment = self._rules.get(session, deployment_id)
+        self._rules.may_step_in(session, caller, deployment.model, deployment.environment, "abort")
+        said = f"aborted by {caller.ref}: {reason}"
+        deployment = repository.lock(session, deployment_id)
+        if deployment.phase == Phase.AWAITING_APPROVAL:
+            deployment.phase, deployment.outcome, deployment.reason = Phase.COMPLETED, Outcome.ABORTED, said
+            deployment.finished_at = self._services.clock.now()
+            self._rules.record(session, "deployment.aborted", deployment, caller, reason=said)
+        elif not self._lifecycle.roll_back(session, deployment_id, Outcome.ABORTED, said, actor=caller.ref):
+            raise Conflict(
+                f"the deployment can't be aborted any more: it is {state_of(deployment)}",
+                fix="A version that is live is taken back with a rollback.",
+            )
+        return self._rules.reloaded(session, deployment_id)
+
+    def promote(self, session: Session, caller: Principal, deployment_id: str, reason: str) -> Deployment:
+        """Have a running rollout skip the rest of its analysis.
+
+        Raises:
+            Conflict: it is not running.
+        """
+        deployment = self._rules.get(session, deployment_id)
+        self._rules.may_decide(session, caller, deployment, "promotion.refused")
+        deployment = repository.lock(session, deployment_id)
+        if deployment.phase in (*ENDED, Phase.AWAITING_APPROVAL, Phase.PROMOTING):
+            raise Conflict(f"the deployment is no running rollout; it is {state_of(deployment)}")
+        deployment.promote_requested_by, deployment.promote_reason = caller.ref, reason
+        said = f"{caller.ref} promotes it without further analysis: {reason}"
+        self._rules.record(session, "deployment.promotion_requested", deployment, caller, reason=said)
+        return self._rules.reloaded(session, deployment_id)
+
+    def rollback(self, session: Session, caller: Principal, environment: str, model: str, reason: str) -> Deployment:
+        """Go back to the former version, at once when it is still warm; a running rollout is aborted instead.
+
+        Raises:
+            Conflict: there is nothing to go back to.
+        """
+        self._rules.environment(environment)
+        self._services.registry.get_model(session, model)
+        self._rules.may_step_in(session, caller, model, environment, "roll back")
+        running = repository.in_progress(session, environment, model)
+        if running is not None and running.phase != Phase.AWAITING_APPROVAL and running.outcome is None:
+            self.abort(session, caller, running.id, reason)
+            live = repository.live(session, environment, model)
+            before = live and repository.last_promoted(session, environment, model, version=live.version)
+            return before or self._rules.reloaded(session, running.id)
+        if running is not None and running.phase != Phase.AWAITING_APPROVAL:
+            raise RolloutInProgress(f"deployment {running.id} is {state_of(running)}; try again in a moment")
+        if running is not None:
+            self.abort(session, caller, running.id, f"a rollback comes first: {reason}")
+        live = repository.live(session, environment, model)
+        former = None if live is None else repository.former_version(session, environment, model)
+        if live is None or former is None:
+            raise Conflict(f"there is no former version of {model} in {environment} to go back to")
+        version = self._services.registry.get_version(session, model, former)
+        deployment = Deployment(
+            id=new_id(),
+            kind=Kind.ROLLBACK,
+            model=model,
+            version=former,
+            environment=environment,
+            digest=version.digest,
+            phase=Phase.PENDING,
+            reason=reason,
+            previous_version=live.version,
+            requested_by=caller.ref,
+            requested_at=self._services.clock.now(),
+            requirements=[],
+        )
+        add(session, self._rules, deployment)
+        self._rules.record(
+            session,
+            "deployment.requested",
+            deployment,
+            caller,
+            reason=f"{caller.ref} rolls v{live.version} back to v{former}: {reason}",
+        )
+        if self._is_up(session, environment, model, former):
+            self._lifecycle.promote(session, deployment.id, 0)
+        return self._rules.reloaded(session, deployment.id)
+
+    def settled(self, environment: str, model: str) -> bool:
+        """Say whether the proxy has confirmed what is wanted there, and no decided deployment is still open."""
+        with self._services.database.read() as session:
+            rows = repository.traffic(session, environment, model)
+            running = repository.in_progress(session, environment, model)
+        confirmed = all(row.served == row.weight or row.failed_over or not row.weight for row in rows)
+        return confirmed and (running is None or running.outcome is None)
+
+    def _is_up(self, session: Session, environment: str, model: str, version: int) -> bool:
+        """Say whether a version can take traffic this moment."""
+        if repository.traffic_of(session, environment, model, version) is None:
+            return False
+        try:
+            replicas = self._services.engine.target.replicas(VersionKey(environment, model, version))
+        except TargetUnavailable:
+            return False
+        return any(one.state == "ready" for one in replicas)
+
+
+def add(session: Session, rules: Rules, deployment: Deployment) -> None:
+    """Add a deployment; of two that come at the same time one is told about the other."""
+    try:
+        with session.begin_nested():
+            session.add(deployment)
+            session.flush()
+    except IntegrityError:
+        running = repository.in_progress(session, deployment.environment, deployment.model)
+        if running is None:
+            raise
+        raise rules.in_progress(running) from None

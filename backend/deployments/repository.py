@@ -1,0 +1,157 @@
+"""All queries on the deployments domain's tables."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from backend.deployments.models import Deployment, DeploymentStep, Kind, Outcome, Phase, Traffic, TrafficState
+
+_WHOLE = (selectinload(Deployment.steps), selectinload(Deployment.approvals))
+
+
+def find(session: Session, deployment_id: str) -> Deployment | None:
+    """Return a deployment with its steps and approvals."""
+    query = select(Deployment).where(Deployment.id == deployment_id).options(*_WHOLE)
+    return session.execute(query).scalar_one_or_none()
+
+
+def get(session: Session, deployment_id: str) -> Deployment:
+    """Return a deployment that is known to be there."""
+    return session.execute(select(Deployment).where(Deployment.id == deployment_id).options(*_WHOLE)).scalar_one()
+
+
+def lock(session: Session, deployment_id: str) -> Deployment:
+    """Return a deployment for changing it: as it is now, and nobody else's until the transaction ends."""
+    query = select(Deployment).where(Deployment.id == deployment_id).options(*_WHOLE)
+    query = query.with_for_update().execution_options(populate_existing=True)
+    return session.execute(query).scalar_one()
+
+
+def phase_of(session: Session, deployment_id: str) -> tuple[str, str | None]:
+    """Return a deployment's phase, and who asked to promote it."""
+    query = select(Deployment.phase, Deployment.promote_requested_by).where(Deployment.id == deployment_id)
+    phase, promoted_by = session.execute(query).one()
+    return phase, promoted_by
+
+
+def page(
+    session: Session,
+    *,
+    model: str | None,
+    environment: str | None,
+    phase: str | None,
+    after: str | None,
+    limit: int,
+) -> Sequence[Deployment]:
+    """Return deployments, newest first, one more than ``limit`` if there are."""
+    query = select(Deployment).options(*_WHOLE).order_by(Deployment.id.desc()).limit(limit + 1)
+    for column, value in (
+        (Deployment.model, model),
+        (Deployment.environment, environment),
+        (Deployment.phase, phase),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if after is not None:
+        query = query.where(Deployment.id < after)
+    return session.execute(query).scalars().all()
+
+
+def in_progress(session: Session, environment: str, model: str) -> Deployment | None:
+    """Return the one deployment there that is not over."""
+    query = (
+        select(Deployment)
+        .where(
+            Deployment.environment == environment,
+            Deployment.model == model,
+            Deployment.phase != Phase.COMPLETED,
+        )
+        .options(*_WHOLE)
+    )
+    return session.execute(query).scalar_one_or_none()
+
+
+def to_work_on(session: Session) -> Sequence[str]:
+    """Return the ids of all deployments that need a workflow."""
+    idle = (Phase.AWAITING_APPROVAL, Phase.COMPLETED)
+    return session.execute(select(Deployment.id).where(Deployment.phase.not_in(idle))).scalars().all()
+
+
+def last_promoted(
+    session: Session, environment: str, model: str, *, version: int | None = None, other_than: int | None = None
+) -> Deployment | None:
+    """Return the newest deployment there that was promoted, of a version or of any other than one."""
+    query = (
+        select(Deployment)
+        .where(
+            Deployment.environment == environment,
+            Deployment.model == model,
+            Deployment.outcome == Outcome.PROMOTED,
+        )
+        .order_by(Deployment.id.desc())
+        .options(*_WHOLE)
+        .limit(1)
+    )
+    if version is not None:
+        query = query.where(Deployment.version == version)
+    if other_than is not None:
+        query = query.where(Deployment.version != other_than)
+    return session.execute(query).scalar_one_or_none()
+
+
+def traffic(session: Session, environment: str | None = None, model: str | None = None) -> list[Traffic]:
+    """Return the desired traffic, of one model in one environment or all of it, versions rising."""
+    query = select(Traffic).order_by(Traffic.environment, Traffic.model, Traffic.version)
+    if environment is not None:
+        query = query.where(Traffic.environment == environment)
+    if model is not None:
+        query = query.where(Traffic.model == model)
+    return list(session.execute(query.execution_options(populate_existing=True)).scalars())
+
+
+def traffic_of(session: Session, environment: str, model: str, version: int) -> Traffic | None:
+    """Return one version's row."""
+    return session.get(Traffic, (environment, model, version), populate_existing=True)
+
+
+def live(session: Session, environment: str, model: str) -> Traffic | None:
+    """Return the row of the version that is live there."""
+    return next((row for row in traffic(session, environment, model) if row.state == TrafficState.LIVE), None)
+
+
+def expired(session: Session, now: datetime) -> list[Traffic]:
+    """Return the versions that were kept warm long enough."""
+    query = select(Traffic).where(Traffic.state == TrafficState.WARM, Traffic.warm_until <= now)
+    return list(session.execute(query).scalars())
+
+
+def step(deployment: Deployment, index: int) -> DeploymentStep:
+    """Return a loaded deployment's step."""
+    return next(one for one in deployment.steps if one.index == index)
+
+
+def former_version(session: Session, environment: str, model: str) -> int | None:
+    """Return the version that was live before the one that is.
+
+    Promotions stack up, and a rollback takes off what it went back from. So going back twice goes back two
+    versions, never forward again to what was rolled back.
+    """
+    query = (
+        select(Deployment.kind, Deployment.version)
+        .where(
+            Deployment.environment == environment,
+            Deployment.model == model,
+            Deployment.outcome == Outcome.PROMOTED,
+        )
+        .order_by(Deployment.id)
+    )
+    stack: list[int] = []
+    for kind, version in session.execute(query):
+        if kind == Kind.ROLLBACK:
+            while stack and stack[-1] != version:
+                stack.pop()
+        if not stack or stack[-1] != version:
+            stack.append(version)
+    return stack[-2] if len(stack) > 1 else None

@@ -1,0 +1,120 @@
+"""Who may do what to a deployment, and the facts that admission is decided by."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from backend.core.config import EnvironmentSettings
+from backend.core.container import Services
+from backend.core.errors import Conflict, Forbidden, NotFound
+from backend.deployments import repository
+from backend.deployments.admission import Facts, RequireApproval
+from backend.deployments.lifecycle import EVENT, about, subject_of
+from backend.deployments.models import Deployment, Phase
+from backend.identity.principal import Principal, may_act_for
+
+
+class RolloutInProgress(Conflict):
+    """There is a deployment of that model in that environment that is not over."""
+
+    slug = "rollout-in-progress"
+    title = "Rollout in progress"
+
+
+class Rules:
+    """The checks that requests and interventions share."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def environment(self, name: str) -> EnvironmentSettings:
+        """Return an environment's settings.
+
+        Raises:
+            NotFound: it is not configured.
+        """
+        settings = self._services.settings.environments.get(name)
+        if settings is None:
+            known = ", ".join(self._services.settings.environments)
+            raise NotFound(f"there is no environment {name[:63]!r}", fix=f"Configured are: {known}.")
+        return settings
+
+    def get(self, session: Session, deployment_id: str) -> Deployment:
+        """Return a deployment.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        found = repository.find(session, deployment_id)
+        if found is None:
+            raise NotFound(f"there is no deployment {deployment_id[:40]!r}")
+        return found
+
+    def reloaded(self, session: Session, deployment_id: str) -> Deployment:
+        """Return a deployment as it is after what this transaction did to it."""
+        session.flush()
+        session.expire_all()
+        return self.get(session, deployment_id)
+
+    def facts(self, session: Session, model: str, version: int, *, requested_by: str) -> Facts:
+        """Return what admission of a version is decided by."""
+        row = self._services.registry.get_version(session, model, version)
+        return Facts(
+            repository=row.repository,
+            attestations=self._services.attestations.for_digest(session, row.digest),
+            owner=self._services.registry.get_model(session, model).owner,
+            requested_by=requested_by,
+            author=row.created_by,
+        )
+
+    def may_deploy(self, session: Session, caller: Principal, model: str, verb: str) -> None:
+        """Let through the model's repository, its owner group and platform administrators."""
+        row = self._services.registry.get_model(session, model)
+        permissions = self._services.settings.permissions
+        if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=permissions):
+            raise Forbidden(
+                f"{caller.ref} may not {verb} {model}",
+                fix=f"Members of {row.owner} and the repository {row.repository} may.",
+            ).audited(type=f"{EVENT}.deployment.refused", subject=f"model:{model}", actor=caller.ref, verb=verb)
+
+    def may_step_in(self, session: Session, caller: Principal, model: str, environment: str, verb: str) -> None:
+        """Let through whoever may deploy, and those who approve."""
+        if not caller.in_any(self.environment(environment).approval.groups):
+            self.may_deploy(session, caller, model, verb)
+
+    def may_decide(self, session: Session, caller: Principal, deployment: Deployment, event: str) -> Facts:
+        """Let through those who may approve this deployment; return the facts."""
+        approval = self.environment(deployment.environment).approval
+        facts = self.facts(session, deployment.model, deployment.version, requested_by=deployment.requested_by)
+        if reason := RequireApproval(approval).refuses(caller, facts):
+            raise Forbidden(reason).audited(
+                type=f"{EVENT}.{event}", subject=subject_of(deployment), actor=caller.ref, **about(deployment)
+            )
+        return facts
+
+    def in_progress(self, running: Deployment) -> RolloutInProgress:
+        """Return the error that says what is in the way."""
+        place = f"{running.model} in {running.environment}"
+        waiting = running.phase == Phase.AWAITING_APPROVAL
+        return RolloutInProgress(
+            f"v{running.version} of {place} is {running.phase}; one deployment at a time",
+            fix="Have it approved, or abort it." if waiting else "Wait for it, or abort it.",
+            deployment=running.id,
+        )
+
+    def record(
+        self, session: Session, event: str, deployment: Deployment, actor: Principal, *, reason: str, **data: Any
+    ) -> None:
+        """Write an audit event about a deployment."""
+        self._services.audit.append(
+            session,
+            type=f"{EVENT}.{event}",
+            subject=subject_of(deployment),
+            actor=actor,
+            data={**about(deployment), "reason": reason, **data},
+        )
+
+
+def state_of(deployment: Deployment) -> str:
+    """Return phase and outcome in words."""
+    return deployment.phase if deployment.outcome is None else f"{deployment.phase} ({deployment.outcome})"

@@ -1,0 +1,159 @@
+"""What the deployments domain says and hears over HTTP."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from backend.core.schemas import Payload, PlainText, Schema
+from backend.deployments.models import Outcome, Phase, StepKind, StepState, TrafficState
+from mlplatform.spec.model import Name
+
+Reason = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
+LONGEST_VERSION = 2**31 - 1
+VersionNumber = Annotated[int, Field(ge=1, le=LONGEST_VERSION)]
+VersionOrAlias = VersionNumber | Literal["champion", "challenger"]
+RequirementState = Literal["met", "missing", "failed", "waiting"]
+
+
+class BreakGlass(Payload):
+    """Why the policy is to be overridden, in words that stand up afterwards."""
+
+    reason: Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=10, max_length=1000)]
+
+
+class DeploymentIn(Payload):
+    """A wish to have a version live."""
+
+    model: Name
+    version: VersionOrAlias | None = Field(default=None, description="A number or an alias; the newest if null.")
+    environment: Annotated[PlainText, Field(min_length=1, max_length=63)]
+    break_glass: BreakGlass | None = None
+
+
+class ApprovalIn(Payload):
+    """What an approver decides."""
+
+    decision: Literal["approve", "reject"]
+    comment: Annotated[PlainText, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
+
+
+class ReasonIn(Payload):
+    """Why a person steps in."""
+
+    reason: Reason
+
+
+class RequirementOut(Schema):
+    """One requirement of an environment's policy, and whether the version meets it."""
+
+    requirement: str
+    state: RequirementState
+    message: str
+    evidence: str | None = Field(default=None, description="Id of the attestation that decided it.")
+
+
+class ApprovalOut(Schema):
+    """What an approver said."""
+
+    by: str
+    decision: Literal["approve", "reject"]
+    comment: str
+    at: datetime
+
+
+class BreakGlassOut(Schema):
+    """Why the policy was overridden."""
+
+    reason: str
+
+
+class FiguresOut(Schema):
+    """What a version did in a step."""
+
+    requests: int
+    errors: int
+    success_rate: float | None
+    latency_ms: float | None = Field(description="At the percentile that the model's `rollout.analysis` names.")
+
+
+class CheckOut(Schema):
+    """One statistical test as it stands; shares for success rates, milliseconds for latencies."""
+
+    name: str
+    observed: float | None
+    limit: float | None
+    evidence: float = Field(description="The e-value: how strongly the figures speak against the version.")
+    threshold: float = Field(description="The e-value from which on the version counts as bad.")
+    verdict: Literal["passing", "suspected", "breached", "no_data"]
+
+
+class StepOut(Schema):
+    """One step of a rollout."""
+
+    index: int
+    kind: StepKind
+    weight: int | None
+    state: StepState
+    started_at: datetime | None
+    finished_at: datetime | None
+    canary: FiguresOut | None
+    primary: FiguresOut | None
+    checks: list[CheckOut]
+    reason: str | None
+
+
+class DeploymentOut(Schema):
+    """A deployment and everything that happened to it so far."""
+
+    id: str
+    kind: Literal["rollout", "rollback"]
+    model: str
+    version: int
+    environment: str
+    phase: Phase
+    outcome: Outcome | None
+    reason: str | None
+    requested_by: str
+    requested_at: datetime
+    approvals: list[ApprovalOut]
+    break_glass: BreakGlassOut | None
+    requirements: list[RequirementOut]
+    previous_version: int | None
+    steps: list[StepOut]
+    finished_at: datetime | None
+
+
+class TrafficOut(Schema):
+    """A version's share of the traffic, as the proxy last confirmed it."""
+
+    version: int
+    weight: int
+    state: TrafficState
+    desired_weight: int = Field(description="Differs from `weight` while a change is under way or the version is dead.")
+    mirror: int
+    warm_until: datetime | None
+
+
+class ReplicaOut(Schema):
+    """One model server."""
+
+    version: int
+    replica: int
+    state: Literal["starting", "ready", "failed", "stopped"]
+    port: int | None
+    pid: int | None
+    message: str | None
+
+
+class PlaceOut(Schema):
+    """A model in an environment as it is now."""
+
+    model: str
+    environment: str
+    url: str
+    champion: int | None = Field(description="The version that is live here.")
+    challenger: int | None = Field(description="The version that is being rolled out here.")
+    traffic: list[TrafficOut]
+    rollout: DeploymentOut | None = Field(description="The deployment that is not over yet.")
+    replicas: list[ReplicaOut]

@@ -1,0 +1,236 @@
+"""What people and CI ask of the deployments domain: decided here, from the database alone.
+
+Nothing in here waits for a model server or the proxy: rows are written, and the engine makes them so.
+"""
+
+import logging
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from sqlalchemy.orm import Session
+
+from backend.core.container import Services
+from backend.core.errors import Conflict, Forbidden
+from backend.core.ids import new_id
+from backend.deployments import repository
+from backend.deployments.admission import APPROVAL, Decision, Finding, Verdict, decide
+from backend.deployments.interventions import Interventions, add
+from backend.deployments.lifecycle import EVENT
+from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
+from backend.deployments.rules import Rules, state_of
+from backend.identity.principal import Principal
+
+_log = logging.getLogger(__name__)
+
+
+class AdmissionRefused(Forbidden):
+    """The version does not meet the environment's policy; ``requirements`` lists how it stands to each demand."""
+
+    slug: ClassVar[str] = "admission-refused"
+    title: ClassVar[str] = "Admission refused"
+
+
+class DeploymentService:
+    """Requests and approvals. People who step in later are in :attr:`interventions`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._rules = Rules(services)
+        self.interventions = Interventions(services)
+
+    def get(self, session: Session, deployment_id: str) -> Deployment:
+        """Return a deployment.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        return self._rules.get(session, deployment_id)
+
+    def request(
+        self,
+        session: Session,
+        caller: Principal,
+        *,
+        model: str,
+        version: int | str | None,
+        environment: str,
+        break_glass: str | None = None,
+    ) -> Deployment:
+        """Ask for a version to become live; it is admitted, refused, or waits for an approver.
+
+        Raises:
+            AdmissionRefused: the environment's policy is not met.
+            RolloutInProgress: another deployment there is not over.
+        """
+        settings = self._rules.environment(environment)
+        wanted = self._services.registry.get_version(session, model, version)
+        self._rules.may_deploy(session, caller, model, "deploy")
+        if break_glass is not None and not caller.in_any(self._services.settings.permissions.break_glass):
+            groups = " or ".join(self._services.settings.permissions.break_glass)
+            raise Forbidden(
+                f"{caller.ref} may not break the glass; members of {groups} may",
+                fix="Leave breakGlass out, and see to the requirements.",
+            ).audited(
+                type=f"{EVENT}.deployment.refused",
+                subject=f"model:{model}/versions/{wanted.version}",
+                actor=caller.ref,
+                environment=environment,
+                breakGlass=break_glass,
+            )
+        self._is_free(session, environment, model, wanted.version)
+        facts = self._rules.facts(session, model, wanted.version, requested_by=caller.ref)
+        verdict = decide(settings, facts)
+        if verdict.unmet and break_glass is None:
+            raise self._refused(caller, model, wanted.version, environment, verdict)
+        waiting = verdict.waiting and break_glass is None
+        deployment = Deployment(
+            id=new_id(),
+            kind=Kind.ROLLOUT,
+            model=model,
+            version=wanted.version,
+            environment=environment,
+            digest=wanted.digest,
+            phase=Phase.AWAITING_APPROVAL if waiting else Phase.PENDING,
+            requested_by=caller.ref,
+            requested_at=self._services.clock.now(),
+            requirements=verdict.as_json(),
+            break_glass_reason=break_glass,
+        )
+        add(session, self._rules, deployment)
+        said = "waits for approval" if waiting else "is admitted"
+        self._rules.record(
+            session,
+            "deployment.requested",
+            deployment,
+            caller,
+            reason=f"{caller.ref} wants v{wanted.version} in {environment}: it {said}",
+            requirements=verdict.as_json(),
+        )
+        if break_glass is not None:
+            self._shout(session, caller, deployment, verdict, break_glass)
+        return self._rules.get(session, deployment.id)
+
+    def approve(
+        self, session: Session, caller: Principal, deployment_id: str, *, approved: bool, comment: str
+    ) -> Deployment:
+        """Say yes or no to a deployment that waits for it.
+
+        Raises:
+            Forbidden: the caller may not decide.
+            Conflict: it does not wait for anybody (any more).
+        """
+        self._rules.get(session, deployment_id)
+        deployment = repository.lock(session, deployment_id)
+        settings = self._rules.environment(deployment.environment)
+        facts = self._rules.may_decide(session, caller, deployment, "approval.refused")
+        if deployment.phase != Phase.AWAITING_APPROVAL:
+            raise Conflict(f"the deployment does not wait for approval; it is {state_of(deployment)}")
+        session.add(
+            Approval(
+                id=new_id(),
+                deployment_id=deployment.id,
+                by=caller.ref,
+                decision="approve" if approved else "reject",
+                comment=comment,
+                at=self._services.clock.now(),
+            )
+        )
+        decision = Decision(caller.ref, approved, comment)
+        # What was signed, revoked or bound since the request counts as it is now.
+        verdict = decide(settings, replace(facts, decisions=(decision,)))
+        deployment.requirements = verdict.as_json()
+        said = f"{caller.ref} {'approved' if approved else 'rejected'} it" + (f": {comment}" if comment else "")
+        event = "deployment.approved" if approved else "deployment.rejected"
+        failed = [one for one in verdict.unmet if one.requirement != APPROVAL]
+        if not approved:
+            self._end(deployment, Outcome.REJECTED, said)
+        elif failed:
+            self._end(deployment, Outcome.REFUSED, f"approved, but by now: {_listed(failed)}")
+        else:
+            deployment.phase = Phase.PENDING
+        self._rules.record(session, event, deployment, caller, reason=said, comment=comment)
+        if approved and failed:
+            self._rules.record(
+                session,
+                "deployment.refused",
+                deployment,
+                caller,
+                reason=deployment.reason or "",
+                requirements=verdict.as_json(),
+            )
+        return self._rules.reloaded(session, deployment_id)
+
+    def place(self, session: Session, environment: str, model: str) -> dict[str, Any]:
+        """Return a model in an environment as it is now."""
+        self._rules.environment(environment)
+        self._services.registry.get_model(session, model)
+        rows = repository.traffic(session, environment, model)
+        running = repository.in_progress(session, environment, model)
+        return {
+            "model": model,
+            "environment": environment,
+            "url": f"{self._services.settings.ingress_url}/{environment}/{model}",
+            "champion": _version(rows, TrafficState.LIVE),
+            "challenger": _version(rows, TrafficState.CANARY),
+            "traffic": rows,
+            "rollout": running,
+        }
+
+    def _is_free(self, session: Session, environment: str, model: str, version: int) -> None:
+        running = repository.in_progress(session, environment, model)
+        if running is not None:
+            raise self._rules.in_progress(running)
+        live = repository.live(session, environment, model)
+        if live is not None and live.version == version:
+            raise Conflict(f"v{version} of {model} is live in {environment} already")
+
+    def _end(self, deployment: Deployment, outcome: Outcome, reason: str) -> None:
+        deployment.phase, deployment.outcome, deployment.reason = Phase.COMPLETED, outcome, reason
+        deployment.finished_at = self._services.clock.now()
+
+    def _refused(
+        self, caller: Principal, model: str, version: int, environment: str, verdict: Verdict
+    ) -> AdmissionRefused:
+        return AdmissionRefused(
+            f"v{version} of {model} may not go to {environment}: {_listed(verdict.unmet)}",
+            fix="See to what is missing or failed, register again, and deploy the new version.",
+            requirements=verdict.as_json(),
+        ).audited(
+            type=f"{EVENT}.deployment.refused",
+            subject=f"model:{model}/versions/{version}",
+            actor=caller.ref,
+            environment=environment,
+            requirements=verdict.as_json(),
+        )
+
+    def _shout(
+        self, session: Session, caller: Principal, deployment: Deployment, verdict: Verdict, reason: str
+    ) -> None:
+        overridden = [one.as_json() for one in verdict.findings if one.state != "met"]
+        names = ", ".join(str(one["requirement"]) for one in overridden) or "nothing"
+        self._rules.record(
+            session,
+            "deployment.broke_glass",
+            deployment,
+            caller,
+            reason=f"{caller.ref} broke the glass, overriding {names}: {reason}",
+            severity="critical",
+            breakGlass=reason,
+            overridden=overridden,
+        )
+        self._services.metrics.break_glass.labels(deployment.environment).inc()
+        _log.critical(
+            "break-glass deployment of %s v%s to %s",
+            deployment.model,
+            deployment.version,
+            deployment.environment,
+            extra={"deployment": deployment.id, "actor": caller.ref, "reason": reason, "overridden": names},
+        )
+
+
+def _listed(findings: list[Finding]) -> str:
+    return "; ".join(f"{one.requirement} {one.state} ({one.message})" for one in findings)
+
+
+def _version(rows: list[Traffic], state: TrafficState) -> int | None:
+    return next((row.version for row in rows if row.state == state), None)

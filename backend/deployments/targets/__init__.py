@@ -1,0 +1,1 @@
+"""Where model versions run: one interface, one package a kind of place."""

@@ -1,0 +1,180 @@
+"""Reads the logs of model servers: the last lines over all replicas, then what comes, across rotation."""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from backend.deployments.targets.base import VersionKey
+from backend.local.folders import Folders
+from mlplatform.redaction import redact
+
+_BLOCK = 65_536
+_POLL_SECONDS = 0.2
+_SIGN_OF_LIFE_SECONDS = 1.0
+_LONGEST_LINE = 32_768
+_MESSAGE_LENGTH = 500
+
+
+def log_path(folders: Folders, key: VersionKey, replica: int) -> Path:
+    """Return where a replica's log is; rotated ones have ``.1``, ``.2``, … at their end."""
+    return folders.logs / "models" / key.environment / key.model / f"v{key.version}-r{replica}.log"
+
+
+def log_files(folders: Folders, key: VersionKey) -> dict[int, Path]:
+    """Return the present log of each replica that ever ran."""
+    folder = folders.logs / "models" / key.environment / key.model
+    prefix = f"v{key.version}-r"
+    found = {}
+    for path in folder.glob(f"{prefix}*.log"):
+        number = path.name.removeprefix(prefix).removesuffix(".log")
+        if number.isdigit():
+            found[int(number)] = path
+    return dict(sorted(found.items()))
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Return the last lines of a log, going back into rotated ones as far as needed."""
+    lines: list[str] = []
+    backup = 0
+    while len(lines) < count:
+        current = path if backup == 0 else path.with_name(f"{path.name}.{backup}")
+        try:
+            with current.open("rb") as file:
+                lines = _tail(file, count - len(lines)) + lines
+        except FileNotFoundError:
+            if backup > 0:
+                break
+        backup += 1
+    return lines
+
+
+def _tail(file: BinaryIO, count: int) -> list[str]:
+    end = file.seek(0, os.SEEK_END)
+    position, data = end, b""
+    while position > 0 and data.count(b"\n") <= count:
+        size = min(_BLOCK, position)
+        position -= size
+        file.seek(position)
+        data = file.read(size) + data
+    lines = data.decode("utf-8", "replace").splitlines()
+    return lines[-count:] if count > 0 else []
+
+
+def last_message(path: Path) -> str | None:
+    """Return what a log says last, in one short redacted line."""
+    for line in reversed(last_lines(path, 20)):
+        text = line.strip()
+        if not text:
+            continue
+        if text.startswith("{"):
+            try:
+                entry = json.loads(text)
+                text = str(entry.get("message") or text)
+            except ValueError:
+                pass
+        text = " ".join(redact(text).split())
+        return text if len(text) <= _MESSAGE_LENGTH else text[: _MESSAGE_LENGTH - 1] + "…"
+    return None
+
+
+class _Follower:
+    """One log that is still written to."""
+
+    def __init__(self, path: Path, *, from_start: bool) -> None:
+        self._path = path
+        self._rest = b""
+        self._file: BinaryIO | None = None
+        self._open(from_start=from_start)
+
+    def _open(self, *, from_start: bool) -> None:
+        try:
+            self._file = self._path.open("rb")
+        except FileNotFoundError:
+            self._file = None
+            return
+        if not from_start:
+            self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def lines(self) -> Iterator[str]:
+        """Yield what was added since the last call."""
+        if self._file is None:
+            self._open(from_start=True)
+        while self._file is not None:
+            rotated = self._rotated()
+            # Asked before reading: what was written up to the rotation is then certainly in the file that is open.
+            yield from self._read()
+            if not rotated:
+                return
+            self.close()
+            self._open(from_start=True)
+
+    def _rotated(self) -> bool:
+        assert self._file is not None
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(self._file.fileno())
+        if (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino):
+            return True
+        if now.st_size < self._file.tell():
+            self._file.seek(0)
+        return False
+
+    def _read(self) -> Iterator[str]:
+        assert self._file is not None
+        while chunk := self._file.read(_BLOCK):
+            *whole, self._rest = (self._rest + chunk).split(b"\n")
+            if len(self._rest) > _LONGEST_LINE:
+                whole, self._rest = [*whole, self._rest], b""
+            for line in whole:
+                yield line.decode("utf-8", "replace").rstrip("\r")
+
+
+def read_logs(
+    folders: Folders, key: VersionKey, *, tail: int, follow: bool, running: Callable[[], bool]
+) -> Iterator[str]:
+    """Yield ``<version>/<replica> <line>``; see :meth:`backend.deployments.targets.base.Target.logs`."""
+    followers: dict[int, _Follower] = {}
+    try:
+        # Opened before the tail is read: a line that comes in between is then shown twice at worst, never lost.
+        if follow:
+            followers = {
+                replica: _Follower(path, from_start=False) for replica, path in log_files(folders, key).items()
+            }
+        yield from _last_of_all(folders, key, tail)
+        quiet_since = time.monotonic()
+        while follow:
+            still_running = running()
+            for replica, path in log_files(folders, key).items():
+                if replica not in followers:
+                    followers[replica] = _Follower(path, from_start=True)
+            for replica, follower in followers.items():
+                for text in follower.lines():
+                    quiet_since = time.monotonic()
+                    yield f"{key.version}/{replica} {redact(text)}"
+            if not still_running:
+                return
+            if time.monotonic() - quiet_since > _SIGN_OF_LIFE_SECONDS:
+                quiet_since = time.monotonic()
+                yield ""
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for follower in followers.values():
+            follower.close()
+
+
+def _last_of_all(folders: Folders, key: VersionKey, tail: int) -> deque[str]:
+    lines: deque[str] = deque()
+    for replica, path in log_files(folders, key).items():
+        lines.extend(f"{key.version}/{replica} {redact(text)}" for text in last_lines(path, tail))
+    return lines
