@@ -1,0 +1,28 @@
+"""What can go wrong while a repository is made, said so that a person can act on it."""
+
+from typing import ClassVar
+
+
+class ScaffoldError(Exception):
+    """No repository was made, and nothing is left behind; ``fix`` says what to do about it."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class InvalidAnswer(ScaffoldError):
+    """A name, kind or answer is not acceptable; nothing was written."""
+
+    exit_code = 2
+
+
+class Collision(ScaffoldError):
+    """Something of that name is there already; it was not touched."""
+
+
+class HostError(ScaffoldError):
+    """The git host did not do what was asked of it."""

@@ -1,0 +1,162 @@
+"""Make again what the template takes from its dependencies and from the toolkit.
+
+That is ``uv.lock``, the names that would shadow a dependency, and the OpenAPI document of the model server. For maintainers,
+when dependencies, ``model.yaml`` or the server's OpenAPI document change: ``python -m scaffolder.lock``, with ``--upgrade`` to
+take newer versions of packages too. A test says when it is due. Anything else in the toolkit may change without it: the
+lock's template leaves the wheel's name and digest open, and each release fills them in.
+"""
+
+import argparse
+import json
+import keyword
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from scaffolder import release, toolkit
+from scaffolder.errors import ScaffoldError
+from scaffolder.git import first_commit
+
+LAYER = release.TEMPLATES / release.TEMPLATE / "template" / "{{ realtime }}"
+LOCK = LAYER / "uv.lock.jinja"
+OPENAPI = LAYER / "openapi.json.jinja"
+RESERVED = release.TEMPLATES / release.TEMPLATE / "reserved.yml"
+_NAME = "lock-maker-placeholder"
+_DESCRIPTION = "Lock maker's description."
+_OWNER = "group:default/lock-maker"
+_OWN_FOLDERS = {
+    "src",
+    "tests",
+    "test",
+    "docs",
+    "build",
+    "dist",
+    "vendor",
+    "site",
+    "mlplatform",
+    "platform",
+    "model",
+    "params",
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """The text of each file."""
+
+    lock: str
+    reserved: str
+    openapi: str
+
+
+def main() -> int:
+    """Write the files, and say which changed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    arguments = parser.parse_args()
+    try:
+        made = make(upgrade=arguments.upgrade)
+    except ScaffoldError as fault:
+        sys.stderr.write(f"error: {fault.message}\n")
+        return 1
+    for path, text in ((LOCK, made.lock), (RESERVED, made.reserved), (OPENAPI, made.openapi)):
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{path.name}: {'unchanged' if before == text else 'written'}\n")
+    return 0
+
+
+def make(*, upgrade: bool = False) -> Made:
+    """Return the files as they should be now; versions that the present lock has are kept unless ``upgrade``."""
+    with tempfile.TemporaryDirectory(prefix="lock-") as temporary:
+        folder = Path(temporary)
+        sources = toolkit.read_sources()
+        built = toolkit.build(sources, folder / "toolkit")
+        repository = _rendered(folder, built, sources)
+        _uv("lock", *(["--upgrade"] if upgrade else []), folder=repository)
+        lock = (repository / "uv.lock").read_text(encoding="utf-8")
+        openapi = _openapi(repository)
+    return Made(lock=_lock_template(lock, built), reserved=_reserved(lock), openapi=openapi)
+
+
+def _rendered(folder: Path, built: toolkit.Toolkit, sources: dict[str, bytes]) -> Path:
+    """Return a repository of the template as it is, whatever ``uv.lock.jinja`` says (it may be missing or stale)."""
+    import copier
+
+    files = release.read_template()
+    files["reserved.yml"] = (b"reserved_names:\n  type: str\n  when: false\n  default: ''\n", False)
+    template = folder / "template"
+    release.assemble(template, built, files, sources)
+    first_commit(template, "template")
+    repository = folder / "repository"
+    answers = {"name": _NAME, "description": _DESCRIPTION, "owner": _OWNER}
+    copier.run_copy(str(template), repository, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
+    return repository
+
+
+def _lock_template(text: str, built: toolkit.Toolkit) -> str:
+    parts = [_NAME, built.wheel.name, built.sha256]
+    for part, variable in zip(parts, ("name", "toolkit_wheel", "toolkit_sha256"), strict=True):
+        if part not in text:
+            raise ScaffoldError(f"uv wrote a lock without {part}; has its format changed?")
+        text = text.replace(part, f"{{{{ {variable} }}}}")
+    version, count = re.subn(
+        rf'(name = "mlplatform"\nversion = )"{re.escape(built.version)}"', r'\1"{{ toolkit_version }}"', text
+    )
+    if count != 1 or "{%" in version or "{#" in version:
+        raise ScaffoldError("uv wrote a lock that can't be made a template; has its format changed?")
+    return version
+
+
+def _reserved(lock: str) -> str:
+    """Names of the standard library, of every locked distribution and of the modules that those bring (where known here)."""
+    distributions = set(re.findall(r'^name = "([^"]+)"$', lock, flags=re.MULTILINE)) - {_NAME}
+    modules = {
+        module.lower()
+        for module, owners in packages_distributions().items()
+        if any(re.sub(r"[-_.]+", "-", owner).lower() in distributions for owner in owners)
+    }
+    names = {name.lower() for name in (*sys.stdlib_module_names, *keyword.kwlist, *keyword.softkwlist)}
+    names |= distributions | {name.replace("-", "_") for name in distributions} | modules | _OWN_FOLDERS
+    usable = sorted(name for name in names if re.fullmatch(r"[a-z0-9]+([_-][a-z0-9]+)*", name))
+    lines = textwrap.wrap(" ".join(usable), width=110, break_on_hyphens=False)
+    # One string: Copier would render every item of a list as a template of its own.
+    head = ["reserved_names:", "  type: str", "  when: false", "  default: >-"]
+    return "\n".join([*head, *(f"    {line}" for line in lines)]) + "\n"
+
+
+def _openapi(repository: Path) -> str:
+    from ruamel.yaml import YAML
+
+    from mlplatform.serving.openapi import document
+    from mlplatform.spec.model import ModelSpec
+
+    spec = ModelSpec.model_validate(YAML(typ="safe").load(repository / "model.yaml"))
+    text = json.dumps(document(spec, name=spec.name, version="1", environment="production"), indent=2) + "\n"
+    if "{{" in text or "{%" in text or "{#" in text:
+        raise ScaffoldError("the OpenAPI document holds what Jinja would take for its own")
+    for value, variable in ((_DESCRIPTION, "description"), (_OWNER, "owner")):
+        text = text.replace(json.dumps(value), f"{{{{ {variable} | to_json(ensure_ascii=false) }}}}")
+    return text.replace(_NAME, "{{ name }}")
+
+
+def _uv(*arguments: str, folder: Path) -> None:
+    from uv import find_uv_bin
+
+    process = subprocess.run(
+        [find_uv_bin(), *arguments, "--no-progress", "--project", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode != 0:
+        raise ScaffoldError(f"uv {arguments[0]} failed: {process.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
