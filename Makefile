@@ -33,7 +33,7 @@ clean: setup  ## stop everything and forget all of its state
 	@$(RUN) platform down --forget
 
 test: setup check docs  ## everything CI runs: lint, types, unit, PostgreSQL, faults, journeys, docs
-	@$(RUN) pytest -q --durations=15
+	@$(RUN) pytest -q -m "journey or postgres or fault or slow" --durations=15
 
 check: setup lint types unit  ## lint, types and unit tests, in under two minutes
 
@@ -48,7 +48,7 @@ unit: setup
 	@$(RUN) pytest -q -n 2 -m "not journey and not postgres and not fault and not slow"
 
 docs: setup  ## build the documentation, strictly
-	@cd techdocs && $(abspath $(UV)) run --frozen --all-groups --no-progress mkdocs build --strict --quiet --site-dir site
+	@cd techdocs && NO_MKDOCS_2_WARNING=1 $(abspath $(UV)) run --frozen --all-groups --no-progress mkdocs build --strict --quiet --site-dir site
 
 bench: setup  ## measure side by side with the peers; writes benchmarks/RESULTS.md
 	@$(RUN) python -m benchmarks

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import aiohttp
 
 _COLUMNS = ("sent_at", "status", "version", "seconds", "error")
 
@@ -35,30 +35,35 @@ class Request:
         return self.status == 0 or self.status >= 500
 
 
-async def generate(url: str, bodies: Sequence[bytes], *, rate: float, out: Path, stop: asyncio.Event, seconds: float) -> None:
-    """Send ``rate`` requests a second to ``url`` until ``stop`` is set or ``seconds`` have passed, appending each to ``out``."""
+async def generate(
+    url: str, bodies: Sequence[bytes], *, rate: float, out: Path, stop: asyncio.Event, seconds: float
+) -> None:
+    """Send ``rate`` requests a second to ``url`` until ``stop`` is set or ``seconds`` have passed, appending each to ``out``.
+
+    A user gives up after ten seconds. What is under way when the generator stops is waited for.
+    """
     loop = asyncio.get_running_loop()
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
     pending: set[asyncio.Task[None]] = set()
+    timeout = aiohttp.ClientTimeout(total=10)
     with out.open("a", newline="", encoding="utf-8", buffering=1) as stream:
         writer = csv.writer(stream)
-        async with httpx.AsyncClient(timeout=15, limits=limits) as client:
+        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as client:
 
             async def one(body: bytes) -> None:
                 sent_at, start = datetime.now(UTC), loop.time()
                 status, version, error = 0, "", ""
                 try:
-                    response = await client.post(url, content=body, headers={"content-type": "application/json"})
-                    status, version = response.status_code, response.headers.get("x-model-version", "")
-                except httpx.HTTPError as fault:
+                    async with client.post(url, data=body, headers={"content-type": "application/json"}) as response:
+                        await response.read()
+                        status, version = response.status, response.headers.get("x-model-version", "")
+                except (aiohttp.ClientError, TimeoutError) as fault:
                     error = type(fault).__name__
                 writer.writerow([sent_at.isoformat(), status, version, f"{loop.time() - start:.4f}", error])
 
             started = loop.time()
             count = 0
             while not stop.is_set() and loop.time() - started < seconds:
-                due = started + count / rate
-                if (wait := due - loop.time()) > 0:
+                if (wait := started + count / rate - loop.time()) > 0:
                     await asyncio.sleep(wait)
                 task = asyncio.create_task(one(bodies[count % len(bodies)]))
                 pending.add(task)

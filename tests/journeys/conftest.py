@@ -1,0 +1,115 @@
+"""A real platform for the stories: backend, MLflow, Envoy and model servers under supervisord, on free ports."""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from demo.shell import Person, person
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on at the moment, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def free_range(size: int) -> tuple[int, int]:
+    """Return the first and last of ``size`` neighbouring ports that are free at the moment."""
+    for first in range(21000, 29000, size):
+        if all(_is_free(port) for port in range(first, first + size)):
+            return first, first + size - 1
+    raise RuntimeError("no free range of ports")
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as one:
+        return one.connect_ex(("127.0.0.1", port)) != 0
+
+
+@dataclass
+class RunningPlatform:
+    """A platform that is up, and how to be somebody on it."""
+
+    home: Path
+    work: Path
+    url: str
+    ingress: str
+    configs: list[Path]
+
+    def person(self, name: str, *, folder: Path | None = None) -> Person:
+        """Return a person with credentials of their own, not signed in yet."""
+        return person(
+            name,
+            console=Console(quiet=True),
+            folder=folder or self.work,
+            home=self.home,
+            credentials=self.work / "credentials" / name,
+            url=self.url,
+        )
+
+    def up(self) -> dict[str, Any]:
+        """Start whatever is down, as the operator does, and return what is up."""
+        configs = [part for path in self.configs for part in ("--config", str(path))]
+        return self.person("operator").platform("up", *configs).document
+
+    def signed_in(self, name: str, *, folder: Path | None = None) -> Person:
+        """Return a person of the embedded issuer who has signed in."""
+        someone = self.person(name, folder=folder)
+        someone.platform("login", "--user", f"user:default/{name}")
+        return someone
+
+
+@pytest.fixture(scope="session")
+def running_platform() -> Iterator[RunningPlatform]:
+    """Start the platform the way a user does, once for all stories; stop it the same way."""
+    work = Path(tempfile.mkdtemp(prefix="mlp-journeys-"))
+    home = work / "home"
+    backend, ingress, admin = free_ports(3)
+    first, last = free_range(100)
+    override = work / "app-config.journeys.yaml"
+    override.write_text(
+        f"""\
+mlPlatform:
+  backend: {{port: {backend}}}
+  ingress: {{port: {ingress}, adminPort: {admin}}}
+  serving: {{portRange: [{first}, {last}]}}
+  environments:
+    production:
+      policy:
+        require: {{vulnerabilities: [passed, failed, not_evaluated]}}
+""",
+        encoding="utf-8",
+    )
+    configs = [ROOT / "app-config.yaml", override]
+    platform = RunningPlatform(
+        home=home,
+        work=work,
+        url=f"http://127.0.0.1:{backend}",
+        ingress=f"http://127.0.0.1:{ingress}",
+        configs=configs,
+    )
+    operator = platform.person("operator")
+    platform.up()
+    try:
+        assert httpx.get(f"{platform.url}/readyz", timeout=10).status_code == 200
+        yield platform
+    finally:
+        operator.platform("down")
+        shutil.rmtree(work, ignore_errors=True)
