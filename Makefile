@@ -7,7 +7,7 @@ PYTHON ?= python3
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
 RUN := $(UV) run --frozen --all-groups --no-progress
-export ML_PLATFORM_HOME ?= $(CURDIR)/.mlplatform
+HOME_FOLDER := $(if $(ML_PLATFORM_HOME),$(ML_PLATFORM_HOME),$(CURDIR)/.mlplatform)
 
 $(UV):
 	@echo "Installing uv $(UV_VERSION) into $(TOOLS)/ ..."
@@ -24,13 +24,13 @@ $(UV):
 setup: .venv/.ready  ## install uv and the locked environment
 
 demo: setup  ## tell the whole story on real data and leave the platform up
-	@$(RUN) python -m demo
+	@$(RUN) python -m demo --home "$(HOME_FOLDER)"
 
 down: setup  ## stop everything that `make demo` or `platform up` started
-	@$(RUN) platform down
+	@ML_PLATFORM_HOME="$(HOME_FOLDER)" $(RUN) platform down
 
 clean: setup  ## stop everything and forget all of its state
-	@$(RUN) platform down --forget
+	@ML_PLATFORM_HOME="$(HOME_FOLDER)" $(RUN) platform down --forget
 
 test: setup check docs  ## everything CI runs: lint, types, unit, PostgreSQL, faults, journeys, docs
 	@$(RUN) pytest -q -m "journey or postgres or fault or slow" --durations=15

@@ -26,6 +26,7 @@ from backend.deployments.models import (
     Traffic,
     TrafficState,
 )
+from backend.identity.principal import Principal
 from mlplatform.spec.model import ModelSpec
 
 EVENT = "ml-platform.deployments"
@@ -307,13 +308,27 @@ class Lifecycle:
     def _record(
         self, session: Session, event: str, deployment: Deployment, reason: str, *, actor: str = PLATFORM, **data: Any
     ) -> None:
-        self._services.audit.append(
-            session,
-            type=f"{EVENT}.{event}",
-            subject=subject_of(deployment),
-            actor=actor,
-            data={**about(deployment), "reason": reason, **data},
-        )
+        record(self._services, session, event, deployment, actor, reason=reason, **data)
+
+
+def record(
+    services: Services,
+    session: Session,
+    event: str,
+    deployment: Deployment,
+    actor: Principal | str,
+    *,
+    reason: str,
+    **data: Any,
+) -> None:
+    """Write an audit event about a deployment."""
+    services.audit.append(
+        session,
+        type=f"{EVENT}.{event}",
+        subject=subject_of(deployment),
+        actor=actor,
+        data={**about(deployment), "reason": reason, **data},
+    )
 
 
 def subject_of(deployment: Deployment) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from backend.core.config import EnvironmentSettings
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, NotFound
-from backend.deployments import repository
+from backend.deployments import lifecycle, repository
 from backend.deployments.admission import Facts, RequireApproval
 from backend.deployments.lifecycle import EVENT, about, subject_of
 from backend.deployments.models import Deployment, Phase
@@ -106,13 +106,7 @@ class Rules:
         self, session: Session, event: str, deployment: Deployment, actor: Principal, *, reason: str, **data: Any
     ) -> None:
         """Write an audit event about a deployment."""
-        self._services.audit.append(
-            session,
-            type=f"{EVENT}.{event}",
-            subject=subject_of(deployment),
-            actor=actor,
-            data={**about(deployment), "reason": reason, **data},
-        )
+        lifecycle.record(self._services, session, event, deployment, actor, reason=reason, **data)
 
 
 def state_of(deployment: Deployment) -> str:

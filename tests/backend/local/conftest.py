@@ -14,7 +14,8 @@ from backend.deployments.targets.local.target import LocalTarget
 from backend.local import cli_api
 from backend.local.cli_api import UpResult
 from backend.local.folders import Folders
-from tests.backend.targets.machine import STUB, free_ports
+from tests.backend.targets.machine import STUB
+from tests.ports import free_ports
 
 
 @dataclass

@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from backend.deployments.targets.local.target import LAUNCHER, LocalTarget
 from backend.local.folders import Folders
 from backend.local.platform import ENVOY, LocalPlatform, programs, write_text
 from mlplatform.spec.model import ModelSpec
+from tests.ports import free_ports
 
 STUB = Path(__file__).with_name("stub_server.py")
 SPEC = ModelSpec.model_validate(
@@ -47,17 +47,6 @@ SPEC = ModelSpec.model_validate(
     }
 )
 BODY = json.dumps({"inputs": [{"name": "alcohol", "shape": [1, 1], "datatype": "FP64", "data": [12.5]}]})
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 15.0) -> Any:
