@@ -149,7 +149,7 @@ class TestDoors:
             assert answer.headers["content-type"].startswith("application/problem+json")
 
     def test_a_stranger_may_not_deploy(self, running_platform: RunningPlatform, model: Model) -> None:
-        stranger: Person = running_platform.signed_in("mallory", folder=model.folder)
+        stranger: Person = running_platform.signed_in("edsger", folder=model.folder)
         refused = stranger.platform("deploy", "--env", ENVIRONMENT, "--no-wait", expect=1)
         assert "not" in (refused.messages + str(refused.document)).lower()
 
