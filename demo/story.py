@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -175,15 +176,22 @@ class Story:
             "items"
         ]
         table = Table("time (UTC)", "who", "what", "about", box=None, header_style="bold")
-        for event in (item["event"] for item in events):
-            table.add_row(
-                event["time"][11:19], event["actor"], event["type"].removeprefix("ml-platform."), event["subject"]
-            )
+        for (who, what, about), same in groupby((item["event"] for item in events), key=self._audit_line):
+            times = [event["time"][11:19] for event in same]
+            table.add_row(times[0], who, f"{what} ×{len(times)}" if len(times) > 1 else what, about)
         self.console.print(table)
         verified = self.author.platform("audit", "verify").document
         if not verified["valid"]:
             raise DemoError(f"the audit log does not verify: {verified['faults']}")
         self._say(f"[green]verified[/green]: {verified['events']} events, none edited, removed, reordered or inserted")
+
+    def _audit_line(self, event: dict[str, Any]) -> tuple[str, str, str]:
+        about = event["subject"].removeprefix(f"model:{self.model}").removeprefix("/")
+        kind, _, identifier = about.partition("/")
+        if kind == "deployments":
+            about = f"deployment …{identifier[-6:]}"
+        who = event["actor"].removeprefix("user:default/").replace("service:ml-platform", "platform")
+        return who, event["type"].removeprefix("ml-platform."), about or "the model"
 
     def _farewell(self) -> None:
         self.console.rule("[bold]Done[/bold]")

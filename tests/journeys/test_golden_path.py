@@ -114,6 +114,7 @@ class TestGoldenPath:
         last = max(request.sent_at for request in seen if request.version == version)
         assert (last - first).total_seconds() < 30
         assert len(failures) < 0.2 * len(seen)
+        assert list((model.platform.home / "artefacts").rglob("__pycache__")) == [], "serving changes no artefact"
 
     def test_the_audit_trail_has_all_of_it_and_verifies(self, model: Model) -> None:
         found = types(model.events())

@@ -66,6 +66,7 @@ def main() -> int:
         command = options.command or [
             str(_python(options.python, environment, folders)),
             "-I",
+            "-B",  # a model may bring code, and bytecode beside it would change the artefact that was registered
             "-m",
             "mlplatform.serving",
         ]
