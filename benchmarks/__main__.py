@@ -35,7 +35,7 @@ def write_results(*, quick: bool) -> None:
     parts = [
         "# Results",
         "",
-        f"Made by `make bench{'-quick' if quick else ''}` on {datetime.now(UTC):%Y-%m-%d} ({machine}). "
+        f"Put together by `make bench{'-quick' if quick else ''}` on {datetime.now(UTC):%Y-%m-%d} ({machine}). "
         "Each table comes from one run in which both sides took turns on the same machine; quote the ratios.",
         "",
     ]
