@@ -1,7 +1,5 @@
 """The backend as one FastAPI app, made by a factory from its settings."""
 
-import importlib
-import importlib.util
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -24,6 +22,10 @@ from backend.core.http import problems
 from backend.core.http.middleware import BodyLimit, RequestContext
 from backend.core.metrics import Metrics
 from backend.core.openapi import TAGS, document
+from backend.core.workflows import WorkflowRuntime
+from backend.deployments import routes as deployment_routes
+from backend.deployments.engine import RolloutEngine
+from backend.deployments.service import DeploymentService
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
@@ -54,10 +56,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     problems.install(app)
     api = APIRouter(prefix=API_PREFIX)
-    for router in (identity_routes.router, registry_routes.router, attestation_routes.router, audit_routes.router):
-        api.include_router(router)
-    if deployments := _deployments_module("routes"):
-        api.include_router(deployments.router)
+    for domain in (identity_routes, registry_routes, attestation_routes, deployment_routes, audit_routes):
+        api.include_router(domain.router)
     app.include_router(health.router)
     app.include_router(api)
     if mlflow is not None:
@@ -84,17 +84,11 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     identity = IdentityService(settings, clock, audit)
     attestations = AttestationService(settings, clock, audit, identity)
     registry = RegistryService(settings, clock, audit, attestations, metrics)
-    services = Services(settings, clock, database, metrics, audit, identity, attestations, registry)
-    if service := _deployments_module("service"):
-        services.deployments = service.DeploymentService(services)
-    if engine := _deployments_module("engine"):
-        services.engine = engine.RolloutEngine(services)
+    runtime = WorkflowRuntime(settings, database)
+    services = Services(settings, clock, database, metrics, audit, identity, attestations, registry, runtime)
+    services.deployments = DeploymentService(services)
+    services.engine = RolloutEngine(services)
     return services
-
-
-def _deployments_module(name: str) -> Any:
-    full = f"backend.deployments.{name}"
-    return importlib.import_module(full) if importlib.util.find_spec(full) else None
 
 
 def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:
@@ -103,14 +97,12 @@ def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:
         if mlflow is not None:
             mlflow.load_in_background()
         services.registry.start(services.database)
-        if services.engine is not None:
-            services.engine.start()
+        services.runtime.start()
         _log.info("the platform is up", extra={"home": str(services.settings.home)})
         try:
             yield
         finally:
-            if services.engine is not None:
-                services.engine.stop()
+            services.runtime.stop()
             services.registry.stop()
             services.database.close()
 

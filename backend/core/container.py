@@ -1,7 +1,7 @@
 """The services of one app, built once by the factory and found on ``app.state.services``."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from backend.core.config import Settings
     from backend.core.database import Database
     from backend.core.metrics import Metrics
+    from backend.core.workflows import WorkflowRuntime
+    from backend.deployments.engine import RolloutEngine
+    from backend.deployments.service import DeploymentService
     from backend.identity.service import IdentityService
     from backend.registry.service import RegistryService
 
@@ -21,7 +24,7 @@ class Services:
     """Everything that routes and background work need; nothing in the backend is a module global.
 
     The deployments domain is made last, from all the others: ``DeploymentService(services)``, then
-    ``RolloutEngine(services)``.
+    ``RolloutEngine(services)``, which adds itself to the runtime.
     """
 
     settings: "Settings"
@@ -32,8 +35,9 @@ class Services:
     identity: "IdentityService"
     attestations: "AttestationService"
     registry: "RegistryService"
-    deployments: Any = field(default=None)
-    engine: Any = field(default=None)
+    runtime: "WorkflowRuntime"
+    deployments: "DeploymentService" = field(init=False)
+    engine: "RolloutEngine" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

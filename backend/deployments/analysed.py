@@ -4,12 +4,13 @@ import logging
 import time
 from typing import Any, Literal
 
+from backend.core.workflows.runtime import LOOK
 from backend.deployments import words
 from backend.deployments.analysis import Delta, Judgement, Limits, RolloutJudge, delta_between
 from backend.deployments.analysis.counters import dump_sample, load_sample
 from backend.deployments.models import Deployment, DeploymentStep, Outcome, StepKind
 from backend.deployments.targets.base import Sample, VersionKey
-from backend.deployments.world import LOOK, World, key_of
+from backend.deployments.world import World, key_of
 from mlplatform.spec.model import ModelSpec
 
 Ended = Literal["passed", "ended"]

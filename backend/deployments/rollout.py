@@ -7,11 +7,12 @@ abort, promote or rollback is a change of that row and of nothing else.
 
 import time
 
+from backend.core.workflows.runtime import LOOK
 from backend.deployments import repository, words
 from backend.deployments.analysed import Analysed, Ended
 from backend.deployments.models import Deployment, Outcome, StepKind, StepState
 from backend.deployments.targets.base import VersionKey
-from backend.deployments.world import LOOK, World, key_of
+from backend.deployments.world import World, key_of
 from mlplatform.spec.model import ModelSpec
 
 

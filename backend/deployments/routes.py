@@ -255,8 +255,7 @@ def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
 
 def _woken(services: Services, response: Response) -> Response:
     """Have the engine look at what was just committed."""
-    if services.engine is not None:
-        services.engine.wake()
+    services.runtime.wake()
     return response
 
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from backend.core.container import Services
+from backend.core.workflows.runtime import LOOK
 from backend.deployments import repository
 from backend.deployments.lifecycle import Lifecycle
 from backend.deployments.models import ENDED, Deployment
 from backend.deployments.reconcile import Reconciler
 from backend.deployments.targets.base import ReplicaState, Sample, Target, TargetUnavailable, VersionKey
 
-LOOK = 0.25
-"""Longest time, in seconds, that a person's word goes unread."""
 Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)

@@ -63,7 +63,8 @@ def run(settings_file: str, folder: str, kill_at: str) -> None:
 
     services.database.write = killing_write  # type: ignore[method-assign,assignment]
     target.apply = killing_apply  # type: ignore[method-assign,assignment]
-    RolloutEngine(services, target).start()
+    RolloutEngine(services, target)
+    services.runtime.start()
     parent = os.getppid()
     while os.getppid() == parent:  # never outlive the tests
         time.sleep(0.2)

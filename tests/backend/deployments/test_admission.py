@@ -142,7 +142,7 @@ def test_somebody_elses_model_is_not_theirs_to_deploy(lab: Lab) -> None:
     ],
 )
 def test_wrong_requests_are_answered_with_a_problem(lab: Lab, body: dict[str, Any], status: int) -> None:
-    answer = ask(lab.ada, body.pop("environment", "lab"), **body)
+    answer = ask(lab.ada, **{"environment": "lab", **body})
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("application/problem+json")
 

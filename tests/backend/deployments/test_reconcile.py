@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.database import Database
-from backend.deployments.lock import engine_lock
+from backend.core.workflows.lock import runtime_lock
 from backend.deployments.models import TrafficState
 from backend.deployments.reconcile import Share, effective_weights
 from backend.deployments.targets.base import VersionKey
@@ -65,7 +65,7 @@ def test_other_models_do_not_stand_in() -> None:
 
 def test_one_engine_per_database(database_url: str, tmp_path: Path) -> None:
     database, same = Database(database_url), Database(database_url)
-    first, second = engine_lock(database), engine_lock(same)
+    first, second = runtime_lock(database), runtime_lock(same)
     assert first.acquire()
     assert first.held()
     assert not second.acquire()

@@ -1,4 +1,4 @@
-"""One engine per database: several backend processes may serve requests, one of them works rollouts off."""
+"""One runtime per database: several backend processes may serve requests, one of them works rows off."""
 
 import fcntl
 import os
@@ -11,10 +11,10 @@ from sqlalchemy.pool import NullPool
 
 from backend.core.database import Database
 
-_NAME = "ml-platform rollout engine"
+_NAME = "ml-platform workflow runtime"
 
 
-class EngineLock(Protocol):
+class RuntimeLock(Protocol):
     """Held by one process at a time; let go of by the system when that process dies."""
 
     def acquire(self) -> bool:
@@ -106,8 +106,8 @@ class AdvisoryLock:
             connection.close()
 
 
-def engine_lock(database: Database) -> EngineLock:
-    """Return the lock that engines on this database share."""
+def runtime_lock(database: Database) -> RuntimeLock:
+    """Return the lock that runtimes on this database share."""
     if database.is_sqlite:
-        return FileLock(Path(f"{database.url.database}.engine.lock"))
+        return FileLock(Path(f"{database.url.database}.runtime.lock"))
     return AdvisoryLock(database)
