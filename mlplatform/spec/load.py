@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from mlplatform.spec import model as specification
+from mlplatform.spec import base
 from mlplatform.spec.faults import Fault, SpecError, describe
 from mlplatform.spec.model import ModelSpec
 from mlplatform.spec.reader import Document, Path_, dotted, read
@@ -21,10 +21,12 @@ __all__ = ["FILE_NAME", "Fault", "SpecError", "describe", "load_spec"]
 FILE_NAME = "model.yaml"
 
 _FORMS = {
-    specification.NAME_PATTERN: "use lower-case letters, digits and single hyphens, for example `credit-risk`",
-    specification.ENTITY_REF_PATTERN: "write the kind out, for example `group:default/risk`",
+    base.NAME_PATTERN: "use lower-case letters, digits and single hyphens, for example `credit-risk`",
+    base.ENTITY_REF_PATTERN: "write the kind out, for example `group:default/risk`",
     r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$": "write `package.module:function`, for example `wine.train:train`",
     r"^[A-Za-z][\w./-]*$": "use the metric's name as MLflow reports it, for example `roc_auc`",
+    r"^[A-Za-z0-9][\w-]*(/[A-Za-z0-9][\w-]*)*$": "write folders of the lake, for example `flights/scheduled`",
+    r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$": "use letters, digits, `_` and `-`, with dots between, for example `shop.orders`",
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "use letters, digits, `.`, `_` and `-`",
 }
 _KINDS = {

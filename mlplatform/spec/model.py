@@ -1,38 +1,33 @@
 """The pydantic model of ``model.yaml``.
 
-Field names are camelCase in the file (as in Backstage and Kubernetes) and snake_case in Python. Unknown fields are
-errors: a misspelt threshold must never be a threshold that is silently not checked.
+Its larger sections have modules of their own beside this one.
 """
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
-from mlplatform.spec.quantities import Cpu, Duration, Memory
-
-NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-ENTITY_REF_PATTERN = (
-    r"^(group|user|system|resource|component|domain):([a-z0-9-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+from mlplatform.spec.base import (
+    ENTITY_REF_PATTERN,
+    NAME_PATTERN,
+    EntityRef,
+    EntryPoint,
+    Name,
+    SpecModel,
 )
+from mlplatform.spec.batch import Batch
+from mlplatform.spec.quantities import Duration
+from mlplatform.spec.rollout import Analysis, Rollout
+from mlplatform.spec.serving import Serving, ServingTarget
+from mlplatform.spec.streaming import Streaming
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=63)]
-"""A name that is also a legal Backstage entity name, DNS label and path segment."""
-EntityRef = Annotated[str, Field(pattern=ENTITY_REF_PATTERN, max_length=190)]
-"""A Backstage entity ref with its kind written out, for example ``group:default/risk``."""
-EntryPoint = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-"""A function of the repository, ``package.module:function``, as entry points are written in Python packaging."""
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class SpecModel(BaseModel):
-    """Base of everything in ``model.yaml``: camelCase in the file, no unknown fields, immutable."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, allow_inf_nan=False
-    )
+__all__ = [
+    "ENTITY_REF_PATTERN", "NAME_PATTERN", "TARGETS", "Analysis", "Batch", "Classification", "Column", "ColumnType",
+    "DataReference", "DataRole", "EntityRef", "ModelSpec", "ModelType", "Name", "Rollout", "Schema", "Serving",
+    "ServingTarget", "Slice", "Slo", "Streaming", "Threshold",
+]  # fmt: skip
 
 
 class ModelType(StrEnum):
@@ -41,6 +36,14 @@ class ModelType(StrEnum):
     REALTIME = "realtime"
     BATCH = "batch"
     STREAMING = "streaming"
+
+
+TARGETS: dict[ModelType, tuple[ServingTarget, ...]] = {
+    ModelType.REALTIME: tuple(ServingTarget),
+    ModelType.BATCH: (ServingTarget.KUBERNETES,),
+    ModelType.STREAMING: (ServingTarget.KUBERNETES,),
+}
+"""Which serving targets there are for each golden path."""
 
 
 class Classification(StrEnum):
@@ -190,109 +193,6 @@ class Training(SpecModel):
     )
 
 
-class Resources(SpecModel):
-    """What one replica of the model server gets."""
-
-    cpu: Cpu = Field(default="1", description="CPU cores.")
-    memory: Memory = Field(default="1Gi", description="Memory.")
-
-
-class Serving(SpecModel):
-    """How the model is served."""
-
-    resources: Resources = Field(default_factory=Resources, description="Resources of one replica.")
-    replicas: int = Field(default=1, ge=1, le=20, description="Model server processes (or pods) per version.")
-    max_batch_size: int = Field(default=64, ge=1, le=4096, description="Most rows in one call of the model.")
-    max_request_bytes: int = Field(
-        default=1_048_576, ge=1024, le=104_857_600, description="Larger request bodies are refused with 413."
-    )
-    request_timeout: Duration = Field(
-        default=timedelta(seconds=10), description="A prediction that takes longer fails with 504."
-    )
-    drain_timeout: Duration = Field(
-        default=timedelta(seconds=20), description="Time that running requests get when a replica stops."
-    )
-    startup_timeout: Duration = Field(
-        default=timedelta(minutes=2), description="A replica that is not ready after this has failed."
-    )
-
-
-class SuccessRate(SpecModel):
-    """Limits on the share of requests answered without a server error."""
-
-    minimum: Fraction = Field(default=0.99, description="Absolute limit.")
-    max_drop: Fraction = Field(default=0.005, description="How far below the primary, in the same window, it may be.")
-
-
-class Latency(SpecModel):
-    """Limits on response time at a percentile."""
-
-    percentile: float = Field(default=99, gt=0, lt=100, description="Which percentile is judged.")
-    maximum: Duration = Field(default=timedelta(milliseconds=500), description="Absolute limit.")
-    max_ratio: float = Field(
-        default=1.5,
-        ge=1,
-        le=100,
-        description="How many times slower than the primary, in the same window, it may be.",
-    )
-
-
-class Analysis(SpecModel):
-    """When a rollout step is passed, extended, or ends in a rollback."""
-
-    success_rate: SuccessRate = Field(default_factory=SuccessRate)
-    latency: Latency = Field(default_factory=Latency)
-    min_requests: int = Field(
-        default=50,
-        ge=1,
-        le=1_000_000,
-        description="Requests that the new version must have answered in a step.",
-    )
-    false_alarm_rate: float = Field(
-        default=0.01,
-        gt=0,
-        le=0.2,
-        description="Most probable rate at which a healthy version is rolled back, over the whole rollout.",
-    )
-    hold_timeout: Duration = Field(
-        default=timedelta(hours=1),
-        description="A step with too little traffic is held this long, then the rollout ends as held.",
-    )
-
-
-class Shadow(SpecModel):
-    """Mirrored traffic before the first canary step; the answers are thrown away."""
-
-    duration: Duration = Field(default=timedelta(0), description="How long; `0s` leaves the phase out.")
-    percent: int = Field(default=100, ge=1, le=100, description="Share of requests that is mirrored.")
-
-
-class Rollout(SpecModel):
-    """How traffic moves to a new version."""
-
-    steps: list[Annotated[int, Field(ge=1, le=100)]] = Field(
-        default=[5, 25, 50, 100],
-        min_length=1,
-        max_length=20,
-        description="Percent of traffic for the new version, step by step, ending at 100.",
-    )
-    interval: Duration = Field(default=timedelta(seconds=60), description="Least time in each step.")
-    shadow: Shadow = Field(default_factory=Shadow)
-    analysis: Analysis = Field(default_factory=Analysis)
-    keep_warm: Duration = Field(
-        default=timedelta(minutes=15),
-        description="How long the former version stays ready for an instant rollback.",
-    )
-
-    @model_validator(mode="after")
-    def _steps_rise_to_all(self) -> Self:
-        if any(later <= earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False)):
-            raise ValueError("steps must rise")
-        if self.steps[-1] != 100:
-            raise ValueError("the last step must be 100")
-        return self
-
-
 class Slo(SpecModel):
     """A service level objective, written as OpenSLO for the observability tools."""
 
@@ -337,6 +237,8 @@ class ModelSpec(SpecModel):
     training: Training
     schema_: Schema = Field(alias="schema")
     validation: Validation
+    batch: Batch | None = Field(default=None, description="For type batch: what is scored, when, and where to.")
+    streaming: Streaming | None = Field(default=None, description="For type streaming: what is consumed and answered.")
     serving: Serving = Field(default_factory=Serving)
     rollout: Rollout = Field(default_factory=Rollout)
     slos: list[Slo] = Field(default_factory=list)
@@ -350,6 +252,22 @@ class ModelSpec(SpecModel):
             raise ValueError(f"data names {', '.join(twice)} more than once")
         if self.validation.dataset not in names:
             raise ValueError(f"validation.dataset {self.validation.dataset!r} is not in data ({', '.join(names)})")
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit_the_type(self) -> Self:
+        for kind in (ModelType.BATCH, ModelType.STREAMING):
+            section = getattr(self, kind.value)
+            if self.type is kind and section is None:
+                raise ValueError(f"type {kind} needs the section `{kind}`")
+            if self.type is not kind and section is not None:
+                raise ValueError(f"{kind} is a section of type {kind}; the type here is {self.type}")
+        if self.serving.target not in TARGETS[self.type]:
+            possible = ", ".join(TARGETS[self.type])
+            raise ValueError(f"serving.target {self.serving.target} can't run type {self.type}; possible: {possible}")
+        scaling = self.serving.autoscaling
+        if scaling is not None and (scaling.by == "lag") != (self.type is ModelType.STREAMING) and scaling.by != "cpu":
+            raise ValueError(f"serving.autoscaling.by {scaling.by} is not measured for type {self.type}")
         return self
 
     def dataset(self, name: str) -> DataReference:
