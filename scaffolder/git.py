@@ -7,13 +7,12 @@ process's own one. So git itself is told the folder (``-C``), which fails when i
 import base64
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaffolder.errors import HostError
-from scaffolder.hosts.base import GitAccess
 
 if TYPE_CHECKING:
     from git import Git, GitCommandError
@@ -39,6 +38,18 @@ _QUIET: tuple[tuple[str, str], ...] = (
     ("http.lowSpeedTime", "30"),
 )
 """Settings of every git process of the platform: no code that a repository or a machine brings runs."""
+
+
+@dataclass(frozen=True)
+class GitAccess:
+    """How one git process reaches a repository: the URL, and the environment that holds the credentials.
+
+    The credentials stand in the environment alone: not in the URL, so that they get into no configuration file, log line or
+    process list.
+    """
+
+    url: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

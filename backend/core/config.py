@@ -9,10 +9,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from backend.core.config_base import SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
+from backend.core.config_scaffolding import (
+    CatalogSettings,
+    EmbeddedHostSettings,
+    GitHostSettings,
+    SandboxSettings,
+    ScaffoldSettings,
+    TemplateSettings,
+    TemplateSourceSettings,
+)
 from mlplatform.gates.result import Gate, Outcome
 from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
@@ -21,12 +30,6 @@ API_PREFIX = "/api/ml-platform"
 ENVIRONMENT_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 Port = Annotated[int, Field(ge=1, le=65535)]
 SignerKind = Literal["user", "repository", "service"]
-
-
-class SettingsModel(BaseModel):
-    """Base of all settings: camelCase in the file, no unknown keys, immutable."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class BackendSettings(SettingsModel):
@@ -262,11 +265,31 @@ class Settings(SettingsModel):
     )
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    git_hosts: list[GitHostSettings] = Field(
+        default_factory=lambda: [EmbeddedHostSettings(kind="embedded")],
+        min_length=1,
+        description="The first one is where repositories go unless somebody names another.",
+    )
+    templates: list[TemplateSettings] = Field(default_factory=list)
+    template_sources: TemplateSourceSettings = Field(default_factory=TemplateSourceSettings)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    scaffolds: ScaffoldSettings = Field(default_factory=ScaffoldSettings)
+    catalog: CatalogSettings = Field(default_factory=CatalogSettings)
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for key, names in (
+            ("gitHosts", [one.name for one in self.git_hosts]),
+            ("templates", ["golden-path", *(one.name for one in self.templates)]),
+        ):
+            if len(names) != len(set(names)):
+                raise ValueError(f"{key}: each needs a name of its own, these are {', '.join(names)}")
+        return self
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

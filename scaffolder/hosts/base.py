@@ -3,10 +3,12 @@
 Everything here may be called again after a crash or a lost answer: what is there already and ours is returned, not made twice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from scaffolder.git import GitAccess
 
 ANSWERS_FILE = ".copier-answers.yml"
 """The file by which a repository that came from a template is known."""
@@ -40,18 +42,6 @@ class HostedRepository:
     def path(self) -> str:
         """``org/name``."""
         return f"{self.org}/{self.name}"
-
-
-@dataclass(frozen=True)
-class GitAccess:
-    """How one git process reaches a repository: the URL, and the environment that holds the credentials.
-
-    The credentials stand in the environment alone: not in the URL, so that they get into no configuration file, log line or
-    process list.
-    """
-
-    url: str
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

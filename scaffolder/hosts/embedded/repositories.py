@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from scaffolder.errors import Collision, HostError, InvalidAnswer
-from scaffolder.git import BRANCH, git_in, initialise, read_blob, safe_environment, said
-from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, GitAccess, HostedRepository, NewRepository
+from scaffolder.git import BRANCH, GitAccess, git_in, initialise, read_blob, safe_environment, said
+from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, HostedRepository, NewRepository
 from scaffolder.names import check_name, shortened
 
 CLAIM = "mlplatform.claim"

@@ -6,8 +6,8 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from scaffolder.errors import Collision, HostError
-from scaffolder.git import BRANCH, http_access
-from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, GitAccess, HostedRepository, NewRepository
+from scaffolder.git import BRANCH, GitAccess, http_access
+from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, HostedRepository, NewRepository
 from scaffolder.hosts.github.api import GitHubApi, GitHubRefused, Json
 from scaffolder.hosts.marks import carries, claimed, shortened_description
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from scaffolder.errors import Collision, HostError
-from scaffolder.git import BRANCH, http_access
-from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, GitAccess, HostedRepository, NewRepository
+from scaffolder.git import BRANCH, GitAccess, http_access
+from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, HostedRepository, NewRepository
 from scaffolder.hosts.gitlab.api import GitLabApi, GitLabRefused, Json, encoded
 from scaffolder.hosts.marks import carries, claimed, shortened_description
 

@@ -181,6 +181,7 @@ class GitHubServer(HostServer):
 
     def _branch(self, name: str, commit: str) -> dict[str, Any]:
         example = self._example("get", f"{REPO}/branches")[0]
+        example.pop("protection", None)
         return {**example, "name": name, "commit": {**example["commit"], "sha": commit}}
 
     def _protect(self, call: Call) -> Answer:
@@ -224,7 +225,7 @@ class GitHubServer(HostServer):
         pull = self._example("post", f"{REPO}/pulls")
         pull.update(
             number=self._number, node_id=f"PR_{self._number}", title=body["title"], body=body["body"], state="open",
-            draft=body["draft"], labels=[], merged=False, mergeable=True, merge_commit_sha=None,
+            draft=body["draft"], labels=[], requested_teams=[], merged=False, mergeable=True, merge_commit_sha=None,
             html_url=f"{self.root}/{org}/{name}/pull/{self._number}",
         )  # fmt: skip
         pull["head"].update(ref=body["head"], sha=branches[body["head"]])
