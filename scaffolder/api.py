@@ -1,4 +1,4 @@
-"""Make a model repository: what the command line, the backend and Backstage's action call."""
+"""Make a model repository on this machine: what the command line calls."""
 
 import shutil
 import tempfile
@@ -17,13 +17,12 @@ _ELSEWHERE = "choose another folder with --dest"
 
 
 @dataclass(frozen=True)
-class NewRepository:
-    """A repository that was made: where it is, its first commit, the template's version, and its address on the git host."""
+class LocalRepository:
+    """A repository that was made on this machine: where it is, its first commit, the template's version."""
 
     path: Path
     commit: str
     template_version: str
-    url: str | None
 
 
 def new_repository(
@@ -33,62 +32,86 @@ def new_repository(
     data: Mapping[str, Any] | None = None,
     defaults: bool,
     dest: Path,
-    register: bool,
     progress: Callable[[str], None] = lambda _message: None,
     home: Path | None = None,
-) -> NewRepository:
-    """Render the golden path for a model into ``dest/name``, commit it, and with ``register`` push it to the git host.
+) -> LocalRepository:
+    """Render the golden path for a model into ``dest/name`` and commit it; no platform has to run.
 
     It all happens or nothing does: the repository is made under a temporary name beside its place and moved there as the
     last step. Without ``defaults`` the questions that ``data`` does not answer are asked on the terminal.
 
     Raises:
         InvalidAnswer: the name, the kind or an answer is not acceptable.
-        Collision: ``dest/name`` holds something, or the git host has a repository of that name.
+        Collision: ``dest/name`` holds something.
         ScaffoldError: anything else that kept the repository from being made.
     """
-    check_name(name)
-    if type not in KINDS:
-        raise InvalidAnswer(f"there is no golden path {shortened(type)}", fix=f"choose one of {', '.join(KINDS)}")
-    answers = dict(data or {})
-    for fixed, value in (("name", name), ("type", type)):
-        if answers.setdefault(fixed, value) != value:
-            raise InvalidAnswer(f"{fixed} is given twice, as {value!r} and as {shortened(str(answers[fixed]))}")
+    answers = checked_answers(name, type, data or {})
     place = dest.absolute() / name
-    _check_place(place)
-    root = platform_home(home, required=register)
+    check_place(place)
+    root = platform_home(home)
 
     from scaffolder.engine import render
-    from scaffolder.git import first_commit, push
-    from scaffolder.hosts.embedded import EmbeddedHost
+    from scaffolder.git import first_commit
     from scaffolder.release import ensure_released
 
-    host = EmbeddedHost(root / "git")
-    if register and (org := answers.get("org")) and host.exists(str(org), name):
-        raise Collision(f"there is a repository {org}/{name} already", fix="choose another name")
     progress("Preparing the template")
     release = ensure_released(root)
     with _beside(place) as folder:
         progress(f"Rendering {release.tag}")
-        given = render(release, folder, answers, defaults=defaults)
+        render(release, folder, answers, defaults=defaults)
         progress("Making the first commit")
         commit = first_commit(folder, f"Start {name} from the golden path {release.tag}")
-        hosted = None
-        if register:
-            progress("Pushing to the git host")
-            hosted = host.create(given["org"], name, given["description"])
+        _move(folder, place)
+    return LocalRepository(place, commit, release.tag)
+
+
+def checked_answers(name: str, type: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answers with name and kind among them.
+
+    Raises:
+        InvalidAnswer: the name or the kind is not acceptable, or one of them is answered differently.
+    """
+    check_name(name)
+    if type not in KINDS:
+        raise InvalidAnswer(f"there is no golden path {shortened(type)}", fix=f"choose one of {', '.join(KINDS)}")
+    answers = dict(data)
+    for fixed, value in (("name", name), ("type", type)):
+        if answers.setdefault(fixed, value) != value:
+            raise InvalidAnswer(f"{fixed} is given twice, as {value!r} and as {shortened(str(answers[fixed]))}")
+    return answers
+
+
+def clone(url: str, dest: Path, name: str) -> Path:
+    """Clone a repository to ``dest/name`` with git as the user has set it up, and return where it is.
+
+    Raises:
+        Collision: ``dest/name`` holds something.
+        ScaffoldError: git did not do it.
+    """
+    from git import Git, GitCommandError
+
+    from scaffolder.git import said
+
+    place = dest.absolute() / name
+    check_place(place)
+    with _beside(place) as folder:
         try:
-            if hosted is not None:
-                push(folder, hosted.url)
-            _move(folder, place)
-        except BaseException:
-            if hosted is not None:
-                host.remove(hosted)
-            raise
-    return NewRepository(place, commit, release.tag, hosted.url if hosted is not None else None)
+            Git().execute(["git", "clone", "--quiet", "--", url, str(folder)])
+        except GitCommandError as fault:
+            raise ScaffoldError(
+                f"the repository is made, but it could not be cloned: {said(fault)}",
+                fix=f"clone it by hand: git clone {url}",
+            ) from fault
+        _move(folder, place)
+    return place
 
 
-def _check_place(place: Path) -> None:
+def check_place(place: Path) -> None:
+    """Refuse a place for a repository where something is already.
+
+    Raises:
+        Collision: it is no empty folder.
+    """
     try:
         if place.is_symlink() or (place.exists() and not place.is_dir()):
             raise Collision(f"{place} is there already and is not a folder", fix=_ELSEWHERE)

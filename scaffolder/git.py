@@ -149,7 +149,9 @@ def push(folder: Path, access: GitAccess, refspec: str = f"refs/heads/{BRANCH}:r
     try:
         git.push("--quiet", "--no-verify", "--", access.url, refspec)
     except GitCommandError as fault:
-        raise HostError(f"the push was not taken: {said(fault)}", fix="See what the host says, then try again.") from fault
+        raise HostError(
+            f"the push was not taken: {said(fault)}", fix="See what the host says, then try again."
+        ) from fault
 
 
 def said(fault: "GitCommandError") -> str:

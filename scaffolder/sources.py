@@ -40,7 +40,11 @@ class SourcePolicy:
         Raises:
             TemplateRefused: the URL is not of a form that is safe, or not of an allowed place.
         """
-        if not url or len(url) > _URL_LENGTH or any(unicodedata.category(one)[0] == "C" or one.isspace() for one in url):
+        if (
+            not url
+            or len(url) > _URL_LENGTH
+            or any(unicodedata.category(one)[0] == "C" or one.isspace() for one in url)
+        ):
             raise self._refused(url, "it has characters that no URL has, or too many")
         if url.startswith("-"):
             raise self._refused(url, "it is an option, not a URL")
@@ -57,9 +61,8 @@ class SourcePolicy:
             if (parts.hostname or "").startswith("-") or (parts.username or "").startswith("-"):
                 raise self._refused(url, "its host is an option")
             return self._remote(url, parts.hostname or "", parts.netloc.rpartition("@")[2], parts.scheme)
-        if not parts.scheme or (parts.scheme and "://" not in url):
-            if (match := _SCP.match(url)) is not None and not match["path"].startswith("-"):
-                return self._remote(url, match["host"], match["host"], "ssh")
+        if "://" not in url and (match := _SCP.match(url)) is not None and not match["path"].startswith("-"):
+            return self._remote(url, match["host"], match["host"], "ssh")
         raise self._refused(url, "https, ssh and folders are what templates come by")
 
     def _remote(self, url: str, host: str, place: str, scheme: str) -> str:
@@ -135,9 +138,7 @@ class TemplateCache:
         git = git_in(mirror, environment)
         command = ["git", "-C", str(mirror), "fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules"]
         try:
-            git.execute(
-                [*command, "--", url, "+refs/tags/*:refs/tags/*"], kill_after_timeout=_FETCH_SECONDS
-            )
+            git.execute([*command, "--", url, "+refs/tags/*:refs/tags/*"], kill_after_timeout=_FETCH_SECONDS)
         except GitCommandError as fault:
             raise HostUnavailable(
                 f"the template at {shortened(url, 100)} can't be fetched: {said(fault)}",

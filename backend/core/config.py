@@ -249,6 +249,10 @@ def _default_environments() -> dict[str, EnvironmentSettings]:
     }
 
 
+def _default_hosts() -> list[GitHostSettings]:
+    return [EmbeddedHostSettings(kind="embedded")]
+
+
 class Settings(SettingsModel):
     """Everything under ``mlPlatform:``."""
 
@@ -266,7 +270,7 @@ class Settings(SettingsModel):
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     git_hosts: list[GitHostSettings] = Field(
-        default_factory=lambda: [EmbeddedHostSettings(kind="embedded")],
+        default_factory=_default_hosts,
         min_length=1,
         description="The first one is where repositories go unless somebody names another.",
     )

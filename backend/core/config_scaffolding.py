@@ -18,7 +18,9 @@ class BranchProtectionSettings(SettingsModel):
     """What a change of a new repository's default branch needs."""
 
     enabled: bool = True
-    approvals: int = Field(default=1, ge=0, le=6, description="Approvals of a pull request; the embedded host has none.")
+    approvals: int = Field(
+        default=1, ge=0, le=6, description="Approvals of a pull request; the embedded host has none."
+    )
     checks: list[str] = Field(default_factory=list, description="Checks that must be green.")
 
 
@@ -70,9 +72,7 @@ class GitLabHostSettings(SettingsModel):
     branch_protection: BranchProtectionSettings = Field(default_factory=BranchProtectionSettings)
 
 
-GitHostSettings = Annotated[
-    EmbeddedHostSettings | GitHubHostSettings | GitLabHostSettings, Field(discriminator="kind")
-]
+GitHostSettings = Annotated[EmbeddedHostSettings | GitHubHostSettings | GitLabHostSettings, Field(discriminator="kind")]
 
 
 class TemplateSettings(SettingsModel):
@@ -105,7 +105,6 @@ class SandboxSettings(SettingsModel):
 class ScaffoldSettings(SettingsModel):
     """How new repositories are made."""
 
-    concurrency: int = Field(default=4, ge=1, le=32, description="Most that are made at the same time.")
     patience: Duration = Field(default=timedelta(minutes=5), description="How long a host that is busy is waited for.")
     clean_up_patience: Duration = Field(
         default=timedelta(hours=6), description="How long taking back what was made is tried while a host is down."
@@ -118,3 +117,8 @@ class CatalogSettings(SettingsModel):
     org: Path | None = Field(default=None, description="YAML file with Group, User and System entities.")
     refresh_interval: Duration = Field(default=timedelta(minutes=5), description="How often locations are read again.")
     refresh_batch: int = Field(default=50, ge=1, le=1000, description="Most locations that are read at a time.")
+
+    @field_validator("org")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().resolve() if value is not None else None

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from backend.deployments.service import DeploymentService
     from backend.identity.service import IdentityService
     from backend.registry.service import RegistryService
+    from catalog.service import CatalogService
+    from scaffolder.hosts.configured import Hosts
+    from scaffolder.sandbox import Sandbox
+    from scaffolder.service import ScaffoldService
+    from scaffolder.templates import Templates
 
 
 @dataclass
@@ -38,6 +43,11 @@ class Services:
     runtime: "WorkflowRuntime"
     deployments: "DeploymentService" = field(init=False)
     engine: "RolloutEngine" = field(init=False)
+    hosts: "Hosts" = field(init=False)
+    templates: "Templates" = field(init=False)
+    sandbox: "Sandbox" = field(init=False)
+    catalog: "CatalogService" = field(init=False)
+    scaffolds: "ScaffoldService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

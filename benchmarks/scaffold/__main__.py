@@ -54,7 +54,7 @@ def peers(home: Path, released: Release) -> dict[str, Callable[[Path], object]]:
         ),
         "`copier.run_copy`, warm": in_process,
         "`new_repository`, warm": lambda folder: new_repository(
-            NAME, type="realtime", defaults=True, dest=folder, register=False, home=home
+            NAME, type="realtime", defaults=True, dest=folder, home=home
         ),
     }
 

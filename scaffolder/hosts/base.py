@@ -6,7 +6,7 @@ Everything here may be called again after a crash or a lost answer: what is ther
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from scaffolder.git import GitAccess
 
@@ -106,8 +106,8 @@ class NewPullRequest:
 class Repositories(Protocol):
     """Repositories of a host."""
 
+    kind: ClassVar[str]
     name: str
-    kind: str
     org: str
     """Where repositories go when nobody names another place."""
 

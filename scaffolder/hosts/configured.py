@@ -72,7 +72,7 @@ class Hosts:
         if parts.scheme not in {"http", "https"}:
             return None
         for settings in self:
-            if isinstance(settings, EmbeddedHostSettings) or parts.netloc != _web_host(settings.api_url):
+            if isinstance(settings, EmbeddedHostSettings) or parts.netloc != web_host(settings.api_url):
                 continue
             org, _, name = parts.path.strip("/").removesuffix(".git").rpartition("/")
             host = self.host(settings.name, patience=20.0)
@@ -83,7 +83,7 @@ class Hosts:
         return None
 
 
-def _web_host(api_url: str) -> str:
+def web_host(api_url: str) -> str:
     """Return where a host's repositories are; github.com has its API beside it."""
     return urlsplit(api_url).netloc.removeprefix("api.") if "api.github.com" in api_url else urlsplit(api_url).netloc
 

@@ -67,7 +67,7 @@ def test_several_at_once_release_one(tmp_path: Path, templates: Path) -> None:
 
 def test_copier_update_by_hand_brings_a_later_release(tmp_path: Path, templates: Path) -> None:
     home = tmp_path / "home"
-    made = new_repository("churn", type="realtime", defaults=True, dest=tmp_path, register=False, home=home)
+    made = new_repository("churn", type="realtime", defaults=True, dest=tmp_path, home=home)
     (made.path / "src" / "churn" / "own.py").write_text('"""Mine."""\n')
     _git(made.path, "add", "--all")
     _git(made.path, "commit", "--quiet", "--message", "mine")

@@ -32,7 +32,7 @@ def repositories(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     folder = tmp_path_factory.mktemp("gener ated ü")
     return {
         key: new_repository(
-            name, type="realtime", data=data, defaults=True, dest=folder / key, register=False, home=home
+            name, type="realtime", data=data, defaults=True, dest=folder / key, home=home
         ).path
         for key, (name, data) in COMBINATIONS.items()
     }

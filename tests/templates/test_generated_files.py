@@ -56,7 +56,7 @@ def test_files_end_with_one_line_break(generated: Path) -> None:
 def test_generated_twice_gives_identical_bytes(repositories: dict[str, Path], home: Path, tmp_path: Path) -> None:
     for key, (name, data) in COMBINATIONS.items():
         again = new_repository(
-            name, type="realtime", data=data, defaults=True, dest=tmp_path / key, register=False, home=home
+            name, type="realtime", data=data, defaults=True, dest=tmp_path / key, home=home
         ).path
         trees = [Git(path).rev_parse("HEAD^{tree}") for path in (repositories[key], again)]
         assert trees[0] == trees[1]

@@ -187,9 +187,7 @@ class EmbeddedHost(BareRepositories):
             )
         checks = self._checks(repository, pull.head_commit)
         unmet = [
-            name
-            for name in self.required_checks(repository)
-            if checks.get(name, {}).get("state") != Checks.GREEN.value
+            name for name in self.required_checks(repository) if checks.get(name, {}).get("state") != Checks.GREEN.value
         ]
         if unmet:
             raise Collision(f"#{pull.number} waits for {', '.join(unmet)}", fix="have these checks pass first")

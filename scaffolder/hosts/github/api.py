@@ -68,7 +68,7 @@ class GitHubApi:
         return self.send(org, "GET", path, params=params, missing=missing)
 
     def pages(self, org: str, path: str, key: str | None = None, **params: Any) -> Iterator[Json]:
-        """Yield the items of a list, page after page; ``key`` is the member that holds them, where it is not the answer itself."""
+        """Yield the items of a list, page after page; ``key`` is the member of the answer that holds them, if one does."""
         for page in range(1, _MOST_PAGES + 1):
             answer = self.get(org, path, per_page=_PAGE, page=page, **params)
             items = answer[key] if key else answer
@@ -165,7 +165,9 @@ class GitHubApi:
         from githubkit import GitHub
         from githubkit.cache import MemCacheStrategy
 
-        if self._verify is None:  # githubkit makes a client for each request, and loading all certificates takes its time
+        if (
+            self._verify is None
+        ):  # githubkit makes a client for each request, and loading all certificates takes its time
             self._verify = httpx.create_ssl_context()
         return GitHub(
             auth,

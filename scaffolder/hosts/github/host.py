@@ -8,8 +8,12 @@ from scaffolder.hosts.github.api import Json
 from scaffolder.hosts.github.repositories import GitHubRepositories
 from scaffolder.hosts.marks import mark, marked
 
-_TO_DRAFT = """mutation ($id: ID!) { convertPullRequestToDraft(input: {pullRequestId: $id}) { pullRequest { isDraft } } }"""
-_TO_READY = """mutation ($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) { pullRequest { isDraft } } }"""
+_TO_DRAFT = (
+    """mutation ($id: ID!) { convertPullRequestToDraft(input: {pullRequestId: $id}) { pullRequest { isDraft } } }"""
+)
+_TO_READY = (
+    """mutation ($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) { pullRequest { isDraft } } }"""
+)
 _STATUS = {Checks.GREEN: "success", Checks.FAILING: "failure", Checks.PENDING: "pending", Checks.NONE: "pending"}
 _GOOD = {"success", "neutral", "skipped"}
 _DESCRIPTION_LENGTH = 140

@@ -111,9 +111,7 @@ class GitHubRepositories:
 
     def read_file(self, repository: HostedRepository, path: str, ref: str | None = None) -> bytes | None:
         """Return a file's content, of at most 1 MB."""
-        found = self._api.get(
-            repository.org, f"{self._path(repository)}/contents/{quote(path)}", missing=True, ref=ref
-        )
+        found = self._api.get(repository.org, f"{self._path(repository)}/contents/{quote(path)}", missing=True, ref=ref)
         if found is None:
             return None
         if not isinstance(found, dict) or found.get("encoding") != "base64":

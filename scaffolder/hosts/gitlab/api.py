@@ -124,12 +124,12 @@ class GitLabApi:
 
     def _client(self) -> "Gitlab":
         """Return this thread's client: a session of requests is for one thread."""
+        import gitlab
+
         if (found := getattr(self._local, "client", None)) is not None:
             client: Gitlab = found
             return client
-        from gitlab import Gitlab
-
-        made = Gitlab(self._url, private_token=self.token, timeout=self._timeout, keep_base_url=True)
+        made = gitlab.Gitlab(self._url, private_token=self.token, timeout=self._timeout, keep_base_url=True)
         # python-gitlab's errors don't have the headers of the answer, where the pause is.
         made.session.hooks["response"].append(self._note)
         self._local.client = made

@@ -40,7 +40,16 @@ OPERATIONS: dict[str, list[tuple[str, str]]] = {
         ("post", f"{_REPO}/statuses/{{sha}}"),
     ],
 }
-_PROSE = {"description", "summary", "title", "externalDocs", "tags", "x-github", "x-github-breaking-changes", "operationId"}
+_PROSE = {
+    "description",
+    "summary",
+    "title",
+    "externalDocs",
+    "tags",
+    "x-github",
+    "x-github-breaking-changes",
+    "operationId",
+}
 
 
 class Reducer:

@@ -33,9 +33,7 @@ class Place:
 
 def github_place(folder: Path, pauses: list[float], *, app: bool = False, **options: object) -> Place:
     server = github.GitHubServer(folder)
-    credentials = (
-        {"app_id": github.APP_ID, "private_key": server.private_key} if app else {"token": github.TOKEN}
-    )
+    credentials = {"app_id": github.APP_ID, "private_key": server.private_key} if app else {"token": github.TOKEN}
     api = GitHubApi("hub", api_url=server.url, sleep=pauses.append, **credentials, **options)  # type: ignore[arg-type]
     return Place(GitHubHost(api, org="acme"), server, pauses)
 

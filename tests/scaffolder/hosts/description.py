@@ -52,7 +52,9 @@ class Description:
         for pattern, template in self._patterns:
             operations = self.document["paths"][template]
             if (found := pattern.match(path)) and method in operations:
-                call = Call(method, template, {key: unquote(value) for key, value in found.groupdict().items()}, {}, None)
+                call = Call(
+                    method, template, {key: unquote(value) for key, value in found.groupdict().items()}, {}, None
+                )
                 self._check(call, operations[method], query, body, content_type)
                 return call
         return None
@@ -102,7 +104,9 @@ class Description:
             call.faults.append(f"content type {content_type}")
             return
         call.body = json.loads(body)
-        call.faults += [f"body {fault}" for fault in self._faults(wanted["content"]["application/json"]["schema"], call.body)]
+        call.faults += [
+            f"body {fault}" for fault in self._faults(wanted["content"]["application/json"]["schema"], call.body)
+        ]
 
     def _faults(self, schema: dict[str, Any], value: Any) -> list[str]:
         validator = self._validator(json.dumps(schema, sort_keys=True))

@@ -4,7 +4,7 @@ import base64
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -58,7 +58,7 @@ class GitHubServer(HostServer):
         name = f"{call.method} {call.template}"
         return getattr(self, self._names[name])(call)  # type: ignore[no-any-return]
 
-    _names = {
+    _names: ClassVar[dict[str, str]] = {
         "get /orgs/{org}/installation": "_installation",
         "post /app/installations/{installation_id}/access_tokens": "_token",
         "get /orgs/{org}/repos": "_list_repos",
@@ -133,7 +133,10 @@ class GitHubServer(HostServer):
             return 404, {"message": "Not Found"}
         if self._find(org, name) is not None:
             message = "name already exists on this account"
-            return 422, {"message": "Repository creation failed.", "errors": [{"resource": "Repository", "message": message}]}
+            return 422, {
+                "message": "Repository creation failed.",
+                "errors": [{"resource": "Repository", "message": message}],
+            }
         # The description's own example of a new repository lacks what its schema requires.
         repo = {"has_discussions": False, "language": None, **self._example("get", REPO)}
         for fork in ("source", "parent", "template_repository"):

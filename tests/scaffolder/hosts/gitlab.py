@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+
 from .description import Call
 from .server import Answer, HostServer, Request
 
@@ -269,7 +270,13 @@ class GitLabServer(HostServer):
     def _create_note(self, call: Call) -> Answer:
         identifier = len(self.notes) + 1
         number = int(call.path["noteable_id"])
-        note = {"id": identifier, "body": call.body["body"], "author": {"id": 1}, "system": False, "noteable_iid": number}
+        note = {
+            "id": identifier,
+            "body": call.body["body"],
+            "author": {"id": 1},
+            "system": False,
+            "noteable_iid": number,
+        }
         self.notes[identifier] = note
         return 201, note
 

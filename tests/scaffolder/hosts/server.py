@@ -115,7 +115,9 @@ class HostServer:
         return done.stdout.strip()
 
     def branches_of(self, org: str, name: str) -> dict[str, str]:
-        listed = self.git(self.bare(org, name), "for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads")
+        listed = self.git(
+            self.bare(org, name), "for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads"
+        )
         return dict(line.rsplit(" ", 1) for line in listed.splitlines())
 
     def file_of(self, org: str, name: str, path: str, ref: str) -> bytes | None:
@@ -228,7 +230,9 @@ class HostServer:
             "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
             "REMOTE_USER": "somebody",
         }
-        done = subprocess.run(["git", "http-backend"], input=request.body, env=environment, capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", "http-backend"], input=request.body, env=environment, capture_output=True, check=False
+        )
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
         status = int(headers.pop("Status", "200").split()[0])

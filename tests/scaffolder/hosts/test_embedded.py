@@ -55,7 +55,9 @@ def test_the_refusal_says_how_it_is_done(host: EmbeddedHost, repository: HostedR
     assert "platform pr create" in clone.git("push", repository.clone_url, "main", check=False)
 
 
-def test_an_unprotected_branch_keeps_its_history(host: EmbeddedHost, repository: HostedRepository, clone: Clone) -> None:
+def test_an_unprotected_branch_keeps_its_history(
+    host: EmbeddedHost, repository: HostedRepository, clone: Clone
+) -> None:
     clone.commit(model="new")
     clone.git("push", "--quiet", repository.clone_url, "main")
     clone.git("commit", "--quiet", "--amend", "--message", "other")

@@ -158,5 +158,5 @@ def test_a_comment_of_the_same_key_is_replaced(place: Place, clone: Clone) -> No
 @every
 def test_a_pull_request_of_nothing_is_refused(place: Place, clone: Clone) -> None:
     repository = pushed(place, clone)
-    with pytest.raises(Exception, match="no branch|refused"):
+    with pytest.raises(Exception, match=r"no branch|refused"):
         place.host.open_pull(repository, NewPullRequest("nowhere", "Take v2", ""))

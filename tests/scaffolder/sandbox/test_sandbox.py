@@ -126,9 +126,7 @@ def test_links_out_of_the_template_are_refused(box: Sandbox, tmp_path: Path, tar
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["../../evil", "../evil", "/tmp/evil", "a/../../evil", ".."]
-)
+@pytest.mark.parametrize("name", ["../../evil", "../evil", "/tmp/evil", "a/../../evil", ".."])
 def test_an_answer_is_no_way_out(box: Sandbox, tmp_path: Path, name: str) -> None:
     template = make_template(tmp_path / "t", {"copier.yml": QUESTIONS, "{{ name }}": "owned"})
     inside = tmp_path / "deep" / "out"
@@ -207,12 +205,18 @@ class TestAnswers:
         with pytest.raises(InvalidAnswer, match="at most 200"):
             check_answers({str(number): 1 for number in range(201)}, Limits())
 
-    @given(st.recursive(st.text(max_size=50) | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=5), max_leaves=40))
+    @given(
+        st.recursive(
+            st.text(max_size=50) | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=5), max_leaves=40
+        )
+    )
     def test_whatever_comes_it_ends_well(self, value: object) -> None:
+        said = ""
         try:
             check_answers({"name": value}, Limits(answers_bytes=400, answers_depth=3))
         except InvalidAnswer as refused:
-            assert len(refused.message) < 300
+            said = refused.message
+        assert len(said) < 300
 
 
 def test_output_that_links_out_is_refused(tmp_path: Path) -> None:

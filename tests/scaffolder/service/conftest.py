@@ -1,0 +1,91 @@
+"""A backend that makes repositories, with the template released once for all tests."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from backend.app import create_app
+from backend.audit.models import AuditRow
+from backend.core.config import Settings
+from backend.core.container import Services
+from tests.backend.conftest import Backend, Someone, empty_mlflow, make_settings
+
+__all__ = ["empty_mlflow"]
+
+
+def wait_until(reached: Callable[[], bool], timeout: float, show: Callable[[], str] = lambda: "") -> None:
+    until = time.monotonic() + timeout
+    while not reached():
+        assert time.monotonic() < until, f"not within {timeout} s: {show()}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, empty_mlflow: Path, home: Path) -> Settings:
+    return scaffolding_settings(tmp_path / "home", database_url, empty_mlflow, home)
+
+
+def scaffolding_settings(
+    folder: Path, database_url: str | None, empty_mlflow: Path, released: Path, **sections: Any
+) -> Settings:
+    """Settings of a platform to whose home the template has been released already."""
+    (folder / "mlflow").mkdir(parents=True)
+    shutil.copyfile(empty_mlflow, folder / "mlflow" / "mlflow.db")
+    shutil.copytree(released / "templates", folder / "templates")
+    return make_settings(folder, database_url, **sections)
+
+
+@dataclass
+class Platform:
+    """A running backend, and what tests ask of it."""
+
+    backend: Backend
+    services: Services
+    ada: Someone
+
+    def ask(self, name: str = "churn", **body: Any) -> Any:
+        return self.ada.post("/scaffolds", {"name": name, "type": "realtime", **body})
+
+    def make(self, name: str = "churn", timeout: float = 120, **body: Any) -> dict[str, Any]:
+        answer = self.ask(name, **body)
+        assert answer.status_code == 201, answer.text
+        return self.over(answer.json()["id"], timeout)
+
+    def over(self, id: str, timeout: float = 120) -> dict[str, Any]:
+        """Wait for a scaffold to be over."""
+        found: dict[str, Any] = {}
+
+        def reached() -> bool:
+            nonlocal found
+            found = self.ada.get(f"/scaffolds/{id}").json()
+            return found["state"] in {"done", "failed", "cancelled"}
+
+        wait_until(reached, timeout, lambda: json.dumps(found, indent=1))
+        return found
+
+    def events(self) -> list[dict[str, Any]]:
+        """All audit events, oldest first."""
+        with self.services.database.read() as session:
+            rows = session.query(AuditRow).order_by(AuditRow.seq).all()
+        return [json.loads(row.event) for row in rows]
+
+    def left(self) -> list[str]:
+        """What is left of scaffolds in the platform's home."""
+        home = self.services.settings.home
+        folders = [*(home / "scaffolds").glob("*"), *(home / "sandbox").glob("job-*")]
+        return [path.name for path in (*folders, *(home / "git").glob("*/*"))]
+
+
+@pytest.fixture
+def platform(settings: Settings) -> Iterator[Platform]:
+    app = create_app(settings)
+    with TestClient(app, raise_server_exceptions=False) as http:
+        backend = Backend(http, app.state.services)
+        yield Platform(backend, app.state.services, backend.someone("ada"))
