@@ -228,6 +228,7 @@ class CatalogService:
             if present.location_id != row.id:
                 present.location_id = row.id
             return
+        seq = repository.last_change(session) + 1
         if present is None:
             present = EntityRow(ref=ref)
             session.add(present)
@@ -236,14 +237,15 @@ class CatalogService:
         present.title, present.description = entity.metadata.title, entity.metadata.description
         present.owner, present.system = owner_of(entity), system_of(entity)
         present.location_id, present.document, present.digest = row.id, document, digest
-        self._changed(session, present)
+        self._changed(session, present, seq)
 
     def _take_away(self, session: Session, row: EntityRow) -> None:
+        seq = repository.last_change(session) + 1
         row.document, row.digest, row.location_id = None, "", None
-        self._changed(session, row)
+        self._changed(session, row, seq)
 
-    def _changed(self, session: Session, row: EntityRow) -> None:
-        row.seq = repository.last_change(session) + 1
+    def _changed(self, session: Session, row: EntityRow, seq: int) -> None:
+        row.seq = seq
         row.changed_at = self._services.clock.now()
         session.flush()
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from backend.core.ids import new_id
@@ -51,7 +52,12 @@ class CatalogWork:
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        self.own.sync()
+        try:
+            self.own.sync()
+        except OperationalError:
+            raise
+        except Exception:  # other work must go on
+            _log.exception("the organisation's own sources could not be taken over; the next look tries again")
         settings = self._services.settings.catalog
         before = self._services.clock.now() - settings.refresh_interval
         with self._services.database.read() as session:

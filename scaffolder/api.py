@@ -45,9 +45,9 @@ def new_repository(
         Collision: ``dest/name`` holds something.
         ScaffoldError: anything else that kept the repository from being made.
     """
-    answers = checked_answers(name, type, data or {})
+    answers = _checked_answers(name, type, data or {})
     place = dest.absolute() / name
-    check_place(place)
+    _check_place(place)
     root = platform_home(home)
 
     from scaffolder.engine import render
@@ -65,12 +65,7 @@ def new_repository(
     return LocalRepository(place, commit, release.tag)
 
 
-def checked_answers(name: str, type: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers with name and kind among them.
-
-    Raises:
-        InvalidAnswer: the name or the kind is not acceptable, or one of them is answered differently.
-    """
+def _checked_answers(name: str, type: str, data: Mapping[str, Any]) -> dict[str, Any]:
     check_name(name)
     if type not in KINDS:
         raise InvalidAnswer(f"there is no golden path {shortened(type)}", fix=f"choose one of {', '.join(KINDS)}")
@@ -81,37 +76,7 @@ def checked_answers(name: str, type: str, data: Mapping[str, Any]) -> dict[str, 
     return answers
 
 
-def clone(url: str, dest: Path, name: str) -> Path:
-    """Clone a repository to ``dest/name`` with git as the user has set it up, and return where it is.
-
-    Raises:
-        Collision: ``dest/name`` holds something.
-        ScaffoldError: git did not do it.
-    """
-    from git import Git, GitCommandError
-
-    from scaffolder.git import said
-
-    place = dest.absolute() / name
-    check_place(place)
-    with _beside(place) as folder:
-        try:
-            Git().execute(["git", "clone", "--quiet", "--", url, str(folder)])
-        except GitCommandError as fault:
-            raise ScaffoldError(
-                f"the repository is made, but it could not be cloned: {said(fault)}",
-                fix=f"clone it by hand: git clone {url}",
-            ) from fault
-        _move(folder, place)
-    return place
-
-
-def check_place(place: Path) -> None:
-    """Refuse a place for a repository where something is already.
-
-    Raises:
-        Collision: it is no empty folder.
-    """
+def _check_place(place: Path) -> None:
     try:
         if place.is_symlink() or (place.exists() and not place.is_dir()):
             raise Collision(f"{place} is there already and is not a folder", fix=_ELSEWHERE)

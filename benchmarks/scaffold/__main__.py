@@ -1,7 +1,7 @@
 """How long making a repository takes, cold (a command) and warm (in a process that has done it before), against Copier itself.
 
-All four render the same released template with the same answers. Ours also checks for a newer template, makes the first
-commit and puts the result in place whole; Copier's only renders.
+All render the same released template with the same answers. `platform new` and `new_repository` also check for a newer template,
+make the first commit and put the result in place whole; Copier's own and the box only render.
 """
 
 import argparse
@@ -18,18 +18,23 @@ from pathlib import Path
 from benchmarks import report
 from scaffolder.api import new_repository
 from scaffolder.release import Release, ensure_released
+from scaffolder.sandbox import Sandbox
 
 BIN = Path(sys.executable).parent
 NAME = "churn"
 
 
-def peers(home: Path, released: Release) -> dict[str, Callable[[Path], object]]:
+def peers(home: Path, released: Release, box: Sandbox) -> dict[str, Callable[[Path], object]]:
     """Return each way of making a repository in a folder that does not exist yet."""
     environment = {**os.environ, "ML_PLATFORM_HOME": str(home)}
     copier = ["--defaults", "--quiet", "--vcs-ref", released.tag, "--data", f"name={NAME}", str(released.repository)]
 
     def command(*arguments: str) -> None:
         subprocess.run(arguments, env=environment, capture_output=True, check=True)
+
+    def first_in_box(folder: Path) -> None:
+        with Sandbox(home / "another-box") as fresh:
+            fresh.render(released, {"name": NAME}, folder / NAME)
 
     def in_process(folder: Path) -> None:
         from copier import run_copy
@@ -53,6 +58,8 @@ def peers(home: Path, released: Release) -> dict[str, Callable[[Path], object]]:
             )
         ),
         "`copier.run_copy`, warm": in_process,
+        "`Sandbox.render`, warm": lambda folder: box.render(released, {"name": NAME}, folder / NAME),
+        "`Sandbox.render`, the first one": first_in_box,
         "`new_repository`, warm": lambda folder: new_repository(
             NAME, type="realtime", defaults=True, dest=folder, home=home
         ),
@@ -68,7 +75,8 @@ def main() -> None:
         start = time.perf_counter()
         released = ensure_released(root / "home")
         release_seconds = time.perf_counter() - start
-        ways = peers(root / "home", released)
+        box = Sandbox(root / "home" / "box")
+        ways = peers(root / "home", released, box)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(rounds + 1):
             for name, make in ways.items():
@@ -79,6 +87,7 @@ def main() -> None:
                 if number:
                     seconds[name].append(time.perf_counter() - start)
                 shutil.rmtree(folder)
+        box.close()
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     base = medians["`copier copy`"]
     report.write(
@@ -88,7 +97,7 @@ def main() -> None:
         header=("way", "median", "`copier copy` takes"),
         rows=[(name, f"{value * 1000:.0f} ms", f"{base / value:.1f}×") for name, value in medians.items()],
         notes=(
-            f"{rounds} rounds, the four in turn, after one that is not counted. Releasing the template, once for each change "
+            f"{rounds} rounds, all in turn, after one that is not counted. Releasing the template, once for each change "
             f"of it or of the toolkit, took {release_seconds:.1f} s. Ours includes the first commit."
         ),
         raw={"seconds": seconds, "release": release_seconds},

@@ -22,6 +22,7 @@ class Entry:
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Model repository": {
         "new": Entry("new:new", "Make a model repository from the golden-path template."),
+        "pr": Entry("pull_requests:pr", "Pull requests of the platform's own git host."),
         "check": Entry("check:check", "Check model.yaml and what it refers to."),
         "train": Entry("stages:train", "Train the model.", True),
         "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds.", True),
@@ -42,6 +43,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
+        "templates": Entry("templates:templates", "List, release and compare templates."),
+        "scaffold": Entry("scaffold:scaffold", "Show or cancel repositories being made."),
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),

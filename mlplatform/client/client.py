@@ -192,6 +192,61 @@ class PlatformClient:
         with self._transport.stream("GET", path, lambda: arguments) as response:
             yield from response.iter_lines()
 
+    # scaffolds, templates, pull requests
+
+    def scaffold(self, wish: Json) -> Json:
+        """Ask for a repository to be made."""
+        return self._post("/scaffolds", wish)
+
+    def scaffold_state(self, identifier: str) -> Json:
+        """Return a scaffold with its progress."""
+        return self._get(f"/scaffolds/{_part(identifier)}")
+
+    def cancel_scaffold(self, identifier: str) -> Json:
+        """Stop a scaffold; what was made is taken back."""
+        return self._post(f"/scaffolds/{_part(identifier)}/cancel", {})
+
+    def scaffold_events(self, identifier: str, *, after: int = 0) -> Iterator[tuple[str, Json]]:
+        """Yield a scaffold's progress as it comes: ``progress`` with each step, and ``end`` with the whole scaffold.
+
+        It ends early when the connection does; ask again with ``after``, the number of the last step seen.
+        """
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": str(after)} if after else {})}
+        arguments = {"headers": headers, "timeout": httpx.Timeout(60.0, connect=5.0)}
+        path = f"{PREFIX}/scaffolds/{_part(identifier)}/events"
+        with self._transport.stream("GET", path, lambda: arguments) as response:
+            yield from server_sent_events(response.iter_lines())
+
+    def scaffold_questions(self, template: str) -> Json:
+        """Return a template's questions as pages of JSON Schema."""
+        return self._get("/scaffolds/questions", {"template": template})
+
+    def templates(self) -> list[Json]:
+        """Return the templates that repositories can be made from."""
+        return _list(self._transport.send("GET", f"{PREFIX}/templates"))
+
+    def template_changes(self, template: str, older: str, newer: str | None) -> list[Json]:
+        """Return what a template's versions change."""
+        query = _present({"from": older, "to": newer})
+        path = f"{PREFIX}/templates/{_part(template)}/changelog"
+        return _list(self._transport.send("GET", path, lambda: {"params": query}))
+
+    def pull_requests(self, host: str, org: str, name: str) -> list[Json]:
+        """Return a repository's pull requests on an embedded git host, newest first."""
+        return _list(self._transport.send("GET", PREFIX + _pulls(host, org, name)))
+
+    def pull_request(self, host: str, org: str, name: str, number: int) -> Json:
+        """Return one of them."""
+        return self._get(f"{_pulls(host, org, name)}/{number}")
+
+    def open_pull_request(self, host: str, org: str, name: str, new: Json) -> Json:
+        """Open one from a branch that was pushed."""
+        return self._post(_pulls(host, org, name), new)
+
+    def decide_pull_request(self, host: str, org: str, name: str, number: int, decision: str) -> Json:
+        """Merge (``merge``) or close (``close``) one, or mark a draft as ``ready``."""
+        return self._post(f"{_pulls(host, org, name)}/{number}/decision", {"decision": decision})
+
     # audit
 
     def audit_events(self, **query: Any) -> Json:
@@ -244,3 +299,34 @@ def _object(response: httpx.Response) -> Json:
     if not isinstance(document, dict):
         raise ClientError(f"the platform's answer to {response.request.method} {response.request.url.path} is not JSON")
     return document
+
+
+def _list(response: httpx.Response) -> list[Json]:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, list):
+        raise ClientError(f"the platform's answer to {response.request.method} {response.request.url.path} is not JSON")
+    return document
+
+
+def _pulls(host: str, org: str, name: str) -> str:
+    return f"/git/{_part(host)}/{_part(org)}/{_part(name)}/pull-requests"
+
+
+def server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:
+    """Yield name and data of each event of a stream, whose data is JSON.
+
+    See https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+    """
+    name, data = "message", ""
+    for line in lines:
+        if not line:
+            if data:
+                yield name, json.loads(data)
+            name, data = "message", ""
+        elif line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            data += ("\n" if data else "") + line.removeprefix("data:").removeprefix(" ")
