@@ -1,9 +1,12 @@
 """A backend that makes repositories, with the template released once for all tests."""
 
+import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +30,6 @@ def wait_until(reached: Callable[[], bool], timeout: float, show: Callable[[], s
         time.sleep(0.05)
 
 
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str, empty_mlflow: Path, home: Path) -> Settings:
-    return scaffolding_settings(tmp_path / "home", database_url, empty_mlflow, home)
-
-
 def scaffolding_settings(
     folder: Path, database_url: str | None, empty_mlflow: Path, released: Path, **sections: Any
 ) -> Settings:
@@ -50,10 +48,10 @@ class Platform:
     services: Services
     ada: Someone
 
-    def ask(self, name: str = "churn", **body: Any) -> Any:
+    def ask(self, name: str, **body: Any) -> Any:
         return self.ada.post("/scaffolds", {"name": name, "type": "realtime", **body})
 
-    def make(self, name: str = "churn", timeout: float = 120, **body: Any) -> dict[str, Any]:
+    def make(self, name: str, timeout: float = 120, **body: Any) -> dict[str, Any]:
         answer = self.ask(name, **body)
         assert answer.status_code == 201, answer.text
         return self.over(answer.json()["id"], timeout)
@@ -70,22 +68,42 @@ class Platform:
         wait_until(reached, timeout, lambda: json.dumps(found, indent=1))
         return found
 
-    def events(self) -> list[dict[str, Any]]:
-        """All audit events, oldest first."""
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """All audit events about a name, oldest first."""
         with self.services.database.read() as session:
             rows = session.query(AuditRow).order_by(AuditRow.seq).all()
-        return [json.loads(row.event) for row in rows]
+        events = [json.loads(row.event) for row in rows]
+        return [one for one in events if re.search(rf"[:/]{name}(/|$)", one["subject"])]
 
-    def left(self) -> list[str]:
-        """What is left of scaffolds in the platform's home."""
+    def left(self, name: str) -> list[str]:
+        """What is there of a name in the platform's home: its repository, working folders, folders of the box."""
         home = self.services.settings.home
         folders = [*(home / "scaffolds").glob("*"), *(home / "sandbox").glob("job-*")]
-        return [path.name for path in (*folders, *(home / "git").glob("*/*"))]
+        return [path.name for path in (*folders, *(home / "git").glob(f"*/*{name}*"))]
+
+    def scaffolds(self, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ada.get("/scaffolds", name=name).json()["items"]
+        return found
 
 
-@pytest.fixture
-def platform(settings: Settings) -> Iterator[Platform]:
+@contextmanager
+def running(settings: Settings) -> Iterator[Platform]:
     app = create_app(settings)
     with TestClient(app, raise_server_exceptions=False) as http:
         backend = Backend(http, app.state.services)
         yield Platform(backend, app.state.services, backend.someone("ada"))
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, home: Path) -> Iterator[Platform]:
+    """One platform for a module's tests, each of which has names of its own."""
+    folder = tmp_path_factory.mktemp("platform")
+    settings = scaffolding_settings(folder / "home", f"sqlite:///{folder / 'platform.db'}", empty_mlflow, home)
+    with running(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test has."""
+    return "m-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:10]
