@@ -36,9 +36,8 @@ class OwnSources:
     def sync(self) -> None:
         """Bring the catalog to what the sources say, when they say something else than the last time."""
         found = {"organisation": self._organisation(), "issuer": self._issuer()}
-        state = hashlib.sha256(
-            json.dumps([[one.reading.documents, one.reason] for one in found.values()], default=str).encode()
-        ).hexdigest()
+        said = [[one.state, one.reading.documents, one.reading.faults] for one in found.values()]
+        state = hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
         if state == self._known:
             return
         with self._services.database.write() as session:

@@ -82,7 +82,8 @@ def read_all(file: Path, raw: bytes, *, most: int) -> list[Document]:
                 continue
             document = Document(None)
             document.data = _value(root, (), document, faults)
-            documents.append(document)
+            if document.data is not None:
+                documents.append(document)
     except (YAMLError, RecursionError, ValueError) as error:
         raise SpecError(file, [_fault(error)]) from error
     if faults:

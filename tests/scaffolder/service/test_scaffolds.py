@@ -102,7 +102,6 @@ def test_questions_come_as_a_form_with_what_is_known(platform: Platform, name: s
     assert {"cost_centre", "tier", "replicas"} <= set(pages[2]["properties"])
     assert pages[2]["properties"]["tier"]["enumNames"][0].startswith("1:")
     assert not {"package", "reserved_names", "org", "advanced"} & {*first, *pages[2]["properties"]}
-    }
 
 
 class TestRefusals:
@@ -161,9 +160,7 @@ class TestCollisions:
         assert answer.json()["suggestion"] == f"{name}-risk"
         assert len(platform.scaffolds(name)) == 1
 
-    def test_another_scaffold_under_way(
-        self, platform: Platform, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_another_scaffold_under_way(self, platform: Platform, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         goes_on, protect = threading.Event(), EmbeddedHost.protect
 
         def slow(*given: Any) -> None:
