@@ -4,6 +4,7 @@ Whatever can refuse a wish is asked before anything is written: the template (ar
 act for it?), the host, the catalog, the registry and the other scaffolds (is the name free?).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 EVENT = "ml-platform.scaffolds"
 _PATIENCE = 15.0
 _DESCRIPTION_LENGTH = 300
+_GROUP = re.compile(r"group:[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 
 
 class NameTaken(Conflict):
@@ -237,8 +239,8 @@ class ScaffoldService:
             ref = full_ref(owner, kind="group")
         except ValueError as fault:
             raise InvalidInput(f"owner: {fault}") from None
-        if not ref.startswith("group:"):
-            raise InvalidInput(f"owner: {ref} is no group", fix="Write group:default/NAME.")
+        if not _GROUP.fullmatch(ref):
+            raise InvalidInput(f"owner: {shortened(ref)} is no group", fix="Write group:default/NAME.")
         return ref
 
     def _is_member(self, caller: Principal, owner: str) -> bool:

@@ -178,7 +178,9 @@ class ScaffoldSteps:
         protection = self._services.hosts.protection(row.host)
         if protection is None:
             return f"{BRANCH} is left open, as the settings of {row.host} say"
-        self._host(row).protect(self._hosted(row), protection)
+        host = self._host(row)
+        # As the host sees it now: an organisation may have its own idea of a default branch.
+        host.protect(host.find(row.org, row.name) or self._hosted(row), protection)
         return f"{BRANCH} takes changes by pull request only"
 
     def _register(self, row: Scaffold) -> str:

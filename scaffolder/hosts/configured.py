@@ -11,7 +11,7 @@ from backend.core.config_scaffolding import (
     GitHubHostSettings,
     GitLabHostSettings,
 )
-from scaffolder.errors import HostError, InvalidAnswer
+from scaffolder.errors import HostError, HostUnavailable, InvalidAnswer
 from scaffolder.git import GitAccess
 from scaffolder.hosts.base import BranchProtection, GitHost
 from scaffolder.hosts.embedded import EmbeddedHost
@@ -67,7 +67,10 @@ class Hosts:
         return getattr(self.settings(name), "private", True)
 
     def access_to(self, url: str) -> GitAccess | None:
-        """Return access to a repository of one of the hosts by its clone URL; nothing for any other URL."""
+        """Return access to a repository of one of the hosts by its clone URL.
+
+        Nothing for any other URL, and for a repository that the host does not let the platform see: it may be a public one.
+        """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"}:
             return None
@@ -76,10 +79,13 @@ class Hosts:
                 continue
             org, _, name = parts.path.strip("/").removesuffix(".git").rpartition("/")
             host = self.host(settings.name, patience=20.0)
-            found = host.find(org, name)
-            if found is None:
-                raise HostError(f"{settings.name} has no repository {org}/{name}, or the platform may not see it")
-            return host.access(found)
+            try:
+                found = host.find(org, name)
+                return host.access(found) if found is not None else None
+            except HostUnavailable:
+                raise
+            except (HostError, InvalidAnswer):
+                return None
         return None
 
 

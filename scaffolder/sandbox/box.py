@@ -154,7 +154,8 @@ class Sandbox:
                     raise _over(str(fault), fault.limit) from fault
         except BaseException:
             _kill(pid)
-            self._said(process, _START_SECONDS)
+            with contextlib.suppress(ScaffoldError, OSError, ValueError):  # it may have ended itself
+                self._said(process, _START_SECONDS)
             raise
         _kill(pid)  # whatever it started and left behind
         return answer

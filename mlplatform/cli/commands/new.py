@@ -3,6 +3,8 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +85,26 @@ def new(
     wish: dict[str, Any] = {"name": name, "template": template, "owner": owner, "host": host, "org": org}
     if template == GOLDEN_PATH:
         wish["type"] = kind
-    with session.connected() as client:
+    with _connected() as client:
         wish["answers"] = {**given, **({} if defaults else _asked(client, wish, given, advanced=advanced))}
         for place_of in ("host", "org"):
             wish[place_of] = wish["answers"].pop(place_of, None) or wish[place_of]
         wish["answers"].pop("name", None)
         return _by_platform(client, wish, place if clone else None, as_json)
+
+
+@contextmanager
+def _connected() -> "Iterator[PlatformClient]":
+    """A client that is signed in; where there is no platform, say how one does without."""
+    from mlplatform.client import CredentialFault, PlatformUnreachable
+
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(session.connected())
+            client.ping()
+        except (PlatformUnreachable, CredentialFault) as error:
+            raise CliError(error.message, f"{error.fix}; --no-register renders it here without a platform") from error
+        yield client
 
 
 def _asked(client: "PlatformClient", wish: dict[str, Any], given: dict[str, str], *, advanced: bool) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """Repositories of a GitHub organisation."""
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 from urllib.parse import quote
 
-from scaffolder.errors import Collision, HostError
+from scaffolder.errors import Collision, HostError, InvalidAnswer
 from scaffolder.git import BRANCH, GitAccess, http_access
 from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, HostedRepository, NewRepository
 from scaffolder.hosts.github.api import GitHubApi, GitHubRefused, Json
 from scaffolder.hosts.marks import carries, claimed, shortened_description
+from scaffolder.names import shortened
+
+_ORG = re.compile(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class GitHubRepositories:
@@ -120,6 +125,7 @@ class GitHubRepositories:
 
     def templated(self, org: str) -> Iterator[HostedRepository]:
         """Yield the repositories that hold an answers file; one request each, since code search lags behind."""
+        _check(org)
         for found in self._api.pages(org, f"/orgs/{org}/repos", type="all", sort="full_name"):
             if found["archived"] or found["size"] == 0:
                 continue
@@ -128,6 +134,7 @@ class GitHubRepositories:
                 yield repository
 
     def _get(self, org: str, name: str) -> Json | None:
+        _check(org, name)
         found: Json | None = self._api.get(org, f"/repos/{org}/{name}", missing=True)
         # A renamed repository is found under its old name too, where another may be made.
         if found is None or found["full_name"].lower() != f"{org}/{name}".lower():
@@ -151,3 +158,11 @@ class GitHubRepositories:
             default_branch=found.get("default_branch") or BRANCH,
             description=found["description"] or "",
         )
+
+
+def _check(org: str, name: str = "x") -> None:
+    """Refuse what is no name on GitHub: it becomes part of a request's path."""
+    if not _ORG.fullmatch(org):
+        raise InvalidAnswer(f"{shortened(org)} can't be an organisation on GitHub: letters, digits and single hyphens")
+    if not _NAME.fullmatch(name) or name in {".", ".."}:
+        raise InvalidAnswer(f"{shortened(name)} can't be a repository on GitHub")
