@@ -1,0 +1,493 @@
+"""Render versions of a template with Copier's own code, compiled once per version.
+
+Where a run of Copier clones the template, compiles it and starts some seventy processes, here the version is checked out
+already, Jinja keeps what it compiled, and no process is started. Questions, validators, exclusions and paths go through
+Copier's own methods. ``tests/scaffolder/update/test_copier.py`` says when a newer Copier changes what this relies on.
+"""
+
+import copy
+import difflib
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scaffolder.names import shortened
+from scaffolder.update.answers import SOURCE
+from scaffolder.update.errors import AnswerInvalid, TemplateFault, UnsafeTemplate
+from scaffolder.update.store import TemplateVersion
+
+if TYPE_CHECKING:
+    from copier._main import Worker
+    from copier._template import Template
+    from copier._jinja_ext import SandboxedEnvironment
+
+_COPIER_VALIDATION = re.compile(r"^Validation error for question '[^']+': (?P<reason>.*)$", re.DOTALL)
+_COPIER_CHOICE = re.compile(r"^Invalid choice for '[^']+': (?P<reason>.*)$", re.DOTALL)
+_SENTENCE = 400
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """What an update renders: plain values, so that it can cross to another process.
+
+    Attributes:
+        old: The version the repository was made from, or last updated to.
+        new: The version to update to.
+        answers: What the answers file holds, with ``_src_path`` and ``_commit``.
+        data: Answers to give instead of those, by question.
+        answers_file: Where the answers file is, where that is not the template's choice.
+        name: The repository's name: Copier's ``_folder_name``.
+        workspace: An empty folder to render into.
+        files: Files of the repository that the template reads as external data; None for one that is not there.
+    """
+
+    old: TemplateVersion
+    new: TemplateVersion
+    answers: Mapping[str, Any]
+    data: Mapping[str, Any]
+    answers_file: str | None
+    name: str
+    workspace: Path
+    files: Mapping[str, bytes | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Renders:
+    """What came of a :class:`RenderJob`.
+
+    Attributes:
+        old: The folder with the old version and the answers of then.
+        current: The new version as it goes over the repository's files.
+        new: The new version by itself, with the answers that ``current`` came to.
+        answers_path: Where the answers file goes.
+        skip: Patterns of files that are not touched where they exist, as Copier's update knows them (without answers).
+        skip_current: The same as its render of ``current`` knows them (with answers).
+        remembered: The new answers file's answers, with ``_src_path`` and ``_commit``.
+        needs: External files that were asked for and not given; when there are any, nothing else is to be believed.
+    """
+
+    old: Path
+    current: Path
+    new: Path
+    answers_path: str = ""
+    skip: tuple[str, ...] = ()
+    skip_current: tuple[str, ...] = ()
+    remembered: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+
+class Renderer(Protocol):
+    """Whoever renders: in this process for templates of our own, in a sandbox for others."""
+
+    def renders(self, job: RenderJob) -> Renders:
+        """Render what an update needs.
+
+        Raises:
+            AnswerInvalid: an answer is not acceptable.
+            UnsafeTemplate: the template would run code of its own.
+            TemplateFault: it can't be rendered.
+        """
+        ...
+
+    def old_only(self, job: RenderJob) -> Renders:
+        """Render the old version only; ``current`` and ``new`` are left empty."""
+        ...
+
+
+class InProcessRenderer:
+    """Renders released templates here, with everything compiled kept per version.
+
+    Thread-safe; one render at a time, as it is all one processor's work.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._compiled: dict[str, _Compiled] = {}
+
+    def renders(self, job: RenderJob) -> Renders:
+        """Render old, current and new as Copier's update does (see :class:`Renderer`)."""
+        with self._lock, _operation("update"):
+            return self._renders(job)
+
+    def old_only(self, job: RenderJob) -> Renders:
+        """Render the old version only (see :class:`Renderer`)."""
+        with self._lock, _operation("update"):
+            main = self._worker(job, job.new, _place(job, "current"), data=job.data)
+            _check_safe(main, self._template(job.old, _source(job)))
+            self._render_old(job, main)
+            with _faults(job.new):
+                skip = _rendered(main, main.all_skip_if_exists)
+            return Renders(*(_place(job, name) for name in ("old", "current", "new")), skip=skip)
+
+    def render(
+        self, version: TemplateVersion, folder: Path, data: Mapping[str, Any], *, source: str, defaults: bool
+    ) -> dict[str, Any]:
+        """Render a version into a folder that does not exist yet, and return all answers, computed ones included.
+
+        Args:
+            version: What to render.
+            folder: Where to.
+            data: Answers by question.
+            source: What the answers file shall call the template.
+            defaults: Whether questions without an answer get their default; otherwise they are asked on the terminal.
+
+        Raises:
+            AnswerInvalid: an answer is not acceptable; nothing was written.
+            UnsafeTemplate: the template would run code of its own.
+            TemplateFault: it can't be rendered; nothing was written.
+        """
+        with self._lock:
+            worker = self._new_worker(
+                version, source, dst_path=folder, data=dict(data), vcs_ref=version.ref, defaults=defaults, src_path=source
+            )
+            _check_safe(worker, None)
+            with _faults(version):
+                worker.run_copy()
+            return dict(worker.answers.combined)
+
+    def questions(self, version: TemplateVersion) -> dict[str, Mapping[str, Any]]:
+        """Return a version's questions with their details, in their order."""
+        with self._lock:
+            return dict(self._template(version, "").questions_data)
+
+    def _renders(self, job: RenderJob) -> Renders:
+        places = [_place(job, name) for name in ("old", "current", "new")]
+        main = self._worker(job, job.new, places[1], data=job.data)
+        _check_safe(main, self._template(job.old, _source(job)))
+        _check_known(job, main)
+        self._render_old(job, main)
+        with _faults(job.new):
+            # Copier renders these before anything has been asked.
+            skip = _rendered(main, main.all_skip_if_exists)
+        given = _write_external(places[1], job.files)
+        current = self._worker(job, job.new, places[1], data=job.data)
+        current.subproject.__dict__["last_answers"] = copy.deepcopy(dict(job.answers))
+        needed: set[str] = current.__dict__.setdefault("needed", set())
+        try:
+            with _faults(job.new):
+                current.run_copy()
+                skip_current = _rendered(current, current.all_skip_if_exists)
+        except (AnswerInvalid, TemplateFault):
+            if not needed - job.files.keys():
+                raise
+        if missing := needed - job.files.keys():
+            return Renders(*places, needs=tuple(sorted(missing)))
+        _remove_external(places[1], given)
+        with _faults(job.new):
+            main.answers = current.answers
+            main.answers.external = main._external_data()
+            answers_path = main.answers_relpath.as_posix()
+            new = self._worker(job, job.new, places[2], data=_to_hand_on(current))
+            new.run_copy()
+            remembered = dict(current._answers_to_remember())
+        return Renders(*places, answers_path, skip, skip_current, remembered)
+
+    def _render_old(self, job: RenderJob, main: "Worker") -> None:
+        # Files that the new version excludes are not seen as gone, and so stay.
+        worker = self._worker(job, job.old, _place(job, "old"), data=job.answers, exclude=tuple(main.template.exclude))
+        with _faults(job.old):
+            worker.run_copy()
+
+    def _worker(
+        self, job: RenderJob, version: TemplateVersion, folder: Path, *, data: Mapping[str, Any], exclude: tuple[str, ...] = ()
+    ) -> "Worker":
+        return self._new_worker(
+            version,
+            _source(job),
+            dst_path=folder,
+            data=copy.deepcopy(dict(data)),
+            vcs_ref=version.ref,
+            answers_file=None if job.answers_file is None else Path(job.answers_file),
+            exclude=list(exclude),
+            defaults=True,
+            overwrite=True,
+        )
+
+    def _new_worker(self, version: TemplateVersion, source: str, **options: Any) -> "Worker":
+        from copier._settings import SettingsModel
+
+        # The same for everybody, whatever their own Copier settings say.
+        worker: Worker = _worker_class()(settings=SettingsModel(), quiet=True, **options)
+        worker.__dict__["template"] = self._template(version, source)
+        compiled = self._compile(version)
+        if compiled.environment is None:
+            compiled.environment = _remember_compiled(worker.jinja_env)
+        compiled.forget_state()
+        worker.__dict__["jinja_env"] = compiled.environment
+        return worker
+
+    def _template(self, version: TemplateVersion, source: str) -> "Template":
+        """Return Copier's view of a version, with everything known that it would start processes to find out."""
+        from copier._template import Template
+        from packaging.version import Version
+
+        template = Template(url=source, ref=version.ref)
+        template.__dict__.update(
+            vcs="git",
+            local_abspath=version.folder,
+            commit=version.ref,
+            commit_hash=version.commit,
+            version=None if version.version is None else Version(version.version),
+            git_index_modes=self._compile(version).modes,
+        )
+        compiled = self._compile(version)
+        if compiled.config is None:
+            with _faults(version):
+                compiled.config = template._raw_config
+        template.__dict__["_raw_config"] = copy.deepcopy(compiled.config)
+        return template
+
+    def _compile(self, version: TemplateVersion) -> "_Compiled":
+        key = f"{version.commit} {version.ref}"
+        if key not in self._compiled:
+            from pathlib import PurePosixPath
+
+            self._compiled[key] = _Compiled({PurePosixPath(path): mode for path, mode in version.modes.items()})
+        return self._compiled[key]
+
+
+@dataclass
+class _Compiled:
+    """What is kept of a version between renders."""
+
+    modes: Mapping[Any, int]
+    config: dict[str, Any] | None = None
+    environment: "SandboxedEnvironment | None" = None
+
+    def forget_state(self) -> None:
+        """Let nothing that one repository's render left in an imported module reach the next one's."""
+        environment = self.environment
+        if environment is not None and environment.cache is not None:
+            for template in environment.cache.values():
+                template._module = None
+
+
+def _remember_compiled(environment: "SandboxedEnvironment") -> "SandboxedEnvironment":
+    """Let an environment compile each string once; file templates it keeps by itself.
+
+    Copier's extension for ``yield`` forgets the last loop whenever something is compiled, so here it is told by hand.
+    """
+    from copier._jinja_ext import get_yield_context
+    from jinja2 import Template as Compiled
+
+    compiled: dict[str, Compiled] = {}
+    from_string, get_template = environment.from_string, environment.get_template
+
+    def forget_loop() -> None:
+        context = get_yield_context(environment)
+        context.yield_name, context.yield_iterable = None, None
+
+    def string(source: Any, *arguments: Any, **options: Any) -> Compiled:
+        if arguments or options or not isinstance(source, str):
+            return from_string(source, *arguments, **options)
+        if source not in compiled:
+            compiled[source] = from_string(source)
+        forget_loop()
+        return compiled[source]
+
+    def file(*arguments: Any, **options: Any) -> Compiled:
+        found = get_template(*arguments, **options)
+        forget_loop()
+        return found
+
+    environment.from_string = string  # type: ignore[method-assign]
+    environment.get_template = file  # type: ignore[method-assign]
+    return environment
+
+
+@cache
+def _worker_class() -> "type[Worker]":
+    from copier._main import Worker
+    from copier._types import LazyDict, Phase
+
+    class CachingWorker(Worker):
+        """Copier's worker, told what it would otherwise work out again for every file."""
+
+        def _sync_git_index_executable_bit(self, dst_relpath: Path, src_mode: int) -> None:
+            """Do nothing: what is rendered to is in no git repository."""
+
+        def _ask(self) -> None:
+            try:
+                super()._ask()
+            except Exception as fault:
+                raise _Unanswered(self._asking(), fault) from fault
+
+        def _asking(self) -> str:
+            """Return the question that was being asked: the first that has neither an answer nor been left out."""
+            settled = self.answers.user.keys() | self.answers.hidden
+            return next((name for name in self.template.questions_data if name not in settled), "")
+
+        def _external_data(self) -> Any:
+            loaded = super()._external_data()
+            needed: set[str] = self.__dict__.setdefault("needed", set())
+
+            def load(name: str) -> Any:
+                with Phase.use(Phase.UNDEFINED):
+                    needed.add(self._render_string(self.template.external_data[name]))
+                return loaded[name]
+
+            return LazyDict({name: lambda name=name: load(name) for name in self.template.external_data})
+
+        @property
+        def answers_relpath(self) -> Path:
+            if Phase.current() is not Phase.RENDER:  # answers may still change
+                return super().answers_relpath
+            if "answers_relpath_known" not in self.__dict__:
+                self.__dict__["answers_relpath_known"] = super().answers_relpath
+            known: Path = self.__dict__["answers_relpath_known"]
+            return known
+
+        def _answers_to_remember(self) -> Mapping[str, Any]:
+            if Phase.current() is not Phase.RENDER:
+                return super()._answers_to_remember()
+            if "remembered_known" not in self.__dict__:
+                self.__dict__["remembered_known"] = super()._answers_to_remember()
+            return dict(self.__dict__["remembered_known"])
+
+    return CachingWorker
+
+
+class _Unanswered(Exception):
+    """A question could not be answered; carries which."""
+
+    def __init__(self, question: str, fault: Exception) -> None:
+        super().__init__(question)
+        self.question = question
+        self.fault = fault
+
+
+@contextmanager
+def _faults(version: TemplateVersion) -> Iterator[None]:
+    """Turn whatever a template can do wrong into an error that names the version, and the question where it is one."""
+    try:
+        yield
+    except (AnswerInvalid, TemplateFault, UnsafeTemplate):
+        raise
+    except _Unanswered as fault:
+        raise _unanswered(version, fault) from fault.fault
+    except Exception as fault:
+        said = str(fault).strip() or type(fault).__name__
+        raise TemplateFault(
+            f"the template can't be rendered at {version.ref}: {said[:_SENTENCE]}",
+            fix="tell the template's owners; nothing of the repository was changed",
+        ) from fault
+
+
+def _unanswered(version: TemplateVersion, fault: _Unanswered) -> AnswerInvalid | TemplateFault:
+    from copier.errors import InteractiveSessionError, UserMessageError
+
+    said = str(fault.fault).strip()
+    for pattern in (_COPIER_VALIDATION, _COPIER_CHOICE):
+        if match := pattern.match(said):
+            said = match["reason"]
+    if isinstance(fault.fault, InteractiveSessionError) or not fault.question:
+        return TemplateFault(f"the template's questions can't be answered at {version.ref}: {said[:_SENTENCE]}")
+    if isinstance(fault.fault, UserMessageError):
+        return TemplateFault(f"the template's question {fault.question} can't be asked at {version.ref}: {said[:_SENTENCE]}")
+    if said.endswith("is required"):
+        said = f"{version.ref} asks it, and it has neither an answer nor a default"
+    said = said or f"that is not an answer of the right type for {version.ref}"
+    return AnswerInvalid(f"{fault.question}: {said[:_SENTENCE]}", question=fault.question)
+
+
+@contextmanager
+def _operation(name: str) -> Iterator[None]:
+    """Let templates see the operation that Copier would be in (``_copier_operation``)."""
+    from copier._main import _operation as variable
+
+    token = variable.set(name)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def _check_safe(worker: "Worker", old: "Template | None") -> None:
+    """Refuse what Copier refuses without ``--trust``: migrations only where the update would cross their version."""
+    from copier.errors import UnsafeTemplateError
+
+    if old is not None:
+        worker.subproject.__dict__["template"] = old
+    try:
+        with _faults_but(UnsafeTemplateError, worker):
+            worker._check_unsafe("copy" if old is None else "update")
+    except UnsafeTemplateError as fault:
+        raise UnsafeTemplate(
+            f"the template would run code of its own: {str(fault).partition('features: ')[2].partition('.')[0] or fault}",
+            fix="release a version of the template without tasks, extensions and migrations that apply here",
+        ) from fault
+
+
+def _check_known(job: RenderJob, worker: "Worker") -> None:
+    """Refuse answers to questions that the new version doesn't have, which Copier would silently drop."""
+    with _faults(job.new):
+        questions = worker.template.questions_data
+    for question in job.data:
+        if question not in questions:
+            near = difflib.get_close_matches(question, questions, n=1)
+            raise AnswerInvalid(
+                f"the template has no question {shortened(question)} at {job.new.ref}",
+                question=question,
+                fix=f"did you mean {near[0]}?" if near else None,
+            )
+
+
+@contextmanager
+def _faults_but(passed: type[Exception], worker: "Worker") -> Iterator[None]:
+    try:
+        yield
+    except passed:
+        raise
+    except Exception as fault:
+        raise TemplateFault(f"the template's copier.yml is not valid at {worker.template.ref}: {shortened(str(fault), 200)}") from fault
+
+
+def _rendered(worker: "Worker", patterns: Any) -> tuple[str, ...]:
+    return tuple(worker._render_string(pattern) for pattern in patterns)
+
+
+def _to_hand_on(worker: "Worker") -> dict[str, Any]:
+    """Return the answers that Copier's second render of the new version is given."""
+    from copier._types import JSONSerializable
+
+    return {
+        key: value
+        for key, value in worker.answers.combined.items()
+        if not key.startswith("_") and key not in worker.answers.hidden and isinstance(value, JSONSerializable)
+    }
+
+
+def _place(job: RenderJob, which: str) -> Path:
+    """Return the folder of a render, which has the repository's name: templates see it as ``_folder_name``."""
+    return job.workspace / which / job.name
+
+
+def _source(job: RenderJob) -> str:
+    return str(job.answers[SOURCE])
+
+
+def _write_external(folder: Path, files: Mapping[str, bytes | None]) -> dict[Path, bytes]:
+    """Put external data where the template's render will look for it."""
+    written = {}
+    for name, content in files.items():
+        path = folder / name
+        if content is not None and path.resolve().is_relative_to(folder.resolve()):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            written[path] = content
+    return written
+
+
+def _remove_external(folder: Path, written: Mapping[Path, bytes]) -> None:
+    """Take away the external data that the template did not render over."""
+    for path, content in written.items():
+        if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+            path.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
