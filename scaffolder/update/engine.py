@@ -26,6 +26,7 @@ from scaffolder.update.merge import Merge, Merged
 from scaffolder.update.models import Drift, Outcome, Update
 from scaffolder.update.plumbing import EXECUTABLE, FILE, Entry, ObjectStore, git_folder
 from scaffolder.update.render import InProcessRenderer, RenderJob, Renderer, Renders
+from scaffolder.update.suggest import DERIVED
 from scaffolder.update.store import TemplateStore, TemplateVersion
 
 _MOST_ROUNDS = 5
@@ -39,14 +40,21 @@ class UpdateEngine:
         template: Where its versions are.
         renderer: Who renders them; in this process if not said otherwise, which is for templates of our own.
         answers_file: Where repositories have their answers file, if not at Copier's usual place.
+        derived: Files that a command makes again, by pattern of their path, with the command; suggested where they conflict.
     """
 
     def __init__(
-        self, template: TemplateStore, *, renderer: Renderer | None = None, answers_file: str | None = None
+        self,
+        template: TemplateStore,
+        *,
+        renderer: Renderer | None = None,
+        answers_file: str | None = None,
+        derived: Mapping[str, str] = DERIVED,
     ) -> None:
         self.template = template
         self._renderer = renderer or InProcessRenderer()
         self._answers_file = answers_file
+        self._derived = derived
 
     def update(
         self, repository: Path, head: str, target: str, *, data: Mapping[str, Any] | None = None, name: str | None = None
@@ -74,7 +82,7 @@ class UpdateEngine:
             work_tree = work.folder / "files"
             work_tree.mkdir()
             merged = Merge(work.store, work.project, renders, work_tree, work.objects).run()
-            return _describe(work, renders, merged)
+            return _describe(work, renders, merged, self._derived)
 
     def commit(
         self, repository: Path, update: Update, *, branch: str, message: str, author: str, expected: str | None = None
@@ -194,7 +202,7 @@ class _Work:
         return self.store.run("write-tree", index=index, into=self.objects).out.decode().strip()
 
 
-def _describe(work: _Work, renders: Renders, merged: Merged) -> Update:
+def _describe(work: _Work, renders: Renders, merged: Merged, derived: Mapping[str, str]) -> Update:
     from scaffolder.update.changelog import crossed
     from scaffolder.update.conflicts import find_conflicts
     from scaffolder.update.describe import answer_changes, file_changes
@@ -205,7 +213,7 @@ def _describe(work: _Work, renders: Renders, merged: Merged) -> Update:
         if merged.tree.get(path) != work.project.get(path)
     }
     recorded = work.write_tree(changed, index="result")
-    conflicts = find_conflicts(work.store, work.project, renders, merged)
+    conflicts = find_conflicts(work.store, work.project, renders, merged, derived)
     answers = answer_changes(work.job, renders)
     facts = {"head": work.head, "old_version": work.old.ref, "new_version": work.new.ref, "recorded_tree": recorded}
     sections = crossed(work.new.folder, work.old.version, work.new.version)

@@ -61,14 +61,12 @@ class Hunk:
     """Lines that both sides changed.
 
     Attributes:
-        line: Number of the line, from 1, where the hunk begins in the file as it was at the last update.
         ours: The lines in the repository before the update.
         base: The lines at the last update.
         theirs: The lines of the new version.
         suggestion: A way to resolve these lines.
     """
 
-    line: int
     ours: str
     base: str
     theirs: str
