@@ -90,7 +90,7 @@ class Merge:
         self._skip_current = path_matcher(renders.skip_current)
         self._old = read_folder(renders.old)
         self._current = read_folder(renders.current)
-        self._new = read_folder(renders.new)
+        self._new = dict(self._current) if renders.new == renders.current else read_folder(renders.new)
         self._base: dict[str, Entry] = {}
         self._other_bytes: list[str] = []
 
@@ -139,7 +139,7 @@ class Merge:
                 (self._new, self._renders.new),
             ):
                 if rendered.pop(path, None) is not None:
-                    (folder / path).unlink()
+                    (folder / path).unlink(missing_ok=True)  # one folder may be both renders of the new version
         return kept
 
     def _is_odd(self, path: str, folders: set[str]) -> bool:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -183,9 +183,31 @@ class InProcessRenderer:
             main.answers.external = main._external_data()
             answers_path = main.answers_relpath.as_posix()
             new = self._worker(job, job.new, places[2], data=_to_hand_on(current))
-            new.run_copy()
+            if not self._same_render(current, new):
+                new.run_copy()
+            else:
+                places[2] = places[1]
             remembered = dict(current._answers_to_remember())
         return Renders(*places, answers_path, skip, skip_current, remembered)
+
+    def _same_render(self, current: "Worker", new: "Worker") -> bool:
+        """Say whether the new version by itself is what was rendered already: it sees the same, and did not look at the rest.
+
+        What it could see otherwise is the repository's own data, where it is rendered to, and which answers were given how.
+        """
+        from copier._types import Phase
+
+        if current.__dict__.get("looked_around") or current.template.external_data:
+            return False
+        with Phase.use(Phase.PROMPT):
+            new._ask()
+        seen, sees = current.answers, new.answers
+        if new.__dict__.get("looked_around") or seen.hidden != sees.hidden:
+            return False
+        before, after = dict(seen.combined), dict(sees.combined)
+        for private in ("_external_data", "_commit", "_src_path"):
+            before.pop(private, None), after.pop(private, None)
+        return before == after and list(map(type, before.values())) == list(map(type, after.values()))
 
     def _render_old(self, job: RenderJob, main: "Worker") -> None:
         # Files that the new version excludes are not seen as gone, and so stay.
@@ -274,8 +296,10 @@ def _remember_compiled(environment: "SandboxedEnvironment") -> "SandboxedEnviron
     """
     from copier._jinja_ext import get_yield_context
     from jinja2 import Template as Compiled
+    from jinja2.nodes import Output, TemplateData
 
     compiled: dict[str, Compiled] = {}
+    constants: dict[str, str | None] = {}
     from_string, get_template = environment.from_string, environment.get_template
 
     def forget_loop() -> None:
@@ -295,6 +319,16 @@ def _remember_compiled(environment: "SandboxedEnvironment") -> "SandboxedEnviron
         forget_loop()
         return found
 
+    def constant(source: str) -> str | None:
+        """Return what a string renders to whatever the answers are; None if that depends on them."""
+        if source not in constants:
+            body = environment.parse(source).body
+            plain = all(isinstance(node, Output) and all(isinstance(part, TemplateData) for part in node.nodes) for node in body)
+            constants[source] = string(source).render() if plain else None
+        forget_loop()
+        return constants[source]
+
+    environment.constant = constant  # type: ignore[attr-defined]
     environment.from_string = string  # type: ignore[method-assign]
     environment.get_template = file  # type: ignore[method-assign]
     return environment
@@ -332,6 +366,24 @@ def _worker_class() -> "type[Worker]":
                 return loaded[name]
 
             return LazyDict({name: lambda name=name: load(name) for name in self.template.external_data})
+
+        def _render_context(self) -> Any:
+            context = super()._render_context()
+            conf = context["_copier_conf"]
+            for key in ("data", "dst_path"):
+                conf._pending[key] = partial(self._look_around, conf._pending[key])
+            return context
+
+        def _look_around(self, value: Any) -> Any:
+            """Note that the template sees how it is rendered, not only with which answers."""
+            self.__dict__["looked_around"] = True
+            return value()
+
+        def _render_string(self, string: str, extra_context: dict[str, Any] | None = None) -> str:
+            constant: str | None = self.jinja_env.constant(string)  # type: ignore[attr-defined]
+            if constant is not None:
+                return constant
+            return super()._render_string(string, extra_context)
 
         @property
         def answers_relpath(self) -> Path:

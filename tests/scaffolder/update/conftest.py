@@ -13,6 +13,7 @@ import pytest
 
 from scaffolder.update import TemplateStore, Update, UpdateEngine
 from scaffolder.update.plumbing import ENVIRONMENT
+from scaffolder.update.render import InProcessRenderer
 
 ADDRESS = "lab:template.git"
 CONFIG = "_templates_suffix: .jinja\nname: {type: str, default: churn}\n"
@@ -100,10 +101,9 @@ class Lab:
         git(self.template, "tag", tag)
 
     def start(self, tag: str = "v1", **answers: Any) -> str:
-        """Make the repository from a version, by Copier, and return its first commit."""
-        from copier import Settings, run_copy
-
-        run_copy(str(self.template), self.repository, data=answers, vcs_ref=tag, defaults=True, quiet=True, settings=Settings())
+        """Make the repository from a version, and return its first commit."""
+        version = TemplateStore(self.template, cache=self.folder / "cache").version(tag)
+        InProcessRenderer().render(version, self.repository, answers, source=str(self.template), defaults=True)
         git(self.repository, "init", "--quiet", "--initial-branch=main")
         return commit(self.repository)
 
