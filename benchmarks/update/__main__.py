@@ -6,7 +6,6 @@ result is compared: the trees have to be the same, byte by byte, and so do the c
 
 import argparse
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,10 @@ BRANCH = "platform/update"
 AUTHOR = "ML platform <ml-platform@localhost>"
 
 TEMPLATE_CHANGES = {
-    "Makefile.jinja": [("lock: $(UV)  ##", "lock: setup  ##"), ("help:\n", "clean:  ## forget what was built\n\t@rm -rf build\n\nhelp:\n")],
+    "Makefile.jinja": [
+        ("lock: $(UV)  ##", "lock: setup  ##"),
+        ("help:\n", "clean:  ## forget what was built\n\t@rm -rf build\n\nhelp:\n"),
+    ],
     "{{ github }}/workflows/ci.yml.jinja": [("name:", "# Runs on every push.\nname:")],
     "{{ realtime }}/pyproject.toml.jinja": [("line-length = 120", "line-length = 110")],
     "{{ realtime }}/docs/runbook.md.jinja": [("\n## ", "\nAsk in office hours when in doubt.\n\n## ")],
@@ -64,7 +66,9 @@ def make_fleet(root: Path, home: Path, size: int) -> Fleet:
     for number in range(size):
         name = f"model-{number}"
         data = {"tier": 1 + number % 3, "description": f"Predicts thing number {number}."}
-        made = new_repository(name, type="realtime", data=data, defaults=True, dest=root / "one", register=False, home=home)
+        made = new_repository(
+            name, type="realtime", data=data, defaults=True, dest=root / "one", register=False, home=home
+        )
         if number % 3 == 0:
             edit(made.path, name.replace("-", "_"), number // 3)
         git_in(root).clone("--quiet", "--bare", str(made.path), str(fleet.bare(name)))
@@ -82,7 +86,20 @@ def edit(folder: Path, package: str, number: int) -> None:
         assert after != before, f"the edit of {path} no longer finds its place"
         file.write_text(after)
     git = git_in(folder)
-    git.execute(["git", "-C", str(folder), "-c", "user.name=E", "-c", "user.email=e@example.org", "commit", "-qam", "Own changes"])
+    git.execute(
+        [
+            "git",
+            "-C",
+            str(folder),
+            "-c",
+            "user.name=E",
+            "-c",
+            "user.email=e@example.org",
+            "commit",
+            "-qam",
+            "Own changes",
+        ]
+    )
 
 
 def change_template(templates: Path) -> None:
@@ -100,7 +117,11 @@ def change_template(templates: Path) -> None:
 def copier_update(folder: Path, tag: str, environment: dict[str, str]) -> None:
     command = ["update", "--defaults", "--conflict", "inline", "--vcs-ref", tag, "--quiet"]
     subprocess.run(
-        [str(Path(sys.executable).parent / "copier"), *command], cwd=folder, env=environment, check=True, capture_output=True
+        [str(Path(sys.executable).parent / "copier"), *command],
+        cwd=folder,
+        env=environment,
+        check=True,
+        capture_output=True,
     )
 
 
@@ -145,7 +166,6 @@ def measure(root: Path, size: int) -> None:
     released = ensure_released(home)
     seconds, results = run(root, home, fleet, released)
     checked, conflicted = compare(fleet, results)
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     base = seconds["a loop of `copier update`"]
     report.write(
         "update",
@@ -153,15 +173,20 @@ def measure(root: Path, size: int) -> None:
         command=f"python -m benchmarks.update{' --full' if size == 200 else ''}",
         header=("way", f"{size} repositories", "one", "a loop of `copier update` takes"),
         rows=[
-            (way, f"{value:.1f} s", f"{1000 * value / size:.0f} ms", f"{base / value:.1f}×") for way, value in seconds.items()
+            (way, f"{value:.1f} s", f"{1000 * value / size:.0f} ms", f"{base / value:.1f}×")
+            for way, value in seconds.items()
         ],
         notes=(
             f"In chunks of {CHUNK}, the three in turn. All {checked} results were compared with both of Copier's in the run: the "
-            f"same trees byte by byte, the same conflicted files ({conflicted} repositories). Ours starts its processes and checks "
-            f"both versions out within the time, and ends with a commit on a branch of the bare repository. Largest process: "
-            f"{largest:.0f} MiB."
+            f"same trees byte by byte, the same conflicted files ({conflicted} repositories). Ours starts its processes and "
+            f"checks both versions out within the time, and ends with a commit on a branch of the bare repository."
         ),
-        raw={"seconds": seconds, "repositories": size, "conflicted": conflicted, "identical": checked, "largest_mib": largest},
+        raw={
+            "seconds": seconds,
+            "repositories": size,
+            "conflicted": conflicted,
+            "identical": checked,
+        },
     )
 
 
@@ -176,7 +201,11 @@ def run(root: Path, home: Path, fleet: Fleet, released: Release) -> tuple[dict[s
     }
     cache, addresses = root / "versions", frozenset({SOURCE_URL})
     engine = UpdateEngine(TemplateStore(released.repository, cache=cache, addresses=addresses))
-    loop, pair, ours = "a loop of `copier update`", "`copier update`, two at a time", f"`UpdatePool`, {WORKERS} processes"
+    loop, pair, ours = (
+        "a loop of `copier update`",
+        "`copier update`, two at a time",
+        f"`UpdatePool`, {WORKERS} processes",
+    )
     seconds = {loop: 0.0, pair: 0.0, ours: 0.0}
     results: dict[str, Update] = {}
     start = time.perf_counter()
@@ -198,7 +227,11 @@ def run(root: Path, home: Path, fleet: Fleet, released: Release) -> tuple[dict[s
             seconds[loop] += time.perf_counter() - start
             start = time.perf_counter()
             with ThreadPoolExecutor(WORKERS) as threads:
-                list(threads.map(lambda name: copier_update(fleet.worktree(name, "two"), released.tag, environment), chunk))
+                list(
+                    threads.map(
+                        lambda name: copier_update(fleet.worktree(name, "two"), released.tag, environment), chunk
+                    )
+                )
             seconds[pair] += time.perf_counter() - start
     return seconds, results
 

@@ -17,7 +17,9 @@ def resolve_ref(folder: Path, name: str) -> str:
     """
     if "\n" not in name and "\r" not in name and "\0" not in name:
         asked = f"{name}^{{commit}}\n".encode(errors="surrogateescape")
-        ran = run_git(folder, "cat-file", "--batch-check=%(objectname)", stdin=asked, environment={"GIT_DIR": str(folder)})
+        ran = run_git(
+            folder, "cat-file", "--batch-check=%(objectname)", stdin=asked, environment={"GIT_DIR": str(folder)}
+        )
         found = ran.out.decode(errors="replace").strip()
         if ran.status == 0 and len(found) == len(_NOTHING) and found.isalnum():
             return found
@@ -33,9 +35,7 @@ def commit_tree(store: ObjectStore, objects: Path, tree: str, parent: str, messa
     name, address = parseaddr(author)
     if not name or not address:
         raise RepositoryFault(f"{shortened(author)} is not an author", fix="write it as Name <address>")
-    identity = {
-        f"user.{key}": value for key, value in (("name", name), ("email", address))
-    }
+    identity = {f"user.{key}": value for key, value in (("name", name), ("email", address))}
     settings = [part for key, value in identity.items() for part in ("-c", f"{key}={value}")]
     ran = store.run(*settings, "commit-tree", "-p", parent, tree, stdin=message.encode(), into=objects)
     return ran.out.decode().strip()
@@ -53,7 +53,9 @@ def move_branch(folder: Path, branch: str, commit: str, expected: str | None) ->
     if branch.startswith("-") or run_git(folder, "check-ref-format", ref, environment=environment).status != 0:
         raise RepositoryFault(f"{shortened(branch)} can't be the name of a branch")
     if ref in _checked_out(folder):
-        raise RepositoryFault(f"{branch} is checked out in a worktree, which would be left behind", fix="use another branch")
+        raise RepositoryFault(
+            f"{branch} is checked out in a worktree, which would be left behind", fix="use another branch"
+        )
     ran = run_git(folder, "update-ref", "--create-reflog", ref, commit, expected or _NOTHING, environment=environment)
     if ran.status != 0:
         said = ran.err.decode(errors="replace").strip()
@@ -62,8 +64,10 @@ def move_branch(folder: Path, branch: str, commit: str, expected: str | None) ->
 
 def _checked_out(folder: Path) -> set[str]:
     """Return the branches that worktrees of the repository have checked out."""
-    listed = run_git(folder, "worktree", "list", "--porcelain", environment={"GIT_DIR": str(folder)}).out.decode(errors="replace")
-    found = set()
+    listed = run_git(folder, "worktree", "list", "--porcelain", environment={"GIT_DIR": str(folder)}).out.decode(
+        errors="replace"
+    )
+    found: set[str] = set()
     for worktree in listed.split("\n\n"):
         lines = worktree.splitlines()
         if "bare" not in lines:

@@ -58,7 +58,9 @@ class _Describer:
         hunks = tuple(_shortened(part) for part in resolved if isinstance(part, Hunk))
         theirs = self._merged.new.get(path)
         suggestion = regenerated(path, None if theirs is None else _text(theirs.data), self._derived)
-        return Conflict(path, ConflictKind.CONTENT, hunks, self._markers(path), suggestion or whole_file(resolved, LONGEST_TEXT))
+        return Conflict(
+            path, ConflictKind.CONTENT, hunks, self._markers(path), suggestion or whole_file(resolved, LONGEST_TEXT)
+        )
 
     def deleted(self, path: str) -> Conflict:
         """Describe a changed file that the template no longer has."""
@@ -67,7 +69,9 @@ class _Describer:
         before, after = _text(old.data), _text(ours)
         if suggestion is None and before is not None and after is not None and cosmetic_only(path, before, after):
             suggestion = Suggestion(
-                "cosmetic", "Only white space or comments were changed here, so nothing is lost with the file.", text=None
+                "cosmetic",
+                "Only white space or comments were changed here, so nothing is lost with the file.",
+                text=None,
             )
         return Conflict(path, ConflictKind.DELETED, suggestion=suggestion)
 
@@ -95,7 +99,11 @@ class _Describer:
             if text is None or len(text) > LONGEST_TEXT:
                 continue
             matcher = difflib.SequenceMatcher(None, before.splitlines(), text.splitlines(), autojunk=False)
-            if matcher.real_quick_ratio() > likeness and matcher.quick_ratio() > likeness and matcher.ratio() > likeness:
+            if (
+                matcher.real_quick_ratio() > likeness
+                and matcher.quick_ratio() > likeness
+                and matcher.ratio() > likeness
+            ):
                 best, likeness = candidate, matcher.ratio()
         return best
 
@@ -134,7 +142,8 @@ def split(merged: bytes) -> list[str | Hunk]:
         elif bare == _SPLIT and side == "base":
             side = "theirs"
         elif bare == _END and side == "theirs":
-            parts.append(Hunk(**{name: "".join(lines) for name, lines in sides.items()}))
+            ours, base, theirs = ("".join(sides[name]) for name in ("ours", "base", "theirs"))
+            parts.append(Hunk(ours, base, theirs))
             side = ""
         else:
             (sides[side] if side else plain).append(line)

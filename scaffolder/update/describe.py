@@ -20,8 +20,8 @@ def answer_changes(job: RenderJob, renders: Renders) -> tuple[AnswerChange, ...]
             why = "given for this update" if question in job.data else f"new in {job.new.ref}; this is its default"
             changes.append(AnswerChange(question, Change.ADDED, None, new[question], why))
         elif old[question] != new[question]:
-            given = question in job.data
-            why = "given for this update" if given else f"the former answer is not acceptable to {job.new.ref}; this is its default"
+            lost = f"the former answer is not acceptable to {job.new.ref}; this is its default"
+            why = "given for this update" if question in job.data else lost
             changes.append(AnswerChange(question, Change.CHANGED, old[question], new[question], why))
     return tuple(changes)
 

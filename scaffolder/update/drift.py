@@ -14,7 +14,9 @@ _KINDS = {LINK: "a symbolic link", COMMIT: "a submodule", EXECUTABLE: "executabl
 def find_drift(store: ObjectStore, project: Tree, renders: Renders, answers_file: str) -> list[Drift]:
     """Compare what the template rendered with what the repository holds."""
     once = path_matcher(renders.skip)
-    rendered = {path: content for path, content in read_folder(renders.old).items() if path != answers_file and not once(path)}
+    rendered = {
+        path: content for path, content in read_folder(renders.old).items() if path != answers_file and not once(path)
+    }
     for path in rendered:
         refuse_git_paths(path)
     if not rendered:
@@ -36,7 +38,8 @@ def find_drift(store: ObjectStore, project: Tree, renders: Renders, answers_file
 def _drift(path: str, template: Entry, project: Entry, added: int, deleted: int, lines: tuple[int, ...]) -> Drift:
     what = ""
     if template.mode != project.mode:
-        what = f"is {_KINDS.get(project.mode, 'an ordinary file')}; the template has {_KINDS.get(template.mode, 'an ordinary file')}"
+        here, there = (_KINDS.get(mode, "an ordinary file") for mode in (project.mode, template.mode))
+        what = f"is {here}; the template has {there}"
     elif not (added or deleted):
         what = "has other binary content"
     return Drift(path, Change.CHANGED, added, deleted, lines, what)
@@ -59,7 +62,8 @@ def _lines(
         patch = store.run(
             "--literal-pathspecs", "diff-tree", *options, *trees, "--", path, index="old", work_tree=renders.old
         ).out
-        added, deleted, lines = 0, 0, []
+        added, deleted = 0, 0
+        lines: list[int] = []
         for match in filter(None, map(_HUNK.match, patch.split(b"\n"))):
             more, fewer = (int(match[group]) if match[group] is not None else 1 for group in ("added", "deleted"))
             lines.extend(range(int(match["start"]), int(match["start"]) + more))

@@ -20,14 +20,20 @@ from typing import Any
 
 from scaffolder.names import shortened
 from scaffolder.update.answers import ANSWERS_FILE, LARGEST_FILE, SOURCE, VERSION, read_answers
-from scaffolder.update.errors import AnswersMissing, AnswersUnreadable, Downgrade, OtherTemplate
-from scaffolder.update.errors import RepositoryFault, TemplateFault
+from scaffolder.update.errors import (
+    AnswersMissing,
+    AnswersUnreadable,
+    Downgrade,
+    OtherTemplate,
+    RepositoryFault,
+    TemplateFault,
+)
 from scaffolder.update.merge import Merge, Merged
 from scaffolder.update.models import Drift, Outcome, Update
 from scaffolder.update.plumbing import EXECUTABLE, FILE, Entry, ObjectStore, git_folder
-from scaffolder.update.render import InProcessRenderer, RenderJob, Renderer, Renders
-from scaffolder.update.suggest import DERIVED
+from scaffolder.update.render import InProcessRenderer, Renderer, RenderJob, Renders
 from scaffolder.update.store import TemplateStore, TemplateVersion
+from scaffolder.update.suggest import DERIVED
 
 _MOST_ROUNDS = 5
 """How often external data may name further external data."""
@@ -57,7 +63,13 @@ class UpdateEngine:
         self._derived = derived
 
     def update(
-        self, repository: Path, head: str, target: str, *, data: Mapping[str, Any] | None = None, name: str | None = None
+        self,
+        repository: Path,
+        head: str,
+        target: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        name: str | None = None,
     ) -> Update:
         """Compute the update of a repository; nothing but objects is written to it.
 
@@ -76,7 +88,7 @@ class UpdateEngine:
         """
         with self._open(repository, head, target, data or {}, name) as work:
             if work.old.commit == work.new.commit and not data:
-                tree = work.store.run("rev-parse", f"{work.head}^{{tree}}").out.decode().strip()
+                tree = work.head_tree()
                 return Update(Outcome.CURRENT, work.head, work.old.ref, work.new.ref, tree, tree)
             renders = self._render(work)
             work_tree = work.folder / "files"
@@ -152,7 +164,8 @@ class UpdateEngine:
                 fix="restore the file from the repository's history",
             )
         if entry.mode not in (FILE, EXECUTABLE) or store.sizes([entry.oid])[entry.oid] > LARGEST_FILE:
-            raise AnswersUnreadable(f"{path} is not a file of at most {LARGEST_FILE} bytes", fix="restore it from the repository's history")
+            fix = "restore it from the repository's history"
+            raise AnswersUnreadable(f"{path} is not a file of at most {LARGEST_FILE} bytes", fix=fix)
         answers = read_answers(store.blobs([entry.oid])[entry.oid], path)
         if not self.template.knows(answers[SOURCE]):
             raise OtherTemplate(
@@ -194,6 +207,10 @@ class _Work:
             raise TemplateFault(f"the template reads {path}, which has more than {LARGEST_FILE} bytes here")
         return self.store.blobs([entry.oid])[entry.oid]
 
+    def head_tree(self) -> str:
+        """Return the id of the tree that the repository has now."""
+        return self.store.run("rev-parse", f"{self.head}^{{tree}}").out.decode().strip()
+
     def write_tree(self, changed: Mapping[str, Entry | None], *, index: str) -> str:
         """Write the repository's tree with some entries changed, and return its id."""
         self.store.run("read-tree", self.head, index=index)
@@ -215,21 +232,23 @@ def _describe(work: _Work, renders: Renders, merged: Merged, derived: Mapping[st
     recorded = work.write_tree(changed, index="result")
     conflicts = find_conflicts(work.store, work.project, renders, merged, derived)
     answers = answer_changes(work.job, renders)
-    facts = {"head": work.head, "old_version": work.old.ref, "new_version": work.new.ref, "recorded_tree": recorded}
     sections = crossed(work.new.folder, work.old.version, work.new.version)
-    if not conflicts and not answers and changed.keys() <= {renders.answers_path}:
-        tree = work.store.run("rev-parse", f"{work.head}^{{tree}}").out.decode().strip()
-        return Update(Outcome.UNCHANGED, tree=tree, sections=sections, preserved=tuple(merged.preserved), **facts)
-    return Update(
+    update = Update(
         Outcome.CONFLICTS if conflicts else Outcome.CLEAN,
+        work.head,
+        work.old.ref,
+        work.new.ref,
         tree=recorded,
+        recorded_tree=recorded,
         conflicts=conflicts,
         sections=sections,
         answers=answers,
         files=file_changes(work.project, changed),
         preserved=tuple(merged.preserved),
-        **facts,
     )
+    if conflicts or answers or changed.keys() - {renders.answers_path}:
+        return update
+    return replace(update, outcome=Outcome.UNCHANGED, tree=work.head_tree(), files=())
 
 
 def _resolve(store: ObjectStore, folder: Path, head: str) -> str:
@@ -247,7 +266,8 @@ def _check_order(old: TemplateVersion, new: TemplateVersion) -> None:
 
     for version in (old, new):
         if version.version is None:
-            raise TemplateFault(f"the template's {version.ref} is not a version", fix="give the template's releases tags like v1.2.0")
+            fix = "give the template's releases tags like v1.2.0"
+            raise TemplateFault(f"the template's {version.ref} is not a version", fix=fix)
     if Version(str(old.version)) > Version(str(new.version)):
         raise Downgrade(
             f"the repository is at {old.ref}, which is later than {new.ref}", fix=f"update to {old.ref} or later"
@@ -263,4 +283,3 @@ def _folder_name(repository: Path) -> str:
 def _workspace() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="update-", ignore_cleanup_errors=True) as folder:
         yield Path(folder).resolve()
-

@@ -171,7 +171,7 @@ class Merge:
         for path, entry in entries.items():
             if sizes[entry.oid] > LARGEST_FILE:
                 raise TemplateFault(
-                    f"{path} has {sizes[entry.oid]} bytes in this repository; files of the template are merged up to {LARGEST_FILE}",
+                    f"{path} has {sizes[entry.oid]} bytes here; files of the template are merged up to {LARGEST_FILE}",
                     fix="move the data elsewhere and put the template's file back",
                 )
         self._store.fill_index("project", entries)
@@ -228,7 +228,9 @@ class Merge:
         changed = [path for path, entry in base.items() if path in self._project and self._project[path] != entry]
         if not changed:
             return self._rejections(())
-        before, after = (self._store.run("write-tree", index=index).out.decode().strip() for index in ("old", "project"))
+        before, after = (
+            self._store.run("write-tree", index=index).out.decode().strip() for index in ("old", "project")
+        )
         # With the render's work tree and index, so that its attribute files say what is text.
         patch = self._store.run(
             "diff-tree",

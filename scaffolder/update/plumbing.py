@@ -185,7 +185,9 @@ class ObjectStore:
             os.fsencode(f"{entry.mode} {entry.oid}\t{path}" if entry is not None else f"0 {'0' * 40}\t{path}")
             for path, entry in entries.items()
         ]
-        self.run("update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines), index=index, into=into)
+        self.run(
+            "update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines), index=index, into=into
+        )
 
     def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
         """Return the content of objects by their id.
@@ -194,13 +196,17 @@ class ObjectStore:
             RepositoryFault: one is not there.
         """
         wanted = sorted(set(oids))
-        out = self.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in wanted).encode()).out if wanted else b""
+        out = (
+            self.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in wanted).encode()).out if wanted else b""
+        )
         found, position = {}, 0
         for oid in wanted:
             end = out.index(b"\n", position)
             header = out[position:end].split(b" ")
             if header[-1] == b"missing":
-                raise RepositoryFault(f"the repository lacks the object {oid}", fix="fetch all of the repository's objects")
+                raise RepositoryFault(
+                    f"the repository lacks the object {oid}", fix="fetch all of the repository's objects"
+                )
             size = int(header[2])
             found[oid] = out[end + 1 : end + 1 + size]
             position = end + 1 + size + 1
@@ -213,10 +219,17 @@ class ObjectStore:
             return {}
         request = "".join(f"{oid}\n" for oid in wanted).encode()
         lines = self.run("cat-file", "--batch-check", stdin=request).out.decode("ascii").splitlines()
-        return {oid: int(line.split(" ")[2]) if not line.endswith("missing") else 0 for oid, line in zip(wanted, lines, strict=True)}
+        return {
+            oid: 0 if line.endswith("missing") else int(line.split(" ")[2])
+            for oid, line in zip(wanted, lines, strict=True)
+        }
 
 
 def _quoted(path: bytes) -> bytes:
     """Quote a path as git's alternates file wants it, whatever bytes it has."""
     plain = range(0x20, 0x7F)
-    return b'"' + b"".join(bytes([byte]) if byte in plain and byte not in b'"\\' else b"\\%03o" % byte for byte in path) + b'"'
+    return (
+        b'"'
+        + b"".join(bytes([byte]) if byte in plain and byte not in b'"\\' else b"\\%03o" % byte for byte in path)
+        + b'"'
+    )

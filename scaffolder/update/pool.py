@@ -59,7 +59,11 @@ class UpdatePool:
         self.workers = workers or os.cpu_count() or 1
         self._timeout = timeout
         self._pool = ProcessPool(
-            max_workers=self.workers, max_tasks=_UPDATES, initializer=_start, initargs=[options, memory], context=context
+            max_workers=self.workers,
+            max_tasks=_UPDATES,
+            initializer=_start,
+            initargs=[options, memory],
+            context=context,
         )
 
     def __enter__(self) -> "UpdatePool":
@@ -70,7 +74,10 @@ class UpdatePool:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for what was begun; where an error ends the block, end it instead."""
-        self._pool.close() if kind is None else self._pool.stop()
+        if kind is None:
+            self._pool.close()  # type: ignore[no-untyped-call]
+        else:
+            self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def submit(self, request: Request) -> "Future[Update]":

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from scaffolder.names import shortened
 from scaffolder.update.answers import SOURCE
@@ -22,9 +22,9 @@ from scaffolder.update.errors import AnswerInvalid, TemplateFault, UnsafeTemplat
 from scaffolder.update.store import TemplateVersion
 
 if TYPE_CHECKING:
+    from copier._jinja_ext import SandboxedEnvironment
     from copier._main import Worker
     from copier._template import Template
-    from copier._jinja_ext import SandboxedEnvironment
 
 _COPIER_VALIDATION = re.compile(r"^Validation error for question '[^']+': (?P<reason>.*)$", re.DOTALL)
 _COPIER_CHOICE = re.compile(r"^Invalid choice for '[^']+': (?P<reason>.*)$", re.DOTALL)
@@ -122,7 +122,7 @@ class InProcessRenderer:
             self._render_old(job, main)
             with _faults(job.new):
                 skip = _rendered(main, main.all_skip_if_exists)
-            return Renders(*(_place(job, name) for name in ("old", "current", "new")), skip=skip)
+            return Renders(_place(job, "old"), _place(job, "current"), _place(job, "new"), skip=skip)
 
     def render(
         self, version: TemplateVersion, folder: Path, data: Mapping[str, Any], *, source: str, defaults: bool
@@ -143,7 +143,13 @@ class InProcessRenderer:
         """
         with self._lock:
             worker = self._new_worker(
-                version, source, dst_path=folder, data=dict(data), vcs_ref=version.ref, defaults=defaults, src_path=source
+                version,
+                source,
+                dst_path=folder,
+                data=dict(data),
+                vcs_ref=version.ref,
+                defaults=defaults,
+                src_path=source,
             )
             _check_safe(worker, None)
             with _faults(version):
@@ -156,16 +162,16 @@ class InProcessRenderer:
             return dict(self._template(version, "").questions_data)
 
     def _renders(self, job: RenderJob) -> Renders:
-        places = [_place(job, name) for name in ("old", "current", "new")]
-        main = self._worker(job, job.new, places[1], data=job.data)
+        old, place, alone = (_place(job, name) for name in ("old", "current", "new"))
+        main = self._worker(job, job.new, place, data=job.data)
         _check_safe(main, self._template(job.old, _source(job)))
         _check_known(job, main)
         self._render_old(job, main)
         with _faults(job.new):
             # Copier renders these before anything has been asked.
             skip = _rendered(main, main.all_skip_if_exists)
-        given = _write_external(places[1], job.files)
-        current = self._worker(job, job.new, places[1], data=job.data)
+        given = _write_external(place, job.files)
+        current = self._worker(job, job.new, place, data=job.data)
         current.subproject.__dict__["last_answers"] = copy.deepcopy(dict(job.answers))
         needed: set[str] = current.__dict__.setdefault("needed", set())
         try:
@@ -176,19 +182,19 @@ class InProcessRenderer:
             if not needed - job.files.keys():
                 raise
         if missing := needed - job.files.keys():
-            return Renders(*places, needs=tuple(sorted(missing)))
-        _remove_external(places[1], given)
+            return Renders(old, place, alone, needs=tuple(sorted(missing)))
+        _remove_external(place, given)
         with _faults(job.new):
             main.answers = current.answers
             main.answers.external = main._external_data()
             answers_path = main.answers_relpath.as_posix()
-            new = self._worker(job, job.new, places[2], data=_to_hand_on(current))
+            new = self._worker(job, job.new, alone, data=_to_hand_on(current))
             if not self._same_render(current, new):
                 new.run_copy()
             else:
-                places[2] = places[1]
+                alone = place
             remembered = dict(current._answers_to_remember())
-        return Renders(*places, answers_path, skip, skip_current, remembered)
+        return Renders(old, place, alone, answers_path, skip, skip_current, remembered)
 
     def _same_render(self, current: "Worker", new: "Worker") -> bool:
         """Say whether the new version by itself is what was rendered already: it sees the same, and did not look at the rest.
@@ -216,7 +222,13 @@ class InProcessRenderer:
             worker.run_copy()
 
     def _worker(
-        self, job: RenderJob, version: TemplateVersion, folder: Path, *, data: Mapping[str, Any], exclude: tuple[str, ...] = ()
+        self,
+        job: RenderJob,
+        version: TemplateVersion,
+        folder: Path,
+        *,
+        data: Mapping[str, Any],
+        exclude: tuple[str, ...] = (),
     ) -> "Worker":
         return self._new_worker(
             version,
@@ -323,7 +335,9 @@ def _remember_compiled(environment: "SandboxedEnvironment") -> "SandboxedEnviron
         """Return what a string renders to whatever the answers are; None if that depends on them."""
         if source not in constants:
             body = environment.parse(source).body
-            plain = all(isinstance(node, Output) and all(isinstance(part, TemplateData) for part in node.nodes) for node in body)
+            plain = all(
+                isinstance(node, Output) and all(isinstance(part, TemplateData) for part in node.nodes) for node in body
+            )
             constants[source] = string(source).render() if plain else None
         forget_loop()
         return constants[source]
@@ -365,7 +379,7 @@ def _worker_class() -> "type[Worker]":
                     needed.add(self._render_string(self.template.external_data[name]))
                 return loaded[name]
 
-            return LazyDict({name: lambda name=name: load(name) for name in self.template.external_data})
+            return LazyDict({name: partial(load, name) for name in self.template.external_data})
 
         def _render_context(self) -> Any:
             context = super()._render_context()
@@ -440,7 +454,9 @@ def _unanswered(version: TemplateVersion, fault: _Unanswered) -> AnswerInvalid |
     if isinstance(fault.fault, InteractiveSessionError) or not fault.question:
         return TemplateFault(f"the template's questions can't be answered at {version.ref}: {said[:_SENTENCE]}")
     if isinstance(fault.fault, UserMessageError):
-        return TemplateFault(f"the template's question {fault.question} can't be asked at {version.ref}: {said[:_SENTENCE]}")
+        return TemplateFault(
+            f"the template's question {fault.question} can't be asked at {version.ref}: {said[:_SENTENCE]}"
+        )
     if said.endswith("is required"):
         said = f"{version.ref} asks it, and it has neither an answer nor a default"
     said = said or f"that is not an answer of the right type for {version.ref}"
@@ -448,7 +464,7 @@ def _unanswered(version: TemplateVersion, fault: _Unanswered) -> AnswerInvalid |
 
 
 @contextmanager
-def _operation(name: str) -> Iterator[None]:
+def _operation(name: Literal["copy", "update"]) -> Iterator[None]:
     """Let templates see the operation that Copier would be in (``_copier_operation``)."""
     from copier._main import _operation as variable
 
@@ -496,7 +512,8 @@ def _faults_but(passed: type[Exception], worker: "Worker") -> Iterator[None]:
     except passed:
         raise
     except Exception as fault:
-        raise TemplateFault(f"the template's copier.yml is not valid at {worker.template.ref}: {shortened(str(fault), 200)}") from fault
+        said = shortened(str(fault), 200)
+        raise TemplateFault(f"the template's copier.yml is not valid at {worker.template.ref}: {said}") from fault
 
 
 def _rendered(worker: "Worker", patterns: Any) -> tuple[str, ...]:
@@ -541,5 +558,3 @@ def _remove_external(folder: Path, written: Mapping[Path, bytes]) -> None:
         if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
             path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-
-

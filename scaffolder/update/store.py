@@ -89,7 +89,11 @@ class TemplateStore:
         if "\n" not in ref and "\r" not in ref and "\0" not in ref:
             for candidate in (ref, f"refs/remotes/origin/{ref}"):
                 asked = f"{candidate}^{{commit}}\n".encode(errors="surrogateescape")
-                found = self._git("cat-file", "--batch-check=%(objectname)", stdin=asked).out.decode(errors="replace").strip()
+                found = (
+                    self._git("cat-file", "--batch-check=%(objectname)", stdin=asked)
+                    .out.decode(errors="replace")
+                    .strip()
+                )
                 if len(found) == _HASH_LENGTH and found.isalnum():
                     return found
         raise UnknownVersion(
@@ -110,7 +114,9 @@ class TemplateStore:
             ):
                 ran = run_git(staging, *arguments, environment=local)
                 if ran.status != 0:
-                    raise TemplateFault(f"the template can't be checked out: {ran.err.decode(errors='replace').strip()}")
+                    raise TemplateFault(
+                        f"the template can't be checked out: {ran.err.decode(errors='replace').strip()}"
+                    )
             facts = _facts(tree, commit)
             shutil.rmtree(tree / ".git")
             (staging / _FACTS).write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
@@ -139,7 +145,9 @@ def _facts(tree: Path, commit: str) -> dict[str, object]:
     template.__dict__.update(vcs="git", local_abspath=tree)
     modes = {path.as_posix(): mode for path, mode in template.git_index_modes.items()}
     if int(COMMIT, 8) in modes.values():
-        raise UnsafeTemplate("the template has submodules, which are not fetched", fix="copy their files into the template")
+        raise UnsafeTemplate(
+            "the template has submodules, which are not fetched", fix="copy their files into the template"
+        )
     version = template.version
     return {
         "ref": template.commit,
@@ -147,4 +155,3 @@ def _facts(tree: Path, commit: str) -> dict[str, object]:
         "version": None if version is None else str(version),
         "modes": modes,
     }
-

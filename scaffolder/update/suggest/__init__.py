@@ -23,8 +23,8 @@ _RULES = (
     lines.one_side_cosmetic,
     dependencies.union,
     versions.higher,
-    lines.only_added,
     lines.line_set,
+    lines.only_added,
 )
 
 

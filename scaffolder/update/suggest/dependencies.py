@@ -69,7 +69,11 @@ def _array(text: str, key: str) -> list[str] | None:
 
 
 def _merge_text(
-    ours: Mapping[str, _Item] | None, base: Mapping[str, _Item] | None, theirs: Mapping[str, _Item] | None, *, comma: str
+    ours: Mapping[str, _Item] | None,
+    base: Mapping[str, _Item] | None,
+    theirs: Mapping[str, _Item] | None,
+    *,
+    comma: str,
 ) -> str | None:
     if ours is None or base is None or theirs is None or not (ours or theirs):
         return None

@@ -23,7 +23,9 @@ def one_side_cosmetic(path: str, hunk: Hunk) -> Suggestion | None:
         reason = "The template only changed white space or comments here, so the repository's lines lose nothing."
         return Suggestion("cosmetic", reason, text=hunk.ours)
     if cosmetic_only(path, hunk.base, hunk.ours):
-        reason = "The repository only changed white space or comments here; the template's lines do what it wants them to."
+        reason = (
+            "The repository only changed white space or comments here; the template's lines do what it wants them to."
+        )
         return Suggestion("cosmetic", reason, text=hunk.theirs)
     return None
 
@@ -36,11 +38,15 @@ def only_added(_path: str, hunk: Hunk) -> Suggestion | None:
         (hunk.ours, hunk.theirs, "The repository only added lines"),
         (hunk.theirs, hunk.ours, "The template only added lines"),
     ):
-        base = _ended(hunk.base)
-        if _ended(adding).startswith(base) and (extra := _ended(adding)[len(base) :]):
-            return Suggestion("added", f"{who} after these; they follow the other side's.", text=_ended(changing) + extra)
-        if _ended(adding).endswith(base) and (extra := _ended(adding)[: -len(base)]):
-            return Suggestion("added", f"{who} before these; they precede the other side's.", text=extra + changing)
+        base, lines, other = (_ended(side).splitlines(keepends=True) for side in (hunk.base, adding, changing))
+        if len(lines) <= len(base):
+            continue
+        if lines[: len(base)] == base:
+            text = "".join([*other, *lines[len(base) :]])
+            return Suggestion("added", f"{who} after these; they follow the other side's.", text=text)
+        if lines[-len(base) :] == base:
+            text = "".join([*lines[: -len(base)], *other])
+            return Suggestion("added", f"{who} before these; they precede the other side's.", text=text)
     return None
 
 
@@ -54,7 +60,9 @@ def line_set(path: str, hunk: Hunk) -> Suggestion | None:
     merged = [line for line in theirs if line in ours or line not in base]
     merged += [line for line in ours if line not in base and line not in merged]
     text = "".join(f"{line}\n" for line in merged)
-    return Suggestion("union", "The order of these lines says nothing, so what either side added or removed holds.", text=text)
+    return Suggestion(
+        "union", "The order of these lines says nothing, so what either side added or removed holds.", text=text
+    )
 
 
 def cosmetic_only(path: str, before: str, after: str) -> bool:

@@ -28,7 +28,12 @@ def _git_without_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     from plumbum import local
 
     cache = tmp_path_factory.mktemp("copier-cache")
-    plain = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "COPIER_CACHE_DIR": str(cache), "HOME": str(cache)}
+    plain = {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "COPIER_CACHE_DIR": str(cache),
+        "HOME": str(cache),
+    }
     with local.env(**plain):
         yield
 
@@ -36,7 +41,9 @@ def _git_without_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def git(folder: Path, *arguments: str, stdin: bytes | None = None) -> str:
     command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(folder), *arguments]
     environment = {**os.environ, **ENVIRONMENT, "GIT_ALLOW_PROTOCOL": "file"}
-    return subprocess.run(command, check=True, capture_output=True, input=stdin, env=environment).stdout.decode(errors="replace")
+    return subprocess.run(command, check=True, capture_output=True, input=stdin, env=environment).stdout.decode(
+        errors="replace"
+    )
 
 
 def write(folder: Path, files: Files) -> None:

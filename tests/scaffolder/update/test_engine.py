@@ -38,7 +38,9 @@ def test_no_change_for_this_repository_is_an_empty_diff(lab: Lab) -> None:
 def test_answers_and_files_and_changelog_are_described(lab: Lab) -> None:
     lab.release("v1", {"a.jinja": "{{ size }}\n", "b": "1\n"}, "size: {type: str, default: s}\ncolour: red\n")
     lab.start()
-    changelog = "# Changelog\n\n## [2.0.0]\n\n- Two.\n\n## 1.5\n\n- One and a half.\n\n```\n## 1.2\n```\n\n## [1]\n\n- One.\n"
+    changelog = (
+        "# Changelog\n\n## [2.0.0]\n\n- Two.\n\n## 1.5\n\n- One and a half.\n\n```\n## 1.2\n```\n\n## [1]\n\n- One.\n"
+    )
     lab.release(
         "v2",
         {"a.jinja": "{{ size }}!\n", "c": "1\n", "CHANGELOG.md": changelog},
@@ -47,7 +49,9 @@ def test_answers_and_files_and_changelog_are_described(lab: Lab) -> None:
     update = lab.update()
     assert (update.old_version, update.new_version) == ("v1", "v2")
     assert update.answers == (
-        AnswerChange("size", Change.CHANGED, "s", "l", "the former answer is not acceptable to v2; this is its default"),
+        AnswerChange(
+            "size", Change.CHANGED, "s", "l", "the former answer is not acceptable to v2; this is its default"
+        ),
         AnswerChange("taste", Change.ADDED, None, "sweet", "new in v2; this is its default"),
         AnswerChange("colour", Change.REMOVED, "red", None, "v2 does not ask it, or not with these answers"),
     )
@@ -192,7 +196,9 @@ class TestCommit:
         head = lab.start()
         lab.release("v2", {"a": "2\n"})
         update = lab.update()
-        made = lab.engine.commit(lab.repository, update, branch="update/v2", message="Update to v2\n\nMore.", author=AUTHOR)
+        made = lab.engine.commit(
+            lab.repository, update, branch="update/v2", message="Update to v2\n\nMore.", author=AUTHOR
+        )
         shown = git(lab.repository, "show", "-s", "--format=%H %P %T %an %ae%n%B", "update/v2")
         assert shown.strip() == f"{made} {head} {update.tree} Fleet fleet@example.org\nUpdate to v2\n\nMore."
         assert (lab.repository / "a").read_text() == "1\n"
@@ -225,10 +231,17 @@ class TestDrift:
         old = {"a": "1\n2\n3\n", "b": "1\n", "run": "1\n", "same": "1\n", "once": "1\n", "logo": b"\0"}
         lab.release("v1", old, "_skip_if_exists: [once]\n")
         lab.start()
-        lab.edit({"a": "1\ntwo\n3\n4\n", "b": None, "run*": "1\n", "once": "mine\n", "own": "mine\n", "logo": b"\0mine"})
+        lab.edit(
+            {"a": "1\ntwo\n3\n4\n", "b": None, "run*": "1\n", "once": "mine\n", "own": "mine\n", "logo": b"\0mine"}
+        )
         drift = {each.path: each for each in lab.engine.drift(lab.repository, "main")}
         assert sorted(drift) == ["a", "b", "logo", "run"]
-        assert (drift["a"].change, drift["a"].added, drift["a"].deleted, drift["a"].lines) == (Change.CHANGED, 2, 1, (2, 4))
+        assert (drift["a"].change, drift["a"].added, drift["a"].deleted, drift["a"].lines) == (
+            Change.CHANGED,
+            2,
+            1,
+            (2, 4),
+        )
         assert (drift["b"].change, drift["b"].deleted) == (Change.REMOVED, 1)
         assert "executable" in drift["run"].what
         assert "binary" in drift["logo"].what
