@@ -70,7 +70,7 @@ def render_only(released: Release, folder: Path) -> None:
     render(released, folder / NAME, {"name": NAME}, defaults=True)
 
 
-def backstage(skeleton: Path, root: Path, rounds: int) -> list[float] | None:
+def backstage(skeleton: Path, made: Path, root: Path, rounds: int) -> list[float] | None:
     """Time Backstage's own action in a Node process that has done it before; None where it is not installed."""
     if not (modules := os.environ.get(BACKSTAGE)):
         return None
@@ -78,8 +78,7 @@ def backstage(skeleton: Path, root: Path, rounds: int) -> list[float] | None:
     node = os.environ.get("BENCH_NODE", "node")
     command = [node, "--no-node-snapshot", str(script), modules, str(skeleton), str(root / "workspaces"), str(rounds)]
     process = subprocess.run(command, capture_output=True, check=True, text=True)
-    made = root / "workspaces" / "1" / NAME
-    assert (made / "model.yaml").read_text().count(NAME), "fetch:template rendered nothing"
+    same(made, root / "workspaces" / "1" / NAME, "fetch:template")
     seconds: list[float] = json.loads(process.stdout)
     return seconds
 
@@ -113,7 +112,7 @@ def measure(root: Path, rounds: int) -> None:
             else:
                 same(made, folder / NAME, name)
             shutil.rmtree(folder)
-    fetched = backstage(content.fetch_template(made, rendered, root / "skeleton"), root, rounds)
+    fetched = backstage(content.fetch_template(made, rendered, root / "skeleton"), made, root, rounds)
     if fetched is not None:
         seconds["Backstage's `fetch:template`, warm"] = fetched
     write(seconds, rounds, release_seconds)
@@ -143,8 +142,8 @@ def write(seconds: dict[str, list[float]], rounds: int, release_seconds: float) 
         rows=[(name, f"{value * 1000:.0f} ms", f"{base / value:.1f}×") for name, value in medians.items()],
         notes=(
             f"{rounds} rounds, in turn, after one that is not counted and in which the results were compared. Releasing the "
-            f"template, once for each change of it or of the toolkit, took {release_seconds:.1f} s. `new_repository` includes the "
-            f"first commit. Backstage's action runs in a Node process of its own, after the others, without its HTTP "
+            f"template, once for each change of it or of the toolkit, took {release_seconds:.1f} s. `new_repository` includes "
+            f"the first commit. Backstage's action runs in a Node process of its own, after the others, without its HTTP "
             f"service.{missing}"
         ),
         raw={"seconds": seconds, "release": release_seconds},

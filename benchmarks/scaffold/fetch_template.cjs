@@ -23,7 +23,7 @@ async function main() {
     const start = performance.now();
     await action.handler({
       input: { url: './', values: { name: 'churn' }, templateFileExtension: true, targetPath: 'churn' },
-      templateInfo: { entityRef: 'template:default/golden-path', baseUrl: `file://${skeleton}/` },
+      templateInfo: { entityRef: 'template:default/golden-path', baseUrl: `file://${skeleton}/template.yaml` },
       logger,
       workspacePath,
       output() {},
