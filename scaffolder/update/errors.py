@@ -18,7 +18,7 @@ class AnswersUnreadable(UpdateError):
 class AnswerInvalid(UpdateError):
     """An answer is not acceptable to the template; ``question`` names it."""
 
-    def __init__(self, message: str, *, question: str, fix: str | None = None) -> None:
+    def __init__(self, message: str, *, question: str = "", fix: str | None = None) -> None:
         super().__init__(message, fix=fix)
         self.question = question
 

@@ -1,5 +1,7 @@
 """What can't be updated: each with its own error, the cause and a fix, and nothing changed."""
 
+import pickle
+
 import pytest
 
 from scaffolder.update import UpdateError
@@ -189,3 +191,8 @@ def test_what_is_no_repository(lab: Lab) -> None:
     ):
         with pytest.raises(RepositoryFault, match="no commit"):
             engine.update(lab.repository, head, "v1")
+
+
+def test_errors_cross_to_other_processes_with_all_they_say() -> None:
+    fault = pickle.loads(pickle.dumps(AnswerInvalid("size: no", question="size", fix="yes")))  # noqa: S301
+    assert (type(fault), fault.message, fault.question, fault.fix) == (AnswerInvalid, "size: no", "size", "yes")
