@@ -3,6 +3,7 @@
 =================  ==========================================================
 ``store``          versions of the template, each checked out once
 ``render``         Copier's code, compiled once per version
+``worker``         Copier's worker, told what it would work out again for every file
 ``merge``          the three-way merge, in git plumbing
 ``conflicts``      what somebody has to look at, and ``suggest`` what to do
 ``drift``          where a repository differs from what its template made

@@ -4,7 +4,8 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from scaffolder.update.merge import BASE, OURS, THEIRS, Content, Merged
+from scaffolder.update.files import Content
+from scaffolder.update.merge import BASE, OURS, THEIRS, Merged
 from scaffolder.update.models import Conflict, ConflictKind, Hunk, Suggestion
 from scaffolder.update.plumbing import EXECUTABLE, FILE, ObjectStore, Tree
 from scaffolder.update.render import Renders

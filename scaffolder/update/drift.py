@@ -2,7 +2,7 @@
 
 import re
 
-from scaffolder.update.merge import Content, path_matcher, read_folder, refuse_git_paths
+from scaffolder.update.files import Content, path_matcher, read_folder, refuse_git_paths
 from scaffolder.update.models import Change, Drift
 from scaffolder.update.plumbing import COMMIT, EXECUTABLE, LINK, Entry, ObjectStore, Tree
 from scaffolder.update.render import Renders

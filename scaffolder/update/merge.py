@@ -15,33 +15,30 @@ Three things differ in the result, each because Copier would lose what an engine
 """
 
 import os
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from filecmp import dircmp
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaffolder.update.errors import TemplateFault
-from scaffolder.update.plumbing import EXECUTABLE, FILE, LINK, Entry, ObjectStore, Tree
+from scaffolder.update.files import (
+    Content,
+    folders_of,
+    parents,
+    path_matcher,
+    read_content,
+    read_folder,
+    refuse_git_paths,
+    write_content,
+)
+from scaffolder.update.plumbing import EXECUTABLE, FILE, Entry, ObjectStore, Tree
 from scaffolder.update.render import Renders
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OURS, BASE, THEIRS = "before updating", "last update", "after updating"
 MARKERS = (f"<<<<<<< {OURS}".encode(), f">>>>>>> {THEIRS}".encode())
 LARGEST_FILE = 32 * 1024 * 1024
 _CONTEXT_LINES = 3
 _LABELS = ("-L", OURS, "-L", BASE, "-L", THEIRS)
-
-
-@dataclass(frozen=True)
-class Content:
-    """A file or link as it was rendered or is checked out: git's mode, and its bytes or target."""
-
-    mode: str
-    data: bytes
 
 
 @dataclass
@@ -125,7 +122,7 @@ class Merge:
     def _set_aside(self) -> list[str]:
         """Take out of the renders what has no file to be merged with, and say where the template had something new."""
         kept = []
-        folders = _folders(self._project)
+        folders = folders_of(self._project)
         for path in sorted(self._old.keys() | self._current.keys() | self._new.keys()):
             refuse_git_paths(path)
             if not self._is_odd(path, folders):
@@ -144,7 +141,7 @@ class Merge:
 
     def _is_odd(self, path: str, folders: set[str]) -> bool:
         """Say whether the repository has something at this path that the template's file can't be merged with."""
-        if path in folders or any(parent in self._project for parent in _parents(path)):
+        if path in folders or any(parent in self._project for parent in parents(path)):
             return True
         entry = self._project.get(path)
         if entry is None:
@@ -164,8 +161,8 @@ class Merge:
     def _check_out(self) -> dict[str, Entry]:
         """Check out the repository's files that the template has to do with, and return them."""
         concerned = self._old.keys() | self._current.keys() | self._new.keys()
-        parents = {parent for path in concerned for parent in _parents(path)} | {""}
-        attributes = {f"{parent}/.gitattributes".lstrip("/") for parent in parents}
+        above = {parent for path in concerned for parent in parents(path)} | {""}
+        attributes = {f"{parent}/.gitattributes".lstrip("/") for parent in above}
         entries = {path: self._project[path] for path in concerned | attributes if path in self._project}
         sizes = self._store.sizes(entry.oid for entry in entries.values())
         for path, entry in entries.items():
@@ -272,7 +269,7 @@ class Merge:
     def _rejections(self, changed: Iterable[str]) -> list[str]:
         """Find what Copier takes for rejected patches: ``.rej`` files that are not in the repository."""
         candidates = {f"{path}.rej" for path in changed} | {path for path in self._current if path.endswith(".rej")}
-        folders = _folders(self._project) | {""}
+        folders = folders_of(self._project) | {""}
         return [
             rejection.removesuffix(".rej")
             for rejection in sorted(candidates)
@@ -350,64 +347,6 @@ def has_markers(content: bytes) -> bool:
     return any(line.rstrip() in MARKERS for line in content.splitlines())
 
 
-def path_matcher(patterns: Iterable[str]) -> "Callable[[str], bool]":
-    """Return a function that says whether a path matches any of the patterns, as Copier matches them."""
-    from unicodedata import normalize
-
-    from pathspec import PathSpec
-
-    spec = PathSpec.from_lines("gitignore", [normalize("NFD", pattern) for pattern in patterns])
-    return spec.match_file
-
-
-def read_folder(folder: Path) -> dict[str, Content]:
-    """Return all files and links below a folder by their POSIX path."""
-    found = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent, folders, names in os.walk(folder):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        for name in (*names, *links):
-            path = Path(parent, name)
-            content = read_content(path)
-            if content is not None:
-                found[path.relative_to(folder).as_posix()] = content
-    return found
-
-
-def read_content(path: Path) -> Content | None:
-    """Return what lies at a path, links as links; None where there is no file or link."""
-    try:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            return Content(LINK, os.fsencode(path.readlink()))
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        return Content(EXECUTABLE if status.st_mode & stat.S_IXUSR else FILE, path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def write_content(path: Path, content: Content) -> None:
-    """Write a file or link, in place of a file or link that may be there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    if content.mode == LINK:
-        path.symlink_to(os.fsdecode(content.data))
-    else:
-        path.write_bytes(content.data)
-        path.chmod(0o755 if content.mode == EXECUTABLE else 0o644)
-
-
-def refuse_git_paths(path: str) -> None:
-    """Refuse a path inside a ``.git`` folder, which would be configuration and hooks of whoever checks it out.
-
-    Raises:
-        TemplateFault: it is one.
-    """
-    if any(part.lower() == ".git" for part in path.split("/")):
-        raise TemplateFault(f"the template renders {path}, which is inside a git directory")
-
-
 def _is_utf8(content: bytes) -> bool:
     try:
         content.decode()
@@ -420,18 +359,3 @@ def _escaped(path: str) -> str:
     from copier._tools import escape_git_path
 
     return escape_git_path(path)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: number + 1]) for number in range(len(parts))]
-
-
-def _folders(tree: Iterable[str]) -> set[str]:
-    folders: set[str] = set()
-    for path in tree:
-        parent = path.rpartition("/")[0]
-        while parent and parent not in folders:
-            folders.add(parent)
-            parent = parent.rpartition("/")[0]
-    return folders

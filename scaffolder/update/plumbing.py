@@ -161,23 +161,11 @@ class ObjectStore:
 
     def tree(self, treeish: str) -> dict[str, Entry]:
         """Return everything below a commit or tree."""
-        listed = self.run("ls-tree", "-r", "-z", "--full-tree", treeish).out
-        found = {}
-        for line in listed.split(b"\0")[:-1]:
-            facts, _, path = line.partition(b"\t")
-            mode, _kind, oid = facts.decode("ascii").split(" ")
-            found[os.fsdecode(path)] = Entry(mode, oid)
-        return found
+        return _entries(self.run("ls-tree", "-r", "-z", "--full-tree", treeish).out, oid_at=2)
 
     def indexed(self, index: str) -> dict[str, Entry]:
         """Return everything in an index."""
-        listed = self.run("ls-files", "--stage", "-z", index=index).out
-        found = {}
-        for line in listed.split(b"\0")[:-1]:
-            facts, _, path = line.partition(b"\t")
-            mode, oid, _stage = facts.decode("ascii").split(" ")
-            found[os.fsdecode(path)] = Entry(mode, oid)
-        return found
+        return _entries(self.run("ls-files", "--stage", "-z", index=index).out, oid_at=1)
 
     def fill_index(self, index: str, entries: Mapping[str, Entry | None], *, into: Path | None = None) -> None:
         """Put entries into an index; ``None`` takes a path out."""
@@ -223,6 +211,16 @@ class ObjectStore:
             oid: 0 if line.endswith("missing") else int(line.split(" ")[2])
             for oid, line in zip(wanted, lines, strict=True)
         }
+
+
+def _entries(listed: bytes, *, oid_at: int) -> dict[str, Entry]:
+    """Read what ``ls-tree -z`` or ``ls-files --stage -z`` lists; the object's id is the fact number ``oid_at``."""
+    found = {}
+    for line in listed.split(b"\0")[:-1]:
+        facts, _, path = line.partition(b"\t")
+        words = facts.decode("ascii").split(" ")
+        found[os.fsdecode(path)] = Entry(words[0], words[oid_at])
+    return found
 
 
 def _quoted(path: bytes) -> bytes:

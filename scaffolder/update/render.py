@@ -7,12 +7,10 @@ Copier's own methods. ``tests/scaffolder/update/test_copier.py`` says when a new
 
 import copy
 import difflib
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -20,15 +18,12 @@ from scaffolder.names import shortened
 from scaffolder.update.answers import SOURCE
 from scaffolder.update.errors import AnswerInvalid, TemplateFault, UnsafeTemplate
 from scaffolder.update.store import TemplateVersion
+from scaffolder.update.worker import faults, remember_compiled, worker_class
 
 if TYPE_CHECKING:
     from copier._jinja_ext import SandboxedEnvironment
     from copier._main import Worker
     from copier._template import Template
-
-_COPIER_VALIDATION = re.compile(r"^Validation error for question '[^']+': (?P<reason>.*)$", re.DOTALL)
-_COPIER_CHOICE = re.compile(r"^Invalid choice for '[^']+': (?P<reason>.*)$", re.DOTALL)
-_SENTENCE = 400
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,7 @@ class InProcessRenderer:
             main = self._worker(job, job.new, _place(job, "current"), data=job.data)
             _check_safe(main, self._template(job.old, _source(job)))
             self._render_old(job, main)
-            with _faults(job.new):
+            with faults(job.new):
                 skip = _rendered(main, main.all_skip_if_exists)
             return Renders(_place(job, "old"), _place(job, "current"), _place(job, "new"), skip=skip)
 
@@ -152,7 +147,7 @@ class InProcessRenderer:
                 src_path=source,
             )
             _check_safe(worker, None)
-            with _faults(version):
+            with faults(version):
                 worker.run_copy()
             return dict(worker.answers.combined)
 
@@ -167,7 +162,7 @@ class InProcessRenderer:
         _check_safe(main, self._template(job.old, _source(job)))
         _check_known(job, main)
         self._render_old(job, main)
-        with _faults(job.new):
+        with faults(job.new):
             # Copier renders these before anything has been asked.
             skip = _rendered(main, main.all_skip_if_exists)
         given = _write_external(place, job.files)
@@ -175,7 +170,7 @@ class InProcessRenderer:
         current.subproject.__dict__["last_answers"] = copy.deepcopy(dict(job.answers))
         needed: set[str] = current.__dict__.setdefault("needed", set())
         try:
-            with _faults(job.new):
+            with faults(job.new):
                 current.run_copy()
                 skip_current = _rendered(current, current.all_skip_if_exists)
         except (AnswerInvalid, TemplateFault):
@@ -184,7 +179,7 @@ class InProcessRenderer:
         if missing := needed - job.files.keys():
             return Renders(old, place, alone, needs=tuple(sorted(missing)))
         _remove_external(place, given)
-        with _faults(job.new):
+        with faults(job.new):
             main.answers = current.answers
             main.answers.external = main._external_data()
             answers_path = main.answers_relpath.as_posix()
@@ -218,7 +213,7 @@ class InProcessRenderer:
     def _render_old(self, job: RenderJob, main: "Worker") -> None:
         # Files that the new version excludes are not seen as gone, and so stay.
         worker = self._worker(job, job.old, _place(job, "old"), data=job.answers, exclude=tuple(main.template.exclude))
-        with _faults(job.old):
+        with faults(job.old):
             worker.run_copy()
 
     def _worker(
@@ -246,11 +241,11 @@ class InProcessRenderer:
         from copier._settings import SettingsModel
 
         # The same for everybody, whatever their own Copier settings say.
-        worker: Worker = _worker_class()(settings=SettingsModel(), quiet=True, **options)
+        worker: Worker = worker_class()(settings=SettingsModel(), quiet=True, **options)
         worker.__dict__["template"] = self._template(version, source)
         compiled = self._compile(version)
         if compiled.environment is None:
-            compiled.environment = _remember_compiled(worker.jinja_env)
+            compiled.environment = remember_compiled(worker.jinja_env)
         compiled.forget_state()
         worker.__dict__["jinja_env"] = compiled.environment
         return worker
@@ -271,7 +266,7 @@ class InProcessRenderer:
         )
         compiled = self._compile(version)
         if compiled.config is None:
-            with _faults(version):
+            with faults(version):
                 compiled.config = template._raw_config
         template.__dict__["_raw_config"] = copy.deepcopy(compiled.config)
         return template
@@ -301,168 +296,6 @@ class _Compiled:
                 template._module = None
 
 
-def _remember_compiled(environment: "SandboxedEnvironment") -> "SandboxedEnvironment":
-    """Let an environment compile each string once; file templates it keeps by itself.
-
-    Copier's extension for ``yield`` forgets the last loop whenever something is compiled, so here it is told by hand.
-    """
-    from copier._jinja_ext import get_yield_context
-    from jinja2 import Template as Compiled
-    from jinja2.nodes import Output, TemplateData
-
-    compiled: dict[str, Compiled] = {}
-    constants: dict[str, str | None] = {}
-    from_string, get_template = environment.from_string, environment.get_template
-
-    def forget_loop() -> None:
-        context = get_yield_context(environment)
-        context.yield_name, context.yield_iterable = None, None
-
-    def string(source: Any, *arguments: Any, **options: Any) -> Compiled:
-        if arguments or options or not isinstance(source, str):
-            return from_string(source, *arguments, **options)
-        if source not in compiled:
-            compiled[source] = from_string(source)
-        forget_loop()
-        return compiled[source]
-
-    def file(*arguments: Any, **options: Any) -> Compiled:
-        found = get_template(*arguments, **options)
-        forget_loop()
-        return found
-
-    def constant(source: str) -> str | None:
-        """Return what a string renders to whatever the answers are; None if that depends on them."""
-        if source not in constants:
-            body = environment.parse(source).body
-            plain = all(
-                isinstance(node, Output) and all(isinstance(part, TemplateData) for part in node.nodes) for node in body
-            )
-            constants[source] = string(source).render() if plain else None
-        forget_loop()
-        return constants[source]
-
-    environment.constant = constant  # type: ignore[attr-defined]
-    environment.from_string = string  # type: ignore[method-assign]
-    environment.get_template = file  # type: ignore[method-assign]
-    return environment
-
-
-@cache
-def _worker_class() -> "type[Worker]":
-    from copier._main import Worker
-    from copier._types import LazyDict, Phase
-
-    class CachingWorker(Worker):
-        """Copier's worker, told what it would otherwise work out again for every file."""
-
-        def _sync_git_index_executable_bit(self, dst_relpath: Path, src_mode: int) -> None:
-            """Do nothing: what is rendered to is in no git repository."""
-
-        def _ask(self) -> None:
-            try:
-                super()._ask()
-            except Exception as fault:
-                raise _Unanswered(self._asking(), fault) from fault
-
-        def _asking(self) -> str:
-            """Return the question that was being asked: the first that has neither an answer nor been left out."""
-            settled = self.answers.user.keys() | self.answers.hidden
-            return next((name for name in self.template.questions_data if name not in settled), "")
-
-        def _external_data(self) -> Any:
-            loaded = super()._external_data()
-            needed: set[str] = self.__dict__.setdefault("needed", set())
-
-            def load(name: str) -> Any:
-                with Phase.use(Phase.UNDEFINED):
-                    needed.add(self._render_string(self.template.external_data[name]))
-                return loaded[name]
-
-            return LazyDict({name: partial(load, name) for name in self.template.external_data})
-
-        def _render_context(self) -> Any:
-            context = super()._render_context()
-            conf = context["_copier_conf"]
-            for key in ("data", "dst_path"):
-                conf._pending[key] = partial(self._look_around, conf._pending[key])
-            return context
-
-        def _look_around(self, value: Any) -> Any:
-            """Note that the template sees how it is rendered, not only with which answers."""
-            self.__dict__["looked_around"] = True
-            return value()
-
-        def _render_string(self, string: str, extra_context: dict[str, Any] | None = None) -> str:
-            constant: str | None = self.jinja_env.constant(string)  # type: ignore[attr-defined]
-            if constant is not None:
-                return constant
-            return super()._render_string(string, extra_context)
-
-        @property
-        def answers_relpath(self) -> Path:
-            if Phase.current() is not Phase.RENDER:  # answers may still change
-                return super().answers_relpath
-            if "answers_relpath_known" not in self.__dict__:
-                self.__dict__["answers_relpath_known"] = super().answers_relpath
-            known: Path = self.__dict__["answers_relpath_known"]
-            return known
-
-        def _answers_to_remember(self) -> Mapping[str, Any]:
-            if Phase.current() is not Phase.RENDER:
-                return super()._answers_to_remember()
-            if "remembered_known" not in self.__dict__:
-                self.__dict__["remembered_known"] = super()._answers_to_remember()
-            return dict(self.__dict__["remembered_known"])
-
-    return CachingWorker
-
-
-class _Unanswered(Exception):
-    """A question could not be answered; carries which."""
-
-    def __init__(self, question: str, fault: Exception) -> None:
-        super().__init__(question)
-        self.question = question
-        self.fault = fault
-
-
-@contextmanager
-def _faults(version: TemplateVersion) -> Iterator[None]:
-    """Turn whatever a template can do wrong into an error that names the version, and the question where it is one."""
-    try:
-        yield
-    except (AnswerInvalid, TemplateFault, UnsafeTemplate):
-        raise
-    except _Unanswered as fault:
-        raise _unanswered(version, fault) from fault.fault
-    except Exception as fault:
-        said = str(fault).strip() or type(fault).__name__
-        raise TemplateFault(
-            f"the template can't be rendered at {version.ref}: {said[:_SENTENCE]}",
-            fix="tell the template's owners; nothing of the repository was changed",
-        ) from fault
-
-
-def _unanswered(version: TemplateVersion, fault: _Unanswered) -> AnswerInvalid | TemplateFault:
-    from copier.errors import InteractiveSessionError, UserMessageError
-
-    said = str(fault.fault).strip()
-    for pattern in (_COPIER_VALIDATION, _COPIER_CHOICE):
-        if match := pattern.match(said):
-            said = match["reason"]
-    if isinstance(fault.fault, InteractiveSessionError) or not fault.question:
-        return TemplateFault(f"the template's questions can't be answered at {version.ref}: {said[:_SENTENCE]}")
-    if isinstance(fault.fault, UserMessageError):
-        return TemplateFault(
-            f"the template's question {fault.question} can't be asked at {version.ref}: {said[:_SENTENCE]}"
-        )
-    if said.endswith("is required"):
-        said = f"{version.ref} asks it, and it has neither an answer nor a default"
-    said = said or f"that is not an answer of the right type for {version.ref}"
-    return AnswerInvalid(f"{fault.question}: {said[:_SENTENCE]}", question=fault.question)
-
-
 @contextmanager
 def _operation(name: Literal["copy", "update"]) -> Iterator[None]:
     """Let templates see the operation that Copier would be in (``_copier_operation``)."""
@@ -482,7 +315,7 @@ def _check_safe(worker: "Worker", old: "Template | None") -> None:
     if old is not None:
         worker.subproject.__dict__["template"] = old
     try:
-        with _faults_but(UnsafeTemplateError, worker):
+        with _config_faults(UnsafeTemplateError, worker):
             worker._check_unsafe("copy" if old is None else "update")
     except UnsafeTemplateError as fault:
         raise UnsafeTemplate(
@@ -493,7 +326,7 @@ def _check_safe(worker: "Worker", old: "Template | None") -> None:
 
 def _check_known(job: RenderJob, worker: "Worker") -> None:
     """Refuse answers to questions that the new version doesn't have, which Copier would silently drop."""
-    with _faults(job.new):
+    with faults(job.new):
         questions = worker.template.questions_data
     for question in job.data:
         if question not in questions:
@@ -506,7 +339,7 @@ def _check_known(job: RenderJob, worker: "Worker") -> None:
 
 
 @contextmanager
-def _faults_but(passed: type[Exception], worker: "Worker") -> Iterator[None]:
+def _config_faults(passed: type[Exception], worker: "Worker") -> Iterator[None]:
     try:
         yield
     except passed:
