@@ -83,8 +83,7 @@ class Merge:
         self._renders = renders
         self._work_tree = work_tree
         self._into = into
-        self._skip = path_matcher(renders.skip)
-        self._skip_current = path_matcher(renders.skip_current)
+        self._skip_current = self._skip = path_matcher(renders.skip)
         self._old = read_folder(renders.old)
         self._current = read_folder(renders.current)
         self._new = dict(self._current) if renders.new == renders.current else read_folder(renders.new)
@@ -183,8 +182,15 @@ class Merge:
         return self._store.indexed(index)
 
     def _removed(self, base: Tree) -> list[str]:
-        """Find the files that were removed from the repository on purpose."""
-        return [path for path in base if path not in self._project and not self._skip(path)]
+        """Find the files that were removed from the repository on purpose.
+
+        Copier looks at the patterns of files to leave alone as soon as it sees the first such file, which is before it asked
+        anything, and doesn't look again.
+        """
+        gone = [path for path in base if path not in self._project]
+        if gone and self._renders.skip_unanswered is not None:
+            self._skip = path_matcher(self._renders.skip_unanswered)
+        return [path for path in gone if not self._skip(path)]
 
     def _lay_over(self, removed: Iterable[str]) -> None:
         """Write the new version over the checked-out files, as Copier's render into a repository does."""

@@ -60,8 +60,9 @@ class Renders:
         current: The new version as it goes over the repository's files.
         new: The new version by itself, with the answers that ``current`` came to.
         answers_path: Where the answers file goes.
-        skip: Patterns of files that are not touched where they exist, as Copier's update knows them (without answers).
-        skip_current: The same as its render of ``current`` knows them (with answers).
+        skip: Patterns of files that are not touched where they exist, with the answers in them.
+        skip_unanswered: The same before anything was asked, as Copier sees them where files were removed on purpose; None where
+            they can't be rendered then.
         remembered: The new answers file's answers, with ``_src_path`` and ``_commit``.
         needs: External files that were asked for and not given; when there are any, nothing else is to be believed.
     """
@@ -71,7 +72,7 @@ class Renders:
     new: Path
     answers_path: str = ""
     skip: tuple[str, ...] = ()
-    skip_current: tuple[str, ...] = ()
+    skip_unanswered: tuple[str, ...] | None = None
     remembered: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
 
@@ -114,9 +115,9 @@ class InProcessRenderer:
         with self._lock, _operation("update"):
             main = self._worker(job, job.new, _place(job, "current"), data=job.data)
             _check_safe(main, self._template(job.old, _source(job)))
-            self._render_old(job, main)
-            with faults(job.new):
-                skip = _rendered(main, main.all_skip_if_exists)
+            worker = self._render_old(job, main)
+            with faults(job.old):
+                skip = _rendered(worker)
             return Renders(_place(job, "old"), _place(job, "current"), _place(job, "new"), skip=skip)
 
     def render(
@@ -162,9 +163,7 @@ class InProcessRenderer:
         _check_safe(main, self._template(job.old, _source(job)))
         _check_known(job, main)
         self._render_old(job, main)
-        with faults(job.new):
-            # Copier renders these before anything has been asked.
-            skip = _rendered(main, main.all_skip_if_exists)
+        skip_unanswered = _rendered_unanswered(main)
         given = _write_external(place, job.files)
         current = self._worker(job, job.new, place, data=job.data)
         current.subproject.__dict__["last_answers"] = copy.deepcopy(dict(job.answers))
@@ -172,7 +171,7 @@ class InProcessRenderer:
         try:
             with faults(job.new):
                 current.run_copy()
-                skip_current = _rendered(current, current.all_skip_if_exists)
+                skip = _rendered(current)
         except (AnswerInvalid, TemplateFault):
             if not needed - job.files.keys():
                 raise
@@ -189,7 +188,7 @@ class InProcessRenderer:
             else:
                 alone = place
             remembered = dict(current._answers_to_remember())
-        return Renders(old, place, alone, answers_path, skip, skip_current, remembered)
+        return Renders(old, place, alone, answers_path, skip, skip_unanswered, remembered)
 
     def _same_render(self, current: "Worker", new: "Worker") -> bool:
         """Say whether the new version by itself is what was rendered already: it sees the same, and did not look at the rest.
@@ -210,11 +209,12 @@ class InProcessRenderer:
             before.pop(private, None), after.pop(private, None)
         return before == after and list(map(type, before.values())) == list(map(type, after.values()))
 
-    def _render_old(self, job: RenderJob, main: "Worker") -> None:
+    def _render_old(self, job: RenderJob, main: "Worker") -> "Worker":
         # Files that the new version excludes are not seen as gone, and so stay.
         worker = self._worker(job, job.old, _place(job, "old"), data=job.answers, exclude=tuple(main.template.exclude))
         with faults(job.old):
             worker.run_copy()
+        return worker
 
     def _worker(
         self,
@@ -349,8 +349,17 @@ def _config_faults(passed: type[Exception], worker: "Worker") -> Iterator[None]:
         raise TemplateFault(f"the template's copier.yml is not valid at {worker.template.ref}: {said}") from fault
 
 
-def _rendered(worker: "Worker", patterns: Any) -> tuple[str, ...]:
-    return tuple(worker._render_string(pattern) for pattern in patterns)
+def _rendered(worker: "Worker") -> tuple[str, ...]:
+    return tuple(worker._render_string(pattern) for pattern in worker.all_skip_if_exists)
+
+
+def _rendered_unanswered(worker: "Worker") -> tuple[str, ...] | None:
+    from jinja2 import TemplateError
+
+    try:
+        return _rendered(worker)
+    except TemplateError:
+        return None
 
 
 def _to_hand_on(worker: "Worker") -> dict[str, Any]:

@@ -153,6 +153,14 @@ CASES = [
         config="_skip_if_exists: ['{{ name }}.txt']\n",
     ),
     Case(
+        "written once, by a pattern, and another removed",
+        {"churn.txt": "1\n", "b": "1\n"},
+        {"churn.txt": "2\n", "b": "1\n"},
+        {"churn.txt": "mine\n", "b": None},
+        Outcome.CONFLICTS,
+        config="_skip_if_exists: ['{{ name }}.txt']\n",
+    ),
+    Case(
         "excluded from now on",
         {"a": "1\n", "b": "1\n"},
         {"a": "2\n", "b": "2\n"},
