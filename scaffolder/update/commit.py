@@ -7,6 +7,7 @@ from scaffolder.update.errors import Moved, RepositoryFault
 from scaffolder.update.plumbing import ObjectStore, run_git
 
 _NOTHING = "0" * 40
+_LONGER = 64
 
 
 def resolve_ref(folder: Path, name: str) -> str:
@@ -23,6 +24,8 @@ def resolve_ref(folder: Path, name: str) -> str:
         found = ran.out.decode(errors="replace").strip()
         if ran.status == 0 and len(found) == len(_NOTHING) and found.isalnum():
             return found
+        if len(found) == _LONGER and found.isalnum():
+            raise RepositoryFault("the repository has SHA-256 objects, which Copier's updates can't work with")
         if ran.status != 0:
             raise RepositoryFault(f"the repository can't be read: {ran.err.decode(errors='replace').strip()}")
     raise RepositoryFault(f"the repository has no commit {shortened(name)}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scaffolder.update.files import Content
-from scaffolder.update.merge import BASE, OURS, THEIRS, Merged
+from scaffolder.update.merge import BASE, LABELS, OURS, THEIRS, Merged
 from scaffolder.update.models import Conflict, ConflictKind, Hunk, Suggestion
 from scaffolder.update.plumbing import EXECUTABLE, FILE, ObjectStore, Tree
 from scaffolder.update.render import Renders
@@ -13,7 +13,6 @@ from scaffolder.update.suggest import regenerated, suggest, whole_file
 from scaffolder.update.suggest.lines import cosmetic_only
 
 _START, _MIDDLE, _SPLIT, _END = (f"<<<<<<< {OURS}", f"||||||| {BASE}", "=======", f">>>>>>> {THEIRS}")
-_LABELS = ("-L", OURS, "-L", BASE, "-L", THEIRS)
 LONGEST_TEXT = 64 * 1024
 """Longest side of a hunk, and longest suggestion, that is described; in characters."""
 _ALIKE = 0.5
@@ -113,7 +112,7 @@ class _Describer:
         place.write_bytes(ours)
         old = self._renders.old / path
         return self._store.run(
-            "merge-file", "-p", "--diff3", *_LABELS, "--", str(place), str(old), str(theirs), check=False
+            "merge-file", "-p", "--diff3", *LABELS, "--", str(place), str(old), str(theirs), check=False
         ).out
 
     def _ours(self, path: str) -> bytes:

@@ -38,7 +38,7 @@ OURS, BASE, THEIRS = "before updating", "last update", "after updating"
 MARKERS = (f"<<<<<<< {OURS}".encode(), f">>>>>>> {THEIRS}".encode())
 LARGEST_FILE = 32 * 1024 * 1024
 _CONTEXT_LINES = 3
-_LABELS = ("-L", OURS, "-L", BASE, "-L", THEIRS)
+LABELS = ("-L", OURS, "-L", BASE, "-L", THEIRS)
 
 
 @dataclass
@@ -295,7 +295,7 @@ class Merge:
             if (self._renders.new / path).is_file():
                 self._store.run(
                     "merge-file",
-                    *_LABELS,
+                    *LABELS,
                     "--",
                     path,
                     str(self._renders.old / path),

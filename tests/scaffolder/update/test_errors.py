@@ -193,6 +193,15 @@ def test_what_is_no_repository(lab: Lab) -> None:
             engine.update(lab.repository, head, "v1")
 
 
+def test_a_repository_of_another_kind_of_git(lab: Lab) -> None:
+    lab.release("v1", {"a": "1\n"})
+    git(lab.folder, "init", "--quiet", "--object-format=sha256", "--initial-branch=main", str(lab.repository))
+    head = lab.edit({"a": "1\n"})
+    for name in ("main", head):
+        with pytest.raises(RepositoryFault, match="SHA-256"):
+            lab.engine.update(lab.repository, name, "v1")
+
+
 def test_errors_cross_to_other_processes_with_all_they_say() -> None:
     fault = pickle.loads(pickle.dumps(AnswerInvalid("size: no", question="size", fix="yes")))  # noqa: S301
     assert (type(fault), fault.message, fault.question, fault.fix) == (AnswerInvalid, "size: no", "size", "yes")
