@@ -80,7 +80,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
 
 def build_services(settings: Settings, clock: Clock) -> Services:
     """Build all services, from the database up."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     upgrade(database, settings.home)
     metrics = Metrics()
