@@ -94,11 +94,11 @@ def connected(*, attempts: int = 3) -> Iterator["PlatformClient"]:
 
     url = default_url()
     try:
-        token = credentials().require(url).token
+        found = credentials().require(url)
     except CredentialFault:
         # Signing in would be the wrong advice where nothing is running.
         with PlatformClient(url, timeout=5, attempts=1) as client:
             client.ping()
         raise
-    with PlatformClient(url, token, attempts=attempts) as client:
+    with PlatformClient(url, found.source or found.token, attempts=attempts) as client:
         yield client
