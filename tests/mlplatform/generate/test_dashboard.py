@@ -27,7 +27,11 @@ def lost(given: Any, kept: Any, path: str = "") -> list[str]:
             for problem in (lost(value, kept[key], f"{path}.{key}") if key in kept else [f"{path}.{key} is unknown"])
         ]
     if isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
-        return [problem for index, pair in enumerate(zip(given, kept, strict=True)) for problem in lost(*pair, f"{path}[{index}]")]
+        return [
+            problem
+            for index, pair in enumerate(zip(given, kept, strict=True))
+            for problem in lost(*pair, f"{path}[{index}]")
+        ]
     return [] if given == kept and type(given) is type(kept) else [f"{path}: {given!r} became {kept!r}"]
 
 

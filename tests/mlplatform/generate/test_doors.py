@@ -70,7 +70,12 @@ def test_the_release_excludes_what_is_not_derived() -> None:
     pattern = "\n".join(line.removeprefix("    ") for line in lines)
     paths = render(as_spec(CASES["kserve"]))
     excluded = copier_environment().from_string(pattern).render(derived=[path for path in paths if path != OPENAPI])
-    assert {"/deploy/kubernetes", "/deploy/kserve/triton", "/asyncapi.json", "/deploy/kserve/triton/config.pbtxt"} <= set(excluded.split())
+    assert {
+        "/deploy/kubernetes",
+        "/deploy/kserve/triton",
+        "/asyncapi.json",
+        "/deploy/kserve/triton/config.pbtxt",
+    } <= set(excluded.split())
     assert not {f"/{path}" for path in paths} & set(excluded.split())
     assert "/deploy" not in excluded.split()
 

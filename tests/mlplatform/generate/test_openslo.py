@@ -178,7 +178,9 @@ def test_documents_are_openslo_and_refer_to_one_another(case: str) -> None:
         if document["kind"] == "SLO":
             assert spec["service"] in by_kind["Service"]
             assert spec["indicatorRef"] in by_kind["SLI"]
-            assert {policy["alertPolicyRef"] for policy in spec.get("alertPolicies", [])} <= by_kind.get("AlertPolicy", set())
+            assert {policy["alertPolicyRef"] for policy in spec.get("alertPolicies", [])} <= by_kind.get(
+                "AlertPolicy", set()
+            )
         if document["kind"] == "AlertPolicy":
             assert {condition["conditionRef"] for condition in spec["conditions"]} <= by_kind["AlertCondition"]
             assert {target["targetRef"] for target in spec["notificationTargets"]} <= by_kind["AlertNotificationTarget"]

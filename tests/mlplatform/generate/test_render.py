@@ -105,4 +105,6 @@ def test_objectives_without_alerts_are_named() -> None:
     ]
     drift, freshness = unmeasured(as_spec(minimal(slos=slos)))
     assert drift == "slos `worse`: the platform judges drift itself, so there is no alert for it"
-    assert freshness.startswith("slos `old`: freshness is not measured for type realtime, so nothing is derived from it")
+    assert freshness.startswith(
+        "slos `old`: freshness is not measured for type realtime, so nothing is derived from it"
+    )

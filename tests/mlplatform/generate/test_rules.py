@@ -43,7 +43,17 @@ def expressions(spec: Json) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
-    ["plain", "kubernetes", "kserve-gpu", "seldon", "bentoml", "batch", "kafka", "judged-by-the-platform", "easy-objectives"],
+    [
+        "plain",
+        "kubernetes",
+        "kserve-gpu",
+        "seldon",
+        "bentoml",
+        "batch",
+        "kafka",
+        "judged-by-the-platform",
+        "easy-objectives",
+    ],
 )
 def test_promtool_accepts_the_rules_and_their_tests_pass(case: str, tmp_path: Path) -> None:
     folder = written(CASES[case], tmp_path)
@@ -58,7 +68,10 @@ def test_promtool_accepts_the_rules_and_their_tests_pass(case: str, tmp_path: Pa
 def test_the_tests_fail_when_an_alert_is_silenced_or_always_fires(kind: str, tmp_path: Path) -> None:
     folder = written(minimal(kind, slos=SLOS[kind], tier=1), tmp_path)
     text = (folder / "rules.yaml").read_text()
-    for broken in (re.sub(r"\) or \(slo:error", ") and (slo:error", text.replace(">= 0", ">= 7")), text.replace(">= 0", ">= -1")):
+    for broken in (
+        re.sub(r"\) or \(slo:error", ") and (slo:error", text.replace(">= 0", ">= 7")),
+        text.replace(">= 0", ">= -1"),
+    ):
         assert broken != text
         (folder / "rules.yaml").write_text(broken)
         assert promtool(folder, "test", "rules", "rules.test.yaml").returncode == 1
@@ -68,7 +81,9 @@ def test_the_tests_fail_when_an_alert_is_silenced_or_always_fires(kind: str, tmp
 def test_a_server_that_is_gone_is_seen_by_envoy(tmp_path: Path) -> None:
     """The model server counted no error, since it is not there; Envoy answered for it."""
     folder = written(minimal(slos=SLOS["realtime"], tier=1), tmp_path)
-    cluster = 'envoy_cluster_upstream_rq_xx{envoy_cluster_name="production/churn/v3/failover", envoy_response_code_class='
+    cluster = (
+        'envoy_cluster_upstream_rq_xx{envoy_cluster_name="production/churn/v3/failover", envoy_response_code_class='
+    )
     series = [
         (cluster + '"5"}', "0+60x90"),
         (cluster + '"2"}', "0x90"),
@@ -77,8 +92,15 @@ def test_a_server_that_is_gone_is_seen_by_envoy(tmp_path: Path) -> None:
     ]
     lines = ["rule_files: [rules.yaml]", "evaluation_interval: 1m", "tests:", "  - interval: 1m", "    input_series:"]
     lines += [f"      - {{series: '{name}', values: '{values}'}}" for name, values in series]
-    lines += ["    promql_expr_test:", "      - eval_time: 70m", '        expr: slo:error_ratio:rate1h{slo="availability"}']
-    lines += ["        exp_samples:", "          - labels: 'slo:error_ratio:rate1h{environment=\"production\", model=\"churn\", slo=\"availability\"}'"]
+    lines += [
+        "    promql_expr_test:",
+        "      - eval_time: 70m",
+        '        expr: slo:error_ratio:rate1h{slo="availability"}',
+    ]
+    lines += [
+        "        exp_samples:",
+        '          - labels: \'slo:error_ratio:rate1h{environment="production", model="churn", slo="availability"}\'',
+    ]
     lines += ["            value: 1"]
     (folder / "envoy.test.yaml").write_text("\n".join(lines) + "\n")
     done = promtool(folder, "test", "rules", "envoy.test.yaml")
@@ -88,15 +110,27 @@ def test_a_server_that_is_gone_is_seen_by_envoy(tmp_path: Path) -> None:
 def test_burn_rates_and_windows_are_those_of_the_workbook() -> None:
     page, ticket = (alert for alert in alerts(minimal(slos=SLOS["realtime"][:1], tier=1)) if "slo" in alert["labels"])
     found = re.findall(r"rate(\w+)\{[^}]*\} >= ([\d.]+)", page["expr"])
-    assert [(window, float(limit)) for window, limit in found] == [("1h", 0.0144), ("5m", 0.0144), ("6h", 0.006), ("30m", 0.006)]
+    assert [(window, float(limit)) for window, limit in found] == [
+        ("1h", 0.0144),
+        ("5m", 0.0144),
+        ("6h", 0.006),
+        ("30m", 0.006),
+    ]
     found = re.findall(r"rate(\w+)\{[^}]*\} >= ([\d.]+)", ticket["expr"])
-    assert [(window, float(limit)) for window, limit in found] == [("1d", 0.003), ("2h", 0.003), ("3d", 0.001), ("6h", 0.001)]
+    assert [(window, float(limit)) for window, limit in found] == [
+        ("1d", 0.003),
+        ("2h", 0.003),
+        ("3d", 0.001),
+        ("6h", 0.001),
+    ]
 
 
 @pytest.mark.parametrize(("tier", "severities"), [(1, {"page", "ticket"}), (2, {"page", "ticket"}), (3, {"ticket"})])
 def test_nobody_is_woken_for_tier_three(tier: int, severities: set[str]) -> None:
     for kind in ("realtime", "streaming"):
-        assert {alert["labels"]["severity"] for alert in alerts(minimal(kind, slos=SLOS[kind], tier=tier))} == severities
+        assert {
+            alert["labels"]["severity"] for alert in alerts(minimal(kind, slos=SLOS[kind], tier=tier))
+        } == severities
 
 
 def test_an_alert_says_whose_it_is_and_what_to_do() -> None:
@@ -118,7 +152,9 @@ def test_an_objective_that_can_not_burn_that_fast_fires_when_all_fails() -> None
     assert min(limits) == 0.000001
 
 
-@pytest.mark.parametrize(("threshold", "bound"), [("0.5s", "0.5"), ("0.6s", "0.5"), ("1s", "1.0"), ("0s", "0.001"), ("3m", "10.0")])
+@pytest.mark.parametrize(
+    ("threshold", "bound"), [("0.5s", "0.5"), ("0.6s", "0.5"), ("1s", "1.0"), ("0s", "0.001"), ("3m", "10.0")]
+)
 def test_an_answer_counts_as_good_only_if_it_is(threshold: str, bound: str) -> None:
     slo = {"name": "latency", "indicator": "latency", "objective": 99, "threshold": threshold}
     assert re.findall(r'le="([^"]+)"', expressions(minimal(slos=[slo]))) == [bound]
