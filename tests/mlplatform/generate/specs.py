@@ -106,7 +106,10 @@ CASES: dict[str, Json] = {
     "redis": _case("streaming", "3d-scan", autoscaling=_scaling("lag", 0))
     | {"streaming": {**minimal("streaming")["streaming"], "broker": "redis"}},
     "stream-cpu": _case("streaming", "0", 2, autoscaling=_scaling("cpu"), gpu={}),
-    "judged-by-the-platform": minimal(slos=[{"name": "q", "indicator": "quality", "objective": 90}, {"name": "d", "indicator": "drift", "objective": 0.5}]),
+    "judged-by-the-platform": minimal(slos=[
+        {"name": "q", "indicator": "quality", "objective": 90},
+        {"name": "d", "indicator": "drift", "objective": 0.5},
+    ]),
     "easy-objectives": minimal(slos=[
         {"name": "half", "indicator": "availability", "objective": 50, "window": "36h"},
         {"name": "slow", "indicator": "latency", "objective": 0.5, "threshold": "20s", "window": "0.5s"},

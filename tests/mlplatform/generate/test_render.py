@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from mlplatform.generate.render import possible_paths, render, unmeasured
 from tests.mlplatform.generate.specs import AWKWARD, CASES, Json, as_spec, documents, minimal
 
+RUNNING = "deployment.yaml disruption-budget.yaml kustomization.yaml network-policy.yaml service-account.yaml"
 FILLED_IN_BY_OTHERS = re.compile(r"\{\{ ?(\$|with|end|\.|version|problem|outcome|code|slo)[^{}]*\}\}")
 """What Prometheus puts into an alert's text, and Grafana into a legend."""
 
@@ -66,9 +67,9 @@ def test_every_source_is_derived_by_some_model_yaml() -> None:
 @pytest.mark.parametrize(
     ("kind", "serving", "expected"),
     [
-        ("realtime", {}, "deployment.yaml disruption-budget.yaml kustomization.yaml network-policy.yaml service-account.yaml service.yaml"),
+        ("realtime", {}, f"{RUNNING} service.yaml"),
         ("batch", {}, "cronjob.yaml kustomization.yaml network-policy.yaml service-account.yaml"),
-        ("streaming", {}, "deployment.yaml disruption-budget.yaml kustomization.yaml network-policy.yaml service-account.yaml"),
+        ("streaming", {}, RUNNING),
         ("realtime", {"target": "kserve"}, "inference-service.yaml kustomization.yaml"),
         ("realtime", {"target": "seldon"}, "kustomization.yaml model.yaml"),
         ("realtime", {"target": "bentoml"}, "pyproject.toml service.py"),
