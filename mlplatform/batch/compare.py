@@ -50,8 +50,8 @@ def compare(old: Side, new: Side, days: Sequence[date]) -> dict[str, Any]:
     """
     import polars as pl
 
-    sides = {"old": _read(old, days), "new": _read(new, days)}
     keys = _keys(old, new)
+    sides = {"old": _read(old, days), "new": _read(new, days)}
     outputs = [column.name for column in old.spec.schema_.outputs]
     outputs = [name for name in outputs if name in {column.name for column in new.spec.schema_.outputs}]
     frames = [frame.with_columns(pl.int_range(pl.len()).over(keys).alias(_NTH)) for frame, _ in sides.values()]
