@@ -105,9 +105,13 @@ def test_a_column_of_another_kind_is_told_once_and_not_for_each_row(kind: Column
 
 
 def test_what_only_parquet_has_is_taken_where_its_meaning_is_plain() -> None:
-    decimal = check(CheckedColumn.of(Column(name="x", type=ColumnType.DOUBLE)), pl.Series(["1.50"]).cast(pl.Decimal(10, 2)))
+    decimal = check(
+        CheckedColumn.of(Column(name="x", type=ColumnType.DOUBLE)), pl.Series(["1.50"]).cast(pl.Decimal(10, 2))
+    )
     assert decimal.values.to_list() == [1.5]
-    words = check(CheckedColumn.of(Column(name="x", type=ColumnType.STRING)), pl.Series(["a", None], dtype=pl.Categorical()))
+    words = check(
+        CheckedColumn.of(Column(name="x", type=ColumnType.STRING)), pl.Series(["a", None], dtype=pl.Categorical())
+    )
     assert (words.values.dtype, len(words.faults)) == (pl.String, 1)
     zoned = pl.Series([datetime(2013, 1, 5, 12)]).dt.replace_time_zone("Europe/Berlin")
     moment = check(CheckedColumn.of(Column(name="x", type=ColumnType.DATETIME)), zoned)
@@ -120,5 +124,8 @@ def test_a_missing_column_is_told_with_what_was_probably_meant() -> None:
     columns = [CheckedColumn.of(Column(name="distance", type=ColumnType.DOUBLE))]
     optional = [CheckedColumn.of(Column(name="gate", type=ColumnType.STRING, required=False))]
     assert missing_columns([*columns, *optional], ["id"], ["id", "distance"]) is None
-    assert missing_columns(columns, ["id"], ["id", "distanse"]) == "the input has no column distance; did you mean distanse?"
+    assert (
+        missing_columns(columns, ["id"], ["id", "distanse"])
+        == "the input has no column distance; did you mean distanse?"
+    )
     assert "and 1 more; it has a, b" in (missing_columns(columns, ["id"], ["a", "b"]) or "")

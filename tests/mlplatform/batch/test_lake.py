@@ -226,7 +226,13 @@ def test_files_that_no_manifest_names_are_not_read(tmp_path: Path) -> None:
 
 def test_only_folders_of_days_count(tmp_path: Path) -> None:
     lake = open_lake(str(tmp_path))
-    for name in ("date=2013-02-01", "date=2013-01-31", "date=2013-02-30", "date=__HIVE_DEFAULT_PARTITION__", "day=2013-01-01"):
+    for name in (
+        "date=2013-02-01",
+        "date=2013-01-31",
+        "date=2013-02-30",
+        "date=__HIVE_DEFAULT_PARTITION__",
+        "day=2013-01-01",
+    ):
         (tmp_path / "flights" / name).mkdir(parents=True)
     (tmp_path / "flights" / "date=2013-03-01").write_text("a file")
     assert lake.days("flights", "date") == [date(2013, 1, 31), date(2013, 2, 1)]

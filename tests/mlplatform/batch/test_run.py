@@ -35,7 +35,10 @@ def served(model: Model, frame: pl.DataFrame) -> list[list[Any]]:
     """What a model server answers to these rows."""
     loaded = load(model.saved.folder, load_spec(model.spec_file).schema_)
     records = frame.drop("id").to_dicts()
-    answers = [Execution(loaded).run([loaded.inputs.from_records(records[at : at + 1000])])[0] for at in range(0, len(records), 1000)]
+    answers = [
+        Execution(loaded).run([loaded.inputs.from_records(records[at : at + 1000])])[0]
+        for at in range(0, len(records), 1000)
+    ]
     assert all(isinstance(one, list) for one in answers), answers
     return [[value for one in answers for value in one[output]] for output in range(len(answers[0]))]  # type: ignore[index,arg-type]
 
@@ -58,11 +61,15 @@ def test_answers_are_those_of_the_model_server(name: str, request: pytest.Fixtur
 def test_the_same_version_and_input_change_nothing(wine: Model) -> None:
     wine.write(rows(wine))
     first = wine.score()
-    before = {path: path.stat().st_mtime_ns for path in wine.root.rglob("*") if path.is_file() and ".lock" not in path.name}
+    before = {
+        path: path.stat().st_mtime_ns for path in wine.root.rglob("*") if path.is_file() and ".lock" not in path.name
+    }
     again = wine.score()
     assert again.outcome == "unchanged"
     assert again.manifest == first.manifest
-    after = {path: path.stat().st_mtime_ns for path in wine.root.rglob("*") if path.is_file() and ".lock" not in path.name}
+    after = {
+        path: path.stat().st_mtime_ns for path in wine.root.rglob("*") if path.is_file() and ".lock" not in path.name
+    }
     assert before == after
 
 
@@ -103,7 +110,12 @@ def test_an_input_that_is_only_touched_is_recognised(wine: Model) -> None:
 
 def test_rows_that_do_not_fit_are_set_aside_with_their_reasons(scripted: Callable[..., Model]) -> None:
     model = scripted(DOUBLE, maxRejected=0.9)
-    model.change(schema={"inputs": [{"name": "x", "type": "double", "maximum": 10}], "outputs": [{"name": "y", "type": "double"}]})
+    model.change(
+        schema={
+            "inputs": [{"name": "x", "type": "double", "maximum": 10}],
+            "outputs": [{"name": "y", "type": "double"}],
+        }
+    )
     model.write(numbers(1.0, None, float("nan"), 11.0, 2.0))
     done = model.score()
     assert (done.manifest.rows_in, done.manifest.rows_out, done.manifest.rows_rejected) == (5, 2, 3)
@@ -126,7 +138,10 @@ def test_reasons_tell_no_value_of_personal_data(scripted: Callable[..., Model], 
     data = json.loads(model.spec_file.read_text())["data"]
     model.change(
         data=[{**data[0], "classification": classification}],
-        schema={"inputs": [{"name": "x", "type": "double", "maximum": 10}], "outputs": [{"name": "y", "type": "double"}]},
+        schema={
+            "inputs": [{"name": "x", "type": "double", "maximum": 10}],
+            "outputs": [{"name": "y", "type": "double"}],
+        },
     )
     model.write(numbers(1.0, 987654.0))
     done = model.score()
@@ -154,7 +169,10 @@ def test_too_many_rejected_rows_change_nothing(scripted: Callable[..., Model]) -
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("def predict(self, c, x, params=None):\n    return x['x'] * float('nan')", "output y is not a finite number in 3 of 3"),
+        (
+            "def predict(self, c, x, params=None):\n    return x['x'] * float('nan')",
+            "output y is not a finite number in 3 of 3",
+        ),
         ("def predict(self, c, x, params=None):\n    return x['x'].astype(str)", "output y is not a number"),
         ("def predict(self, c, x, params=None):\n    return x['x'][:1]", "The model answered 1 rows to 3."),
         ("def predict(self, c, x, params=None):\n    raise KeyError('ada@example.com')", "the model raised KeyError;"),
@@ -194,7 +212,9 @@ def test_an_input_of_another_form_is_told_in_a_sentence(
 
 def test_no_input_may_come_later(scripted: Callable[..., Model]) -> None:
     model = scripted(DOUBLE)
-    with pytest.raises(BatchFailed, match="there is no input: shop/orders/date=2013-01-05 holds no Parquet files") as caught:
+    with pytest.raises(
+        BatchFailed, match="there is no input: shop/orders/date=2013-01-05 holds no Parquet files"
+    ) as caught:
         model.score()
     assert caught.value.again
 
@@ -270,9 +290,7 @@ def test_units_of_any_files() -> None:
     assert [len(unit.slices) for unit in parts.units_of([("a", 0), ("b", 0)])] == [1]
 
 
-def test_an_input_that_is_written_meanwhile_is_not_published(
-    wine: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_input_that_is_written_meanwhile_is_not_published(wine: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     wine.write(rows(wine, 200))
     written = parts.UnitScorer._written
 
@@ -305,7 +323,9 @@ def test_answers_of_another_model_can_be_the_input(scripted: Callable[..., Model
 def command(model: Model, *more: str, day: str = "2013-01-05") -> "subprocess.CompletedProcess[str]":
     arguments = ["--model-dir", str(model.saved.folder), "--spec", str(model.spec_file), "--version", "3"]
     arguments += ["--environment", "lab", "--lake", str(model.root), "--day", day, "--run-id", "r1", *more]
-    return subprocess.run([sys.executable, "-m", "mlplatform.batch", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "mlplatform.batch", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def test_the_command_tells_its_progress_and_nothing_else_on_standard_output(scripted: Callable[..., Model]) -> None:
