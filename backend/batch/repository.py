@@ -140,7 +140,7 @@ def last_successes(session: Session) -> Sequence[tuple[str, str, datetime]]:
         .where(BatchRun.state.in_(GOOD), BatchRun.cause != Cause.TRIAL)
         .group_by(BatchRun.environment, BatchRun.model)
     )
-    return [(row[0], row[1], row[2]) for row in session.execute(query)]
+    return [(row[0], row[1], row[2]) for row in session.execute(query) if row[2] is not None]
 
 
 def find_backfill(session: Session, backfill_id: str) -> Backfill | None:
@@ -191,7 +191,7 @@ def counts(session: Session, backfill_ids: Sequence[str]) -> dict[str, dict[str,
     )
     found: dict[str, dict[str, int]] = {backfill_id: {} for backfill_id in backfill_ids}
     for backfill_id, state, count in session.execute(query):
-        found[backfill_id][state] = count
+        found[str(backfill_id)][state] = count
     return found
 
 

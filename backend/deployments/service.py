@@ -19,6 +19,7 @@ from backend.deployments.lifecycle import EVENT
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
 from backend.deployments.rules import Rules, state_of
 from backend.identity.principal import Principal
+from mlplatform.spec.model import ModelType
 
 _log = logging.getLogger(__name__)
 
@@ -163,13 +164,16 @@ class DeploymentService:
     def place(self, session: Session, environment: str, model: str) -> dict[str, Any]:
         """Return a model in an environment as it is now."""
         self._rules.environment(environment)
-        self._services.registry.get_model(session, model)
+        row = self._services.registry.get_model(session, model)
         rows = repository.traffic(session, environment, model)
         running = repository.in_progress(session, environment, model)
         return {
             "model": model,
+            "type": row.type,
             "environment": environment,
-            "url": f"{self._services.settings.ingress_url}/{environment}/{model}",
+            "url": None
+            if row.type == ModelType.BATCH
+            else f"{self._services.settings.ingress_url}/{environment}/{model}",
             "champion": _version(rows, TrafficState.LIVE),
             "challenger": _version(rows, TrafficState.CANARY),
             "traffic": rows,

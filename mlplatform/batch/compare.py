@@ -204,13 +204,14 @@ def main(arguments: list[str] | None = None) -> int:
     redacted_logging.configure(service="batch-compare", stream=sys.stderr)
     stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    found: dict[str, Any]
     try:
         from mlplatform.batch.lake import open_lake
         from mlplatform.spec.load import load_spec
 
-        sides = [Side(load_spec(options.old_spec), open_lake(options.old))]
-        sides.append(Side(load_spec(options.new_spec), open_lake(options.new)))
-        found = {"event": "ended", "outcome": "done", "comparison": compare(*sides, options.days)}
+        old = Side(load_spec(options.old_spec), open_lake(options.old))
+        new = Side(load_spec(options.new_spec), open_lake(options.new))
+        found = {"event": "ended", "outcome": "done", "comparison": compare(old, new, options.days)}
     except Exception as error:
         message = one_line(error.message if isinstance(error, BatchFailed) else f"{type(error).__name__}: {error}")
         found = {"event": "failed", "message": message, "again": False}
