@@ -127,7 +127,9 @@ class Shop:
         folder = self.lake / "shop/scores" / f"date={day(number)}"
         return pl.read_parquet(folder / "*.parquet", hive_partitioning=False).rows() if folder.exists() else []
 
-    def add_version(self, number: int, body: str | None = None, *, batch: dict[str, Any] | None = None, **spec: Any) -> str:
+    def add_version(
+        self, number: int, body: str | None = None, *, batch: dict[str, Any] | None = None, **spec: Any
+    ) -> str:
         """Put a registered version into the tables and its artefact into the store."""
         services = self.services
         document = {**SPEC, **spec, "batch": {**BATCH, **(batch or {})}}
@@ -209,7 +211,7 @@ class Running(Shop):
         items: list[dict[str, Any]] = self.ada.get("/batch/runs", limit=200, **query).json()["items"]
         return items
 
-    def until(self, id: str, *states: str, seconds: float = 60) -> dict[str, Any]:
+    def until(self, id: str, *states: str, seconds: float = 180) -> dict[str, Any]:
         """Wait for a run to come to a state; to its end without any."""
         wanted = states or ("succeeded", "unchanged", "failed", "cancelled")
         wait_until(lambda: self.run(id)["state"] in wanted, seconds, lambda: json.dumps(self.run(id), indent=1))
@@ -234,12 +236,12 @@ class Running(Shop):
         wait_until(lambda: state()["state"] != "running", seconds, lambda: json.dumps(state(), indent=1))
         return state()
 
-    def deploy(self, version: int, seconds: float = 120) -> dict[str, Any]:
+    def deploy(self, version: int, seconds: float = 240) -> dict[str, Any]:
         answer = self.ada.post("/deployments", {"model": MODEL, "version": version, "environment": "lab"})
         assert answer.status_code == 201, answer.text
         return self.deployed(answer.json()["id"], seconds)
 
-    def deployed(self, id: str, seconds: float = 120) -> dict[str, Any]:
+    def deployed(self, id: str, seconds: float = 240) -> dict[str, Any]:
         def deployment() -> dict[str, Any]:
             document: dict[str, Any] = self.ada.get(f"/deployments/{id}").json()
             return document
@@ -270,13 +272,9 @@ def running(settings: Settings, model: Callable[[str], Path], folder: Path, cloc
 
 
 @pytest.fixture
-def shop(
-    settings: Settings, python_model: Callable[[str], Path], tmp_path: Path, clock: Any
-) -> Iterator[Running]:
+def shop(settings: Settings, python_model: Callable[[str], Path], tmp_path: Path, clock: Any) -> Iterator[Running]:
     """A running platform with version 1 live in the environment lab."""
     with running(settings, python_model, tmp_path, clock) as made:
         made.add_version(1)
         made.make_live(1)
         yield made
-
-

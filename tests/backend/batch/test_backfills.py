@@ -61,7 +61,8 @@ class OneDay:
 @given(
     there=st.booleans(),
     empty=st.booleans(),
-    manifest=st.none() | st.tuples(st.sampled_from([MODEL, "other"]), st.integers(1, 3), st.sampled_from([DIGEST, "e"])),
+    manifest=st.none()
+    | st.tuples(st.sampled_from([MODEL, "other"]), st.integers(1, 3), st.sampled_from([DIGEST, "e"])),
     touched=st.booleans(),
     version=st.integers(1, 3),
     scored_by=st.none() | st.integers(1, 3),

@@ -41,7 +41,9 @@ def test_a_day_is_scored_published_and_recognised(shop: Running) -> None:
     assert again["outputDigest"] == done["outputDigest"]
     forced = shop.until(shop.request(4, force=True)["id"])
     assert (forced["state"], forced["outputDigest"]) == ("succeeded", done["outputDigest"])
-    types = [event["type"].removeprefix("ml-platform.batch.") for event in shop.events() if asked["id"] in event["subject"]]
+    types = [
+        event["type"].removeprefix("ml-platform.batch.") for event in shop.events() if asked["id"] in event["subject"]
+    ]
     assert types == ["run.requested", "run.started", "run.succeeded"]
     page = shop.ada.get("/metrics".replace("/metrics", "/batch/runs"), limit=2).json()
     assert len(page["items"]) == 2
@@ -88,7 +90,7 @@ def test_a_cancelled_run_is_ended_at_once_and_changes_nothing(shop: Running) -> 
     shop.make_live(2)
     shop.write(1)
     run = shop.request(1)
-    wait_until(lambda: shop.run(run["id"])["total"] == 3, 60)
+    wait_until(lambda: shop.run(run["id"])["total"] == 3, 150)
     pid = process_of(shop, run)
     assert pid is not None
     assert os.getpgid(pid) == pid, "it leads a group of its own"
@@ -131,7 +133,10 @@ def test_a_run_that_is_always_killed_fails_with_that(shop: Running) -> None:
     shop.write(1)
     run = shop.request(1)
     for attempt in (1, 2):
-        wait_until(lambda attempt=attempt: shop.run(run["id"])["attempts"] == attempt and process_of(shop, run) is not None, 60)  # type: ignore[misc]
+        wait_until(
+            lambda attempt=attempt: shop.run(run["id"])["attempts"] == attempt and process_of(shop, run) is not None,
+            150,
+        )  # type: ignore[misc]
         os.kill(process_of(shop, run) or 0, signal.SIGKILL)
     done = shop.until(run["id"])
     assert (done["state"], done["message"]) == ("failed", "its process was killed (after 2 attempts)")
@@ -154,7 +159,7 @@ def test_one_run_of_a_day_at_a_time(shop: Running) -> None:
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:ml-platform:problem:run-in-progress")
     assert answer.json()["run"] == first["id"]
     others = [shop.request(2), shop.request(3)]
-    wait_until(lambda: sum(run["state"] == "running" for run in shop.runs()) == 2, 30)
+    wait_until(lambda: sum(run["state"] == "running" for run in shop.runs()) == 2, 60)
     time.sleep(1)
     assert sum(run["state"] == "running" for run in shop.runs()) == 2, "no more than mlPlatform.batch.parallelRuns"
     for run in (first, *others):

@@ -199,7 +199,7 @@ def test_a_removal_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> Non
         lake.remove(*PLACE)
         assert lake.files(*PLACE) == []
         assert lake.days("late/scores", "date") == []
-        assert not [path for path in (root / "_staging").rglob("*.parquet")]
+        assert not list((root / "_staging").rglob("*.parquet"))
         if not killed:
             return
     raise AssertionError("it never came to its end")
@@ -241,10 +241,10 @@ def test_only_folders_of_days_count(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_replace_the_same_partition_at_the_same_time(tmp_path: Path) -> None:
     lake = open_lake(str(tmp_path))
+    again = lake.alone(*PLACE)
     with lake.alone(*PLACE):
         with pytest.raises(BatchFailed, match="another process is scoring late/scores/date=2013-01-05") as caught:
-            with lake.alone(*PLACE):
-                pass
+            again.__enter__()
         assert caught.value.again
         with lake.alone("late/scores", "date", date(2013, 1, 6)):
             pass

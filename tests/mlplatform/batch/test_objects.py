@@ -4,10 +4,10 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 import s3fs
@@ -33,9 +33,9 @@ def store() -> Iterator[str]:
     deadline = time.monotonic() + 60
     while True:
         try:
-            urllib.request.urlopen(f"{url}/moto-api/", timeout=1)
+            httpx.get(f"{url}/moto-api/", timeout=1)
             break
-        except OSError:
+        except httpx.TransportError:
             assert time.monotonic() < deadline
             time.sleep(0.1)
     yield url

@@ -53,7 +53,7 @@ def test_each_type_has_its_section(tmp_path: Path) -> None:
         ("batch", BATCH.replace("[order_id]", "[order_id, order_id]"), "batch.keys", "keys names order_id more than once"),
         ("batch", BATCH.replace("[order_id]", "[date]"), "batch.keys", "keys names date, which is the partition's column"),
         ("batch", BATCH.replace("[order_id]", "[model_version]"), "batch.keys", "which is the column with the model's version"),
-        ("batch", BATCH.replace("[order_id]", "[prediction]"), "schema.outputs", "names prediction, which is a key of batch.keys"),
+        ("batch", BATCH.replace("[order_id]", "[prediction]"), "schema.outputs", "prediction, which is a key of batch.keys"),
         ("batch", BATCH.replace("[order_id]", "[order_id], partition: prediction"), "schema.outputs", "the partition's column"),
         ("batch", BATCH + "serving: {replicas: 2}\n", "serving.replicas", "is about model servers; type batch has none"),
         (
