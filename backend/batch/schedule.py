@@ -33,8 +33,7 @@ def due_days(schedule: str, *, after: datetime, until: datetime, delay: timedelt
     A time is about the day that lies ``delay`` before it. Several times about one day make one, at the last of them.
     """
     found: dict[date, Due] = {}
-    times = 0
-    for time in _backwards(schedule, until):
+    for count, time in enumerate(_backwards(schedule, until), start=1):
         if time <= after:
             return DueDays(tuple(reversed(found.values())))
         day = (time - delay).date()
@@ -42,8 +41,7 @@ def due_days(schedule: str, *, after: datetime, until: datetime, delay: timedelt
             if len(found) == most:
                 break
             found[day] = Due(day, time)
-        times += 1
-        if times == _MOST_TIMES:
+        if count == _MOST_TIMES:
             break
     else:
         return DueDays(tuple(reversed(found.values())))

@@ -108,8 +108,8 @@ class BatchService:
             if not there:
                 raise
             raise RunInProgress(
-                f"{run.day} of {run.model} in {run.environment} is being scored by v{there[0].version} already; one run at a time",
-                fix="Wait for it, or cancel it.",
+                f"{run.day} of {run.model} in {run.environment} is being scored by v{there[0].version} already",
+                fix="A day has one run at a time: wait for it, or cancel it.",
                 run=there[0].id,
             ) from None
 

@@ -1,7 +1,7 @@
 """A step in which old and new batch version score the same newest days for trial, and what they answered is compared.
 
-What ``rollout.analysis`` limits decides: the share of rows that are accepted stands for the success rate, the model's time per row
-for the latency. How many answers changed, and how much their distribution moved, is told and put on record, not judged:
+What ``rollout.analysis`` limits decides: the share of rows that are accepted stands for the success rate, the model's time
+per row for the latency. How many answers changed, and how much their distribution moved, is told and put on record, not judged:
 a better model answers differently.
 """
 

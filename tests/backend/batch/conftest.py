@@ -2,7 +2,6 @@
 
 import json
 import shutil
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
