@@ -58,11 +58,11 @@ def main() -> None:
         command="python -m benchmarks.batch",
         header=("side", "whole process", "its time", "of that read, score, write", "memory at most"),
         rows=table,
-        notes=f"{raw['rows']:,} rows of {len(FEATURES)} numbers in {raw['files']} Parquet files, logistic regression behind a "
-        f"scaler; medians of {raw['rounds']} rounds in alternating order, load average {raw['load'][0]:.1f} before. Plain is "
+        notes=f"{raw['rows']:,} rows of {len(FEATURES)} numbers in {raw['files']} Parquet files, logistic regression behind "
+        f"a scaler; medians of {raw['rounds']} rounds in alternating order, load average {raw['load'][0]:.1f} before. Plain is "
         "`pandas.read_parquet`, `mlflow.pyfunc.load_model(...).predict`, `to_parquet`. Ours also checks every value; in the whole "
-        "process it digests input and output besides and replaces the partition in one step. Most of both is importing MLflow "
-        f"and loading the model. A re-run that finds nothing changed took {raw['unchanged']:.1f} s.",
+        "process it digests input and output besides and replaces the partition in one step. Most of both is importing "
+        f"MLflow and loading the model. A re-run that finds nothing changed took {raw['unchanged']:.1f} s.",
         raw=raw,
     )
 
