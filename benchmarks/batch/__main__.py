@@ -60,8 +60,8 @@ def main() -> None:
         rows=table,
         notes=f"{raw['rows']:,} rows of {len(FEATURES)} numbers in {raw['files']} Parquet files, logistic regression behind "
         f"a scaler; medians of {raw['rounds']} rounds in alternating order, load average {raw['load'][0]:.1f} before. Plain is "
-        "`pandas.read_parquet`, `mlflow.pyfunc.load_model(...).predict`, `to_parquet`. Ours also checks every value; in the whole "
-        "process it digests input and output besides and replaces the partition in one step. Most of both is importing "
+        "`pandas.read_parquet`, `mlflow.pyfunc.load_model(...).predict`, `to_parquet`. Ours also checks every value; in the "
+        "whole process it digests input and output besides and replaces the partition in one step. Most of both is importing "
         f"MLflow and loading the model. A re-run that finds nothing changed took {raw['unchanged']:.1f} s.",
         raw=raw,
     )
