@@ -1,103 +1,84 @@
-"""Render a released template with Copier, in this process.
+"""Render released templates with Copier, in this process, with whatever was compiled before.
 
-Copier changes the process's working folder while it clones, so renders take turns. Where others' work is done in the same
-process, or others' templates are rendered, :mod:`scaffolder.sandbox` calls this in a process of its own.
+All that a template can do here is Jinja in Copier's own sandbox, but Jinja can loop for ever and eat memory. So this is for the
+platform's own template, and :mod:`scaffolder.sandbox` calls it in a process of its own for those of others;
+:class:`scaffolder.rendering.Rendering` knows which is which.
 """
 
 import difflib
-import os
-import re
-import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scaffolder.errors import InvalidAnswer, ScaffoldError, TemplateRefused
+from scaffolder.errors import InvalidAnswer, ScaffoldError
 from scaffolder.names import shortened
 from scaffolder.release import Release
 
+if TYPE_CHECKING:
+    from scaffolder.update.render import InProcessRenderer
+    from scaffolder.update.store import TemplateStore, TemplateVersion
+
 ANSWERS_FILE = ".copier-answers.yml"
 _ANSWER_LENGTH = 2_000
-_COPIER_VALIDATION = re.compile(r"^Validation error for question '(?P<question>[^']+)': (?P<reason>.*)$", re.DOTALL)
-_turn = threading.Lock()
 
 
 def render(release: Release, folder: Path, data: Mapping[str, Any], *, defaults: bool) -> dict[str, Any]:
     """Render the release into ``folder`` (which must not exist) and return all answers, computed ones included.
 
     Raises:
-        InvalidAnswer: an answer is unknown, too long or not acceptable.
-        TemplateRefused: the template has tasks, migrations or Jinja extensions, or reaches out of its folder.
-        ScaffoldError: the template can't be rendered.
+        InvalidAnswer: an answer is unknown, too long or not acceptable; nothing was written.
+        TemplateRefused: the template would run code of its own; nothing was written.
+        ScaffoldError: the template can't be rendered, or makes no answers file.
     """
+    return render_version(_version(release), folder, data, source=release.url, defaults=defaults)
+
+
+def render_version(
+    version: "TemplateVersion", folder: Path, data: Mapping[str, Any], *, source: str, defaults: bool
+) -> dict[str, Any]:
+    """Render a version that is checked out, as :func:`render`; the answers file says that it is from ``source``."""
     _check_lengths(data)
-    import copier
-    from copier.errors import CopierError, ForbiddenPathError, UnsafeTemplateError
-
-    try:
-        with _turn:
-            worker = copier.run_copy(
-                str(release.repository),
-                folder,
-                data=dict(data),
-                vcs_ref=release.tag,
-                settings=copier.Settings(),  # the same for everybody, whatever their own Copier settings say
-                defaults=defaults,
-                quiet=True,
-                unsafe=False,
-            )
-    except UnsafeTemplateError as fault:
-        raise TemplateRefused(
-            f"the template has {_unsafe(fault)}, which would run code of its own",
-            fix="Use a template without them; the platform never trusts one.",
-        ) from fault
-    except ForbiddenPathError as fault:
-        raise TemplateRefused(f"the template reaches out of its folder: {fault}") from fault
-    except CopierError as fault:
-        raise ScaffoldError(f"the template can't be rendered: {fault}") from fault
-    except ValueError as fault:
-        raise _invalid(fault) from fault
-    if worker.template.config_data.get("migrations"):  # Copier itself minds them at an update only
-        raise TemplateRefused(
-            "the template has migrations, which would run code of its own",
-            fix="Use a template without them; the platform never trusts one.",
+    renderer = in_process()
+    _check_known(data, renderer.questions(version))
+    _check_migrations(renderer, version)
+    answers = renderer.render(version, folder, data, source=source, defaults=defaults)
+    if not (folder / ANSWERS_FILE).is_file():
+        raise ScaffoldError(
+            f"the template makes no {ANSWERS_FILE}, so nobody would know where the repository came from",
+            fix="add it to the template, as Copier's documentation shows",
         )
-    _check_known(data, worker.template.questions_data)
-    _name_source(folder / ANSWERS_FILE, release)
-    return dict(worker.answers.combined)
+    return answers
 
 
-def read_questions(release: Release) -> dict[str, dict[str, Any]]:
+def read_questions(release: Release) -> dict[str, Mapping[str, Any]]:
     """Return the template's questions as ``copier.yml`` has them, in order.
 
     Raises:
         ScaffoldError: the template can't be read.
     """
-    from copier._template import Template
-    from copier.errors import CopierError
-
-    template = Template(url=str(release.repository), ref=release.tag)
-    try:
-        with _turn:
-            found = {name: dict(details) for name, details in template.questions_data.items()}
-            template._cleanup()
-    except (CopierError, ValueError, TypeError) as fault:
-        raise ScaffoldError(f"the template's questions can't be read: {fault}") from fault
-    return found
+    return in_process().questions(_version(release))
 
 
-def _name_source(path: Path, release: Release) -> None:
-    """Let the answers file name the template by its address instead of by this machine's path."""
-    if not path.is_file():
-        raise ScaffoldError(
-            f"the template makes no {path.name}, so nobody would know where the repository came from",
-            fix="Add it to the template, as Copier's documentation shows.",
-        )
-    text = path.read_text(encoding="utf-8")
-    named = re.sub(r"^_src_path:.*(?:\n .*)*$", lambda _: f"_src_path: {release.url}", text, flags=re.MULTILINE)
-    if str(release.repository) in named or release.url not in named:
-        raise ScaffoldError(f"the template's answers file does not say where it came from: {os.fspath(path.name)}")
-    path.write_text(named, encoding="utf-8")
+def template_store(release: Release) -> "TemplateStore":
+    """Return the checked-out versions of a template, which lie beside its repository."""
+    from scaffolder.update.store import TemplateStore
+
+    return TemplateStore(release.repository, cache=release.repository.parent / "versions", addresses={release.url})
+
+
+@cache
+def in_process() -> "InProcessRenderer":
+    """Return the one renderer of this process: what it has compiled is what makes the next render fast."""
+    from scaffolder.update.render import InProcessRenderer
+
+    return InProcessRenderer()
+
+
+@cache
+def _version(release: Release) -> "TemplateVersion":
+    """Return a version of the platform's own template, whose tags never move."""
+    return template_store(release).version(release.tag)
 
 
 def _check_lengths(data: Mapping[str, Any]) -> None:
@@ -120,14 +101,12 @@ def _check_known(data: Mapping[str, Any], questions: Mapping[str, Mapping[str, A
             )
 
 
-def _unsafe(fault: Exception) -> str:
-    """Return which unsafe features Copier found, as it names them."""
-    found = re.search(r"unsafe features?: ([^.\n]+)", str(fault))
-    return found[1].strip() if found else "tasks, migrations or Jinja extensions"
+def _check_migrations(renderer: "InProcessRenderer", version: "TemplateVersion") -> None:
+    """Refuse what Copier refuses at a later update only: then a repository could never be kept current."""
+    from scaffolder.update.errors import UnsafeTemplate
 
-
-def _invalid(fault: ValueError) -> InvalidAnswer:
-    match = _COPIER_VALIDATION.match(str(fault))
-    if match:
-        return InvalidAnswer(f"{match['question']}: {match['reason']}")
-    return InvalidAnswer(str(fault)[:500])
+    if renderer.settings(version).get("migrations"):
+        raise UnsafeTemplate(
+            "the template would run code of its own: migrations",
+            fix="use a version of the template without them; the platform never trusts one",
+        )

@@ -79,7 +79,7 @@ class ScaffoldService:
         """Return a template's version and its questions as pages of a form, with what the platform knows offered."""
         with translated():
             release = self._services.templates.release(template, version)
-            asked = self._services.sandbox.questions(release)
+            asked = self._services.rendering.questions(release)
         with self._services.database.read() as session:
             systems = [row.ref for row in self._services.catalog.names(session, "System")]
         hosts = {one.name: one.org for one in self._services.hosts}
@@ -102,10 +102,10 @@ class ScaffoldService:
                 )
             settings = self._services.hosts.settings(wish.host)
             release = self._services.templates.release(wish.template, wish.version)
-            asked = self._services.sandbox.questions(release)
+            asked = self._services.rendering.questions(release)
             org = wish.org or str((wish.answers or {}).get("org") or settings.org)
             answers = self._answers(wish, asked, org)
-            complete = self._services.sandbox.answers(release, answers)
+            complete = self._services.rendering.answers(release, answers)
         owner = self._owner(wish, complete)
         self._check_member(caller, wish, owner)
         description = str(complete.get("description") or f"Made from {wish.template}.")[:_DESCRIPTION_LENGTH]

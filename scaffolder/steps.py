@@ -126,7 +126,7 @@ class ScaffoldSteps:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         release = self._services.templates.release(row.template, row.template_version)
-        self._services.sandbox.render(release, row.answers, folder / "repository")
+        self._services.rendering.render(release, row.answers, folder / "repository")
         return f"rendered {row.template} {row.template_version}"
 
     def _commit(self, row: Scaffold) -> str:

@@ -45,5 +45,5 @@ class ScaffoldWork:
         """There is nothing to do beside the rows."""
 
     def close(self) -> None:
-        """End the process that renders."""
-        self._services.sandbox.close()
+        """End the process that renders others' templates."""
+        self._services.rendering.close()

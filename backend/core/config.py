@@ -137,6 +137,14 @@ class IssuerSettings(SettingsModel):
     kind: Literal["backstage", "github", "gitlab", "oidc"] = Field(description="How claims become a principal.")
     groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
     user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
+    refs: list[str] = Field(
+        default_factory=list,
+        description="For CI: git refs whose jobs are accepted, such as refs/heads/main; `*` stands for anything, none for all.",
+    )
+    users: dict[str, EntityRef] = Field(
+        default_factory=dict,
+        description="For CI: users of the catalog by their login there, where that is not `user:default/<login>`.",
+    )
 
 
 class IdentitySettings(SettingsModel):
@@ -212,6 +220,23 @@ class EnvironmentSettings(SettingsModel):
 
     policy: Policy = Field(default_factory=Policy)
     approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
+    lake: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Folder or URL of the data that batch models read and write; HOME/lake/<environment> if null.",
+    )
+    lake_variables: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]] = Field(
+        default_factory=list,
+        description="Environment variables of the backend that batch runs get, such as those with the lake's credentials.",
+    )
+
+    @field_validator("lake")
+    @classmethod
+    def _holds_no_secret(cls, value: str | None) -> str | None:
+        if value is not None and "@" in value.partition("://")[2].partition("/")[0]:
+            raise ValueError("must not hold credentials; name the variables that do in lakeVariables")
+        return value
 
 
 class RolloutSettings(SettingsModel):
@@ -230,6 +255,24 @@ class RolloutSettings(SettingsModel):
         return value
 
 
+class BatchSettings(SettingsModel):
+    """How batch models are run; what they read, write and when is in their own ``model.yaml``."""
+
+    parallel_runs: int = Field(
+        default=2, ge=1, le=64, description="Most runs at the same time, of all models together."
+    )
+    catch_up: int = Field(
+        default=7,
+        ge=1,
+        le=366,
+        description="Most days of a model that are taken up when several are due at once, as after the platform was away; "
+        "older ones need a backfill.",
+    )
+    retry_delay: Duration = Field(
+        default=timedelta(seconds=30), description="Time before a failed run is tried again; doubled each time."
+    )
+
+
 class LimitSettings(SettingsModel):
     """What a request may cost."""
 
@@ -238,11 +281,16 @@ class LimitSettings(SettingsModel):
         default=16_777_216, ge=1024, description="Largest registration manifest, attestations included."
     )
     bundle_bytes: int = Field(default=4 * 2**30, ge=1024, description="Largest bundle, packed and unpacked alike.")
+    streams: int = Field(
+        default=64, ge=1, le=1000, description="Most logs and other streams that are followed at once."
+    )
+    streams_per_caller: int = Field(default=8, ge=1, le=1000, description="Most of them for one caller.")
     bundle_files: int = Field(default=10_000, ge=1, description="Most files in a bundle.")
 
 
 def _default_environments() -> dict[str, EnvironmentSettings]:
-    lower = {Gate.VULNERABILITIES: [Outcome.PASSED, Outcome.NOT_EVALUATED]}
+    lenient = [Outcome.PASSED, Outcome.NOT_EVALUATED]
+    lower = {Gate.VULNERABILITIES: lenient, Gate.PROVENANCE: lenient}
     return {
         "staging": EnvironmentSettings(policy=Policy(require=lower)),
         "production": EnvironmentSettings(approval=ApprovalSettings(required=True)),
@@ -268,6 +316,7 @@ class Settings(SettingsModel):
         default_factory=_default_environments, min_length=1
     )
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     git_hosts: list[GitHostSettings] = Field(
         default_factory=_default_hosts,
@@ -334,6 +383,10 @@ class Settings(SettingsModel):
     def tracking_uri(self) -> str:
         """MLflow tracking URI."""
         return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    def lake_of(self, environment: str) -> str:
+        """Path or URL of an environment's data lake."""
+        return self.environments[environment].lake or str(self.home / "lake" / environment)
 
     @property
     def local_issuer(self) -> str:

@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.1
 _STILL_WAITING_SECONDS = 5.0
 _WORTH_TELLING_SECONDS = 0.1
 _KNOWN = frozenset({
-    ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "logs",
+    ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "lake", "logs",
     "mlflow", "run", "sandbox", "scaffolds", "templates", "toolkit", "uploads",
 })  # fmt: skip
 _KNOWN_BEGINNINGS = ("platform.db", "workflows.db")
@@ -73,6 +73,15 @@ class _Ends:
             self.allowed -= 1
         self.last = ended_at
         return self.allowed < 0
+
+
+def home_of(named: str | None, configs: list[Path]) -> Path:
+    """Return the platform's home folder: the one that is named, else the one that the configuration names.
+
+    Raises:
+        LauncherError: the configuration can't be used.
+    """
+    return Path(named).resolve() if named else _settings(None, configs).home
 
 
 def up(*, home: Path, configs: list[Path], wait: bool = True, echo: Echo = print) -> UpResult:
@@ -133,10 +142,10 @@ def down(*, home: Path, forget: bool = False, echo: Echo = print) -> None:
         echo(f"deleted {folders.home}")
 
 
-def _settings(home: Path, configs: list[Path]) -> Settings:
-    environment = {**os.environ, "ML_PLATFORM_HOME": str(home)}
+def _settings(home: Path | None, configs: list[Path]) -> Settings:
+    environment = {**os.environ, "ML_PLATFORM_HOME": str(home or "")}
     try:
-        return load_settings(list(configs) or None, environment)
+        return load_settings(list(configs), environment)
     except ConfigError as fault:
         raise LauncherError("the configuration can't be used:\n" + "\n".join(fault.faults)) from fault
 

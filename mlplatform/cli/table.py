@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "new": Entry("new:new", "Make a model repository from the golden-path template."),
         "pr": Entry("pull_requests:pr", "Pull requests of the platform's own git host."),
         "check": Entry("check:check", "Check model.yaml and what it refers to."),
+        "generate": Entry("generate:generate", "Write what is derived from model.yaml.", True),
         "train": Entry("stages:train", "Train the model.", True),
         "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds.", True),
         "scan": Entry("stages:scan", "Scan for personal data and known vulnerabilities.", True),
@@ -39,6 +40,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "approve": Entry("decide:approve", "Approve or reject a deployment that waits."),
         "abort": Entry("decide:abort", "Stop a rollout and put traffic back."),
         "promote": Entry("decide:promote", "Skip the remaining analysis of a rollout."),
+        "batch": Entry("batch.group:batch", "Score days of data: runs, backfills."),
     },
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
@@ -51,6 +53,17 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }
+
+GROUPS: dict[str, dict[str, Entry]] = {
+    "batch": {
+        "run": Entry("batch.runs:run", "Score a day on the platform."),
+        "backfill": Entry("batch.backfills:backfill", "Score a range of days on the platform."),
+        "runs": Entry("batch.runs:runs", "Show the runs of a model, or one of them."),
+        "cancel": Entry("batch.runs:cancel", "End a run or a backfill."),
+        "score": Entry("batch.score:score", "Score a day here, with the model in build/.", True),
+    },
+}
+"""Commands that have commands of their own."""
 
 COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from mlplatform.client.errors import ClientError
+from mlplatform.client.tokens import TokenSource
 from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
 
 Json = dict[str, Any]
@@ -29,7 +30,13 @@ class PlatformClient:
     """
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 30.0, attempts: int = 4, **options: Any
+        self,
+        url: str,
+        token: str | TokenSource | None = None,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        **options: Any,
     ) -> None:
         self.url = url.rstrip("/")
         self._transport = Transport(self.url, token, timeout=timeout, attempts=attempts, **options)
@@ -54,16 +61,21 @@ class PlatformClient:
 
     def sign_in(self, secret: str, *, user: str | None = None, repository: str | None = None) -> Json:
         """Exchange the login secret of the embedded issuer for a token."""
-        who = {"user": user} if user else {"repository": repository}
+        who = {"user": user, "repository": repository}
         return self._post("/identity/token", {"secret": secret, **who})
 
     def whoami(self) -> Json:
         """Return the caller as the platform sees it."""
         return self._get("/identity/me")
 
-    def bind_signing_key(self, public_key: str, *, repository: str | None = None) -> Json:
-        """Say that signatures of this key (base64 of 32 bytes) are the caller's."""
-        return self._post("/identity/signing-keys", {"publicKey": public_key, "repository": repository})
+    def bind_signing_key(self, public_key: str, proof: str, *, repository: str | None = None) -> Json:
+        """Say that signatures of this key are the caller's.
+
+        ``public_key`` is base64 of its 32 bytes, ``proof`` of its signature over
+        :func:`mlplatform.attest.keys.possession_text`.
+        """
+        body = {"publicKey": public_key, "proof": proof, "repository": repository}
+        return self._post("/identity/signing-keys", body)
 
     # registry
 
@@ -247,6 +259,79 @@ class PlatformClient:
         """Merge (``merge``) or close (``close``) one, or mark a draft as ``ready``."""
         return self._post(f"{_pulls(host, org, name)}/{number}/decision", {"decision": decision})
 
+    # batch
+
+    def batch_run(
+        self,
+        model: str,
+        environment: str,
+        day: str,
+        *,
+        version: int | None = None,
+        force: bool = False,
+        reason: str | None = None,
+    ) -> Json:
+        """Have a day (``2013-01-05``) scored."""
+        body = {"environment": environment, "model": model, "day": day, "version": version, "force": force}
+        return self._post("/batch/runs", {**body, "reason": reason})
+
+    def batch_runs(self, **query: Any) -> Json:
+        """Return a page of runs, newest first."""
+        return self._get("/batch/runs", query)
+
+    def batch_run_of(self, identifier: str) -> Json:
+        """Return one run."""
+        return self._get(f"/batch/runs/{_part(identifier)}")
+
+    def cancel_batch_run(self, identifier: str, reason: str) -> Json:
+        """End a run that is not over."""
+        return self._post(f"/batch/runs/{_part(identifier)}/cancel", {"reason": reason})
+
+    def plan_backfill(
+        self,
+        model: str,
+        environment: str,
+        first: str,
+        last: str,
+        *,
+        version: int | None = None,
+        scored_by: int | None = None,
+    ) -> Json:
+        """Return what a backfill would do, day by day; changes nothing."""
+        return self._post("/batch/backfills/plan", _range(model, environment, first, last, version, scored_by))
+
+    def backfill(
+        self,
+        model: str,
+        environment: str,
+        first: str,
+        last: str,
+        *,
+        version: int | None = None,
+        scored_by: int | None = None,
+        parallelism: int = 2,
+        reason: str,
+    ) -> Json:
+        """Have a range of days scored, both ends included."""
+        body = _range(model, environment, first, last, version, scored_by)
+        return self._post("/batch/backfills", {**body, "parallelism": parallelism, "reason": reason})
+
+    def backfills(self, **query: Any) -> Json:
+        """Return a page of backfills, newest first."""
+        return self._get("/batch/backfills", query)
+
+    def backfill_of(self, identifier: str) -> Json:
+        """Return one backfill and how far it is."""
+        return self._get(f"/batch/backfills/{_part(identifier)}")
+
+    def cancel_backfill(self, identifier: str, reason: str) -> Json:
+        """End a backfill that is not over."""
+        return self._post(f"/batch/backfills/{_part(identifier)}/cancel", {"reason": reason})
+
+    def batch_standing(self, model: str, environment: str) -> Json:
+        """Return the schedule of what is live, when it runs next, and how it went last."""
+        return self._get(f"/environments/{_part(environment)}/models/{_part(model)}/batch")
+
     # audit
 
     def audit_events(self, **query: Any) -> Json:
@@ -281,6 +366,11 @@ class PlatformClient:
     def _post(self, path: str, body: Json) -> Json:
         headers = {IDEMPOTENCY_KEY: str(uuid.uuid4())}
         return _object(self._transport.send("POST", PREFIX + path, lambda: {"json": body, "headers": headers}))
+
+
+def _range(model: str, environment: str, first: str, last: str, version: int | None, scored_by: int | None) -> Json:
+    place = {"environment": environment, "model": model, "from": first, "to": last}
+    return {**place, "version": version, "scoredBy": scored_by}
 
 
 def _part(value: int | str) -> str:

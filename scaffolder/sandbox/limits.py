@@ -4,7 +4,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,16 @@ class Limits:
     answers_bytes: int = 64 << 10
     answers_depth: int = 8
     answers_count: int = 200
+
+    def times(self, renders: int) -> "Limits":
+        """Return the limits of a job that renders several times."""
+        return replace(
+            self,
+            cpu_seconds=self.cpu_seconds * renders,
+            wall_seconds=self.wall_seconds * renders,
+            output_bytes=self.output_bytes * renders,
+            output_files=self.output_files * renders,
+        )
 
 
 class OutputRefused(Exception):

@@ -157,7 +157,7 @@ def place(
     file.write_text(json.dumps(document))
     made = Place(settings, file, makers, hub)
     yield made
-    made.services.sandbox.close()
+    made.services.rendering.close()
     made.services.database.close()
     if hub is not None:
         hub.close()
