@@ -135,7 +135,7 @@ def _described(renders: "Renders") -> dict[str, Any]:
         "answers_path": renders.answers_path,
         "skip": renders.skip,
         "skip_unanswered": renders.skip_unanswered,
-        "remembered": yaml.safe_dump(dict(renders.remembered)) if renders.remembered else None,
+        "remembered": yaml.safe_dump(dict(renders.remembered), sort_keys=False) if renders.remembered else None,
         "needs": renders.needs,
     }
 

@@ -252,7 +252,10 @@ class InProcessRenderer:
         worker.__dict__["template"] = self._template(version, source)
         compiled = self._compile(version)
         if compiled.environment is None:
-            compiled.environment = remember_compiled(worker.jinja_env)
+            with faults(version):
+                if worker.template.jinja_extensions:  # they would run as soon as the environment is made
+                    raise _unsafe("jinja_extensions")
+                compiled.environment = remember_compiled(worker.jinja_env)
         compiled.forget_state()
         worker.__dict__["jinja_env"] = compiled.environment
         return worker
@@ -325,10 +328,14 @@ def _check_safe(worker: "Worker", old: "Template | None") -> None:
         with _config_faults(UnsafeTemplateError, worker):
             worker._check_unsafe("copy" if old is None else "update")
     except UnsafeTemplateError as fault:
-        raise UnsafeTemplate(
-            f"the template would run code of its own: {str(fault).partition('features: ')[2].partition('.')[0] or fault}",
-            fix="release a version of the template without tasks, extensions and migrations that apply here",
-        ) from fault
+        raise _unsafe(str(fault).partition("features: ")[2].partition(".")[0] or str(fault)) from fault
+
+
+def _unsafe(what: str) -> UnsafeTemplate:
+    return UnsafeTemplate(
+        f"the template would run code of its own: {what}",
+        fix="release a version of the template without tasks, extensions and migrations that apply here",
+    )
 
 
 def _check_known(job: RenderJob, worker: "Worker") -> None:

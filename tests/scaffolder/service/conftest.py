@@ -66,6 +66,8 @@ class Platform:
             return found["state"] in {"done", "failed", "cancelled"}
 
         wait_until(reached, timeout, lambda: json.dumps(found, indent=1))
+        folder = self.services.settings.home / "scaffolds" / id
+        wait_until(lambda: not folder.exists(), timeout, lambda: f"{folder} is still there")
         return found
 
     def events(self, name: str) -> list[dict[str, Any]]:
