@@ -62,6 +62,24 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "cancel": Entry("batch.runs:cancel", "End a run or a backfill."),
         "score": Entry("batch.score:score", "Score a day here, with the model in build/.", True),
     },
+    "pr": {
+        "list": Entry("pull_requests:list_pulls", "List pull requests, newest first."),
+        "show": Entry("pull_requests:show", "Show a pull request."),
+        "create": Entry("pull_requests:create", "Open one from the present branch."),
+        "merge": Entry("pull_requests:merge", "Merge a pull request."),
+        "close": Entry("pull_requests:close", "Close a pull request without merging it."),
+        "ready": Entry("pull_requests:ready", "Mark a draft as ready to be merged."),
+    },
+    "scaffold": {
+        "list": Entry("scaffold:list_scaffolds", "List repositories that were made or are being made."),
+        "show": Entry("scaffold:show", "Show how a repository came about."),
+        "cancel": Entry("scaffold:cancel", "Stop making a repository, and take back what was made."),
+    },
+    "templates": {
+        "list": Entry("templates:list_templates", "List the templates and their versions."),
+        "release": Entry("templates:release", "Release the golden path as it is in this checkout."),
+        "changelog": Entry("templates:changelog", "Show what versions change for a model repository."),
+    },
 }
 """Commands that have commands of their own."""
 

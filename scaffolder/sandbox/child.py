@@ -24,7 +24,7 @@ from scaffolder.sandbox.jobs import OUTPUT, RESULT, Job, Questions, RenderNew
 from scaffolder.sandbox.limits import Limits
 
 if TYPE_CHECKING:
-    from scaffolder.update.render import RenderJob, Renders
+    from scaffolder.update.jobs import RenderJob, Renders
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scaffolder.sandbox.limits import Limits
-from scaffolder.update.render import RenderJob
+from scaffolder.update.jobs import RenderJob
 from scaffolder.update.store import TemplateVersion
 
 OUTPUT, RESULT = "output", "result.json"

@@ -10,13 +10,13 @@ from scaffolder.sandbox.jobs import Update
 from scaffolder.sandbox.limits import check_answers, check_output
 from scaffolder.update.answers import read_answers
 from scaffolder.update.errors import TemplateFault, UnsafeTemplate
-from scaffolder.update.render import RenderJob, Renders, place_of
+from scaffolder.update.jobs import RenderJob, Renders, place_of
 
 _RENDERS = 3
 
 
 class BoxedRenderer:
-    """The update engine's :class:`~scaffolder.update.render.Renderer` for templates that others wrote.
+    """The update engine's :class:`~scaffolder.update.jobs.Renderer` for templates that others wrote.
 
     An update renders up to three times, and may use three times what one render may.
     """
@@ -25,11 +25,11 @@ class BoxedRenderer:
         self._box = box
 
     def renders(self, job: RenderJob) -> Renders:
-        """Render what an update needs (see :class:`~scaffolder.update.render.Renderer`)."""
+        """Render what an update needs (see :class:`~scaffolder.update.jobs.Renderer`)."""
         return self._done(job, whole=True)
 
     def old_only(self, job: RenderJob) -> Renders:
-        """Render the old version only (see :class:`~scaffolder.update.render.Renderer`)."""
+        """Render the old version only (see :class:`~scaffolder.update.jobs.Renderer`)."""
         return self._done(job, whole=False)
 
     def _done(self, job: RenderJob, *, whole: bool) -> Renders:

@@ -28,10 +28,11 @@ from scaffolder.update.errors import (
     RepositoryFault,
     TemplateFault,
 )
+from scaffolder.update.jobs import Renderer, RenderJob, Renders
 from scaffolder.update.merge import Merge, Merged
 from scaffolder.update.models import Drift, Outcome, Update
 from scaffolder.update.plumbing import EXECUTABLE, FILE, Entry, ObjectStore, git_folder
-from scaffolder.update.render import InProcessRenderer, Renderer, RenderJob, Renders
+from scaffolder.update.render import InProcessRenderer
 from scaffolder.update.store import TemplateStore, TemplateVersion
 from scaffolder.update.suggest import DERIVED
 

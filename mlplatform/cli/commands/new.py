@@ -160,7 +160,7 @@ def _result(document: dict[str, Any], as_json: bool) -> None:
         output.write(f"{where} at {str(document['commit'])[:12]}, template {document['templateVersion']}")
         if document.get("webUrl"):
             output.write(str(document["webUrl"]))
-        if document["path"]:
+        if document["path"] and (Path(document["path"]) / "model.yaml").is_file():
             output.say(f"next: cd {document['path']} && platform run")
 
     output.result(document, as_json=as_json, human=human)

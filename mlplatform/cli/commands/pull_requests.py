@@ -10,19 +10,17 @@ from typing import Any
 import click
 
 from mlplatform.cli import options, output, session
+from mlplatform.cli.app import group
 from mlplatform.cli.errors import CliError
 
 _EMBEDDED = re.compile(r"/git/(?P<org>[^/]+)/(?P<name>[^/]+)\.git/?$")
 
 
-@click.group(
-    name="pr",
-    help="Open, show and merge pull requests of the platform's own git host.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExamples:\n  $ git push origin topic && platform pr create\n  $ platform pr merge 3",
+pr = group(
+    "pr",
+    "Open, show and merge pull requests of the platform's own git host.",
+    examples=["git push origin topic && platform pr create", "platform pr merge 3"],
 )
-def pr() -> None:
-    """Hold the commands."""
 
 
 host_option = click.option("--host", metavar="NAME", default="local", show_default=True, help="Name of the git host.")
@@ -89,15 +87,9 @@ def _decision(verb: str, help: str) -> click.Command:
     return decide
 
 
-pr.add_command(list_pulls, "list")
-pr.add_command(show, "show")
-pr.add_command(create, "create")
-for _verb, _help in (
-    ("merge", "Merge a pull request. Members of the group that owns the repository may."),
-    ("close", "Close a pull request without merging it."),
-    ("ready", "Mark a draft as ready to be merged."),
-):
-    pr.add_command(_decision(_verb, _help), _verb)
+merge = _decision("merge", "Merge a pull request. Members of the group that owns the repository may.")
+close = _decision("close", "Close a pull request without merging it.")
+ready = _decision("ready", "Mark a draft as ready to be merged.")
 
 
 def _repository(directory: Path) -> tuple[str, str]:

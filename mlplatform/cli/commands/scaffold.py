@@ -5,15 +5,13 @@ from typing import Any
 import click
 
 from mlplatform.cli import options, output, session
+from mlplatform.cli.app import group
 
-
-@click.group(
-    help="Show or cancel repositories that are being made.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExamples:\n  $ platform scaffold list\n  $ platform scaffold cancel ID",
+scaffold = group(
+    "scaffold",
+    "Show or cancel repositories that are being made.",
+    examples=["platform scaffold list", "platform scaffold cancel ID"],
 )
-def scaffold() -> None:
-    """Hold the commands."""
 
 
 @options.command(
@@ -50,11 +48,6 @@ def cancel(identifier: str, as_json: bool) -> None:
     with session.connected() as client:
         found = client.cancel_scaffold(identifier)
     output.result(found, as_json=as_json, human=lambda: output.write(f"{found['name']} is being cancelled"))
-
-
-scaffold.add_command(list_scaffolds, "list")
-scaffold.add_command(show, "show")
-scaffold.add_command(cancel, "cancel")
 
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:

@@ -10,18 +10,17 @@ from typing import Any
 import click
 
 from mlplatform.cli import options, output, session
+from mlplatform.cli.app import group
 from mlplatform.cli.errors import CliError
 
 _GOLDEN_PATH = "golden-path"
 
 
-@click.group(
-    help="List, release and compare the templates that repositories are made from.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExamples:\n  $ platform templates list\n  $ platform templates changelog v0.1.0 v0.2.0",
+templates = group(
+    "templates",
+    "List, release and compare the templates that repositories are made from.",
+    examples=["platform templates list", "platform templates changelog v0.1.0 v0.2.0"],
 )
-def templates() -> None:
-    """Hold the commands."""
 
 
 @options.command("List the templates and their versions.", examples=["platform templates list"])
@@ -84,17 +83,12 @@ def changelog(older: str, newer: str | None, template: str, as_json: bool) -> No
     output.result({"items": items}, as_json=as_json, human=human)
 
 
-templates.add_command(list_templates, "list")
-templates.add_command(release, "release")
-templates.add_command(changelog, "changelog")
-
-
 def _home() -> Path:
     return Path(os.environ.get("ML_PLATFORM_HOME") or ".mlplatform").resolve()
 
 
 def _release_module() -> Any:
     if importlib.util.find_spec("scaffolder") is None:
-        fix = "run it in the platform's own checkout"
+        fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
         raise CliError("`platform templates release` needs the scaffolder, which is not installed here", fix)
     return importlib.import_module("scaffolder.release")

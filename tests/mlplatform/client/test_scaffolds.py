@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlplatform.client import PlatformClient
-from mlplatform.client.client import server_sent_events
+from mlplatform.client.scaffolds import server_sent_events
 from mlplatform.pipeline import scaffold
 from tests.mlplatform.platform_double import TOKEN, PlatformDouble
 
