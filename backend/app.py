@@ -43,6 +43,12 @@ from catalog.service import CatalogService
 from catalog.work import CatalogWork
 from scaffolder import pull_routes
 from scaffolder import routes as scaffold_routes
+from scaffolder.fleet import routes as fleet_routes
+from scaffolder.fleet.campaigns import CampaignSteps
+from scaffolder.fleet.clones import Clones
+from scaffolder.fleet.inventory import InventorySteps
+from scaffolder.fleet.service import FleetService
+from scaffolder.fleet.work import CampaignWork, InventoryWork
 from scaffolder.hosts.configured import Hosts
 from scaffolder.rendering import Rendering
 from scaffolder.sandbox import Limits, Sandbox
@@ -75,7 +81,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     problems.install(app)
     api = APIRouter(prefix=API_PREFIX)
     own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
-    for domain in (*own, scaffold_routes, pull_routes, catalog_routes):
+    for domain in (*own, scaffold_routes, pull_routes, fleet_routes, catalog_routes):
         api.include_router(domain.router)
     app.include_router(health.router)
     app.include_router(api)
@@ -125,6 +131,15 @@ def _add_scaffolding(services: Services) -> None:
     services.scaffolds = ScaffoldService(services)
     CatalogWork(services)
     ScaffoldWork(services)
+    _add_fleet(services)
+
+
+def _add_fleet(services: Services) -> None:
+    clones = Clones(services.settings.home / "fleet" / "clones")
+    inventory = InventorySteps(services, clones)
+    services.fleet = FleetService(services, clones, inventory)
+    InventoryWork(services, inventory)
+    CampaignWork(services, CampaignSteps(services, clones, inventory))
 
 
 def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:

@@ -2,13 +2,18 @@
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaffolder import engine
 from scaffolder.release import Release, repository_of
 from scaffolder.sandbox import Sandbox
 from scaffolder.sandbox.limits import check_answers
+
+if TYPE_CHECKING:
+    from scaffolder.update.engine import UpdateEngine
+    from scaffolder.update.pool import EngineOptions
 
 
 class Rendering:
@@ -48,6 +53,24 @@ class Rendering:
         if not self._is_own(release):
             return self._box.render(release, answers, folder).answers
         return self._here(release, answers, folder)
+
+    def update_engine(self, release: Release) -> "UpdateEngine":
+        """Return what computes updates of repositories that came from a template; it knows all of its versions."""
+        from scaffolder.sandbox import BoxedRenderer
+        from scaffolder.update.engine import UpdateEngine
+
+        store = engine.template_store(release)
+        return UpdateEngine(store, renderer=engine.in_process() if self._is_own(release) else BoxedRenderer(self._box))
+
+    def pool_options(self, release: Release) -> "EngineOptions":
+        """Return what a process needs to compute updates as :meth:`update_engine` does."""
+        from scaffolder.update.pool import EngineOptions
+
+        store = engine.template_store(release)
+        options = EngineOptions(store.repository, store.cache, store.addresses)
+        if self._is_own(release):
+            return options
+        return replace(options, box=self._box.folder / "updates", limits=self._box.limits)
 
     def close(self) -> None:
         """End the box's process."""

@@ -16,6 +16,7 @@ from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_scaffolding import (
     CatalogSettings,
     EmbeddedHostSettings,
+    FleetSettings,
     GitHostSettings,
     SandboxSettings,
     ScaffoldSettings,
@@ -328,6 +329,7 @@ class Settings(SettingsModel):
     sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
     scaffolds: ScaffoldSettings = Field(default_factory=ScaffoldSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
+    fleet: FleetSettings = Field(default_factory=FleetSettings)
 
     @field_validator("home")
     @classmethod

@@ -111,6 +111,17 @@ class ScaffoldSettings(SettingsModel):
     )
 
 
+class FleetSettings(SettingsModel):
+    """How repositories are kept current."""
+
+    poll_interval: Duration = Field(
+        default=timedelta(seconds=30), description="How often open requests of a campaign are looked at."
+    )
+    inventory_interval: Duration = Field(
+        default=timedelta(minutes=30), description="How often all repositories are looked at again."
+    )
+
+
 class CatalogSettings(SettingsModel):
     """The catalog's own sources."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backend.identity.service import IdentityService
     from backend.registry.service import RegistryService
     from catalog.service import CatalogService
+    from scaffolder.fleet.service import FleetService
     from scaffolder.hosts.configured import Hosts
     from scaffolder.rendering import Rendering
     from scaffolder.service import ScaffoldService
@@ -54,6 +55,7 @@ class Services:
     rendering: "Rendering" = field(init=False)
     catalog: "CatalogService" = field(init=False)
     scaffolds: "ScaffoldService" = field(init=False)
+    fleet: "FleetService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

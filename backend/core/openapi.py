@@ -15,6 +15,10 @@ TAGS = [
     {"name": "batch", "description": "Batch models: runs of days, backfills, schedules."},
     {"name": "scaffolds", "description": "New repositories, and the templates they are made from."},
     {"name": "pull requests", "description": "Pull requests of the embedded git host."},
+    {
+        "name": "fleet",
+        "description": "Which template version every repository has, and campaigns that bring them along.",
+    },
     {"name": "catalog", "description": "What there is and who owns it."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
     {"name": "health", "description": "For whoever keeps the platform running."},

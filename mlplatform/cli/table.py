@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
         "templates": Entry("templates:templates", "List, release and compare templates."),
+        "fleet": Entry("fleet.group:fleet", "See template versions, and update all repositories."),
         "scaffold": Entry("scaffold:scaffold", "Show or cancel repositories being made."),
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
@@ -61,6 +62,20 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "runs": Entry("batch.runs:runs", "Show the runs of a model, or one of them."),
         "cancel": Entry("batch.runs:cancel", "End a run or a backfill."),
         "score": Entry("batch.score:score", "Score a day here, with the model in build/.", True),
+    },
+    "fleet": {
+        "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),
+        "campaign": Entry("fleet.group:campaign", "Bring repositories to a template version."),
+    },
+    "fleet campaign": {
+        "start": Entry("fleet.campaign:start", "Start a campaign."),
+        "list": Entry("fleet.campaign:list_campaigns", "List campaigns, newest first."),
+        "show": Entry("fleet.campaign:show", "Show or follow a campaign."),
+        "pause": Entry("fleet.campaign:pause", "Open no more requests for now."),
+        "resume": Entry("fleet.campaign:resume", "Go on with a paused campaign."),
+        "advance": Entry("fleet.campaign:advance", "Let the next wave begin."),
+        "retry": Entry("fleet.campaign:retry", "Try again what failed."),
+        "abort": Entry("fleet.campaign:abort", "End a campaign and close its requests."),
     },
     "pr": {
         "list": Entry("pull_requests:list_pulls", "List pull requests, newest first."),

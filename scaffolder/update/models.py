@@ -190,9 +190,11 @@ class Request:
         head: The commit to start from: an id, or the name of a branch or tag.
         target: The template's version to update to, a tag.
         data: Answers to give instead of the answers file's, by question.
+        name: What templates see as ``_folder_name``; the repository's folder's name if not said otherwise.
     """
 
     repository: str
     head: str
     target: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None

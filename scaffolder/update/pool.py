@@ -147,7 +147,9 @@ def _update(request: Request) -> Update | UpdateError:
     """Compute an update in a worker; errors are returned, so that they cross with all they say."""
     engine: UpdateEngine = _engine.it
     try:
-        return engine.update(Path(request.repository), request.head, request.target, data=request.data)
+        return engine.update(
+            Path(request.repository), request.head, request.target, data=request.data, name=request.name
+        )
     except UpdateError as fault:
         fault.__cause__ = None
         return fault

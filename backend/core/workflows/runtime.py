@@ -152,12 +152,13 @@ class WorkflowRuntime:
         """
         with self._changed:
             seen = self._changes
-            self._changed.wait_for(lambda: self._changes != seen or self._halting, timeout=seconds)
-        if self._halting:
+            self._changed.wait_for(lambda: self._changes != seen or self.halting, timeout=seconds)
+        if self.halting:
             raise RuntimeStopping
 
     @property
-    def _halting(self) -> bool:
+    def halting(self) -> bool:
+        """Whether steps are to come to an end, because another process takes over or none does."""
         return self._stopping or not self._leading
 
     def _run(self) -> None:
@@ -286,7 +287,7 @@ class WorkflowRuntime:
         with self._active_guard:
             self._active[work.name][id] = threading.current_thread()
         try:
-            if self._halting:
+            if self.halting:
                 raise RuntimeStopping
             yield
         finally:

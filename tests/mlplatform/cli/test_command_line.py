@@ -76,11 +76,11 @@ def test_each_command_has_help_with_examples_and_json(name: str, environment: di
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in table.GROUPS for name in table.GROUPS[group]])
 def test_so_has_each_command_of_a_group(group: str, name: str, environment: dict[str, str], tmp_path: Path) -> None:
-    run = platform(group, name, "--help", folder=tmp_path, environment=environment)
+    run = platform(*group.split(), name, "--help", folder=tmp_path, environment=environment)
     assert run.status == 0
     assert f"$ platform {group} {name}" in run.out
     assert "--json" in run.out
-    assert f"  {name} " in platform(group, "--help", folder=tmp_path, environment=environment).out
+    assert f"  {name} " in platform(*group.split(), "--help", folder=tmp_path, environment=environment).out
 
 
 @pytest.mark.parametrize("name", ["new", "check", "completion", "schema", "login", "up", "batch"])

@@ -1,0 +1,236 @@
+"""What people ask of the fleet; the work itself is in :mod:`scaffolder.fleet.work`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from backend.core.ids import new_id
+from backend.identity.principal import Principal
+from scaffolder.fleet import repository
+from scaffolder.fleet.clones import Clones
+from scaffolder.fleet.inventory import Behind, InventorySteps
+from scaffolder.fleet.models import Campaign, CampaignState, Inventory, Member, MemberState
+from scaffolder.fleet.proposing import Proposer
+from scaffolder.service import translated
+from scaffolder.update.pool import UpdatePool
+
+if TYPE_CHECKING:
+    from backend.core.container import Services
+
+EVENT = "ml-platform.fleet"
+_DECISIONS = {
+    "pause": (CampaignState.RUNNING,),
+    "resume": (CampaignState.PAUSED,),
+    "advance": (CampaignState.RUNNING,),
+    "retry": (CampaignState.RUNNING, CampaignState.PAUSED),
+    "abort": (CampaignState.RUNNING, CampaignState.PAUSED),
+}
+
+
+@dataclass(frozen=True)
+class CampaignWish:
+    """What somebody asks for."""
+
+    template: str
+    version: str
+    owner: str | None = None
+    waves: Sequence[int] = (3,)
+    parallelism: int = 4
+
+
+class FleetService:
+    """See the module's docstring."""
+
+    def __init__(self, services: "Services", clones: Clones, inventory: InventorySteps) -> None:
+        self._services, self._clones, self._inventory = services, clones, inventory
+
+    # inventory
+
+    def refresh(self, session: Session, caller: str) -> Inventory:
+        """Have all repositories looked at; a pass that is under way already will do."""
+        waiting = repository.inventories_to_do(session)
+        if waiting:
+            return waiting[-1]
+        row = Inventory(id=new_id(), started_at=self._services.clock.now(), requested_by=caller, found=0)
+        session.add(row)
+        session.flush()
+        return row
+
+    def inventory(self, session: Session, inventory_id: str) -> Inventory:
+        """Return a pass.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        row = repository.inventory(session, inventory_id)
+        if row is None:
+            raise NotFound(f"there is no inventory {inventory_id[:40]!r}")
+        return row
+
+    # campaigns
+
+    def check(self, caller: Principal, wish: CampaignWish) -> None:
+        """Find out whether somebody may start a campaign, and to a version that there is.
+
+        Raises:
+            Forbidden: the caller is no platform administrator.
+            InvalidInput: there is no such template or version.
+            Unavailable: the template can't be fetched now.
+        """
+        self._check_admin(caller, "start", f"template:{wish.template[:63]}")
+        with translated():
+            self._services.templates.release(wish.template, wish.version)
+
+    def plan(self, caller: Principal, wish: CampaignWish) -> list[Behind]:
+        """Return the repositories that a campaign would be about; nothing is changed.
+
+        Raises:
+            As :meth:`check`.
+        """
+        self.check(caller, wish)
+        with translated():
+            return self._inventory.behind(wish.template, wish.version, wish.owner)
+
+    def start(self, session: Session, caller: Principal, wish: CampaignWish) -> Campaign:
+        """Start a campaign. One for another version of the same template that is under way is superseded by it.
+
+        Raises:
+            Conflict: a campaign for this very version is under way.
+        """
+        now = self._services.clock.now()
+        before = repository.under_way(session, wish.template)
+        if before is not None:
+            if before.version == wish.version and before.owner == wish.owner:
+                raise Conflict(
+                    f"a campaign for {wish.template} {wish.version} is under way",
+                    fix=f"Follow it: platform fleet campaign show {before.id}",
+                    campaign=before.id,
+                )
+            self.end(session, before, CampaignState.SUPERSEDED, caller, f"superseded by a campaign for {wish.version}")
+            session.flush()
+        row = Campaign(
+            id=new_id(),
+            template=wish.template,
+            version=wish.version,
+            owner=wish.owner,
+            waves=list(wish.waves),
+            parallelism=wish.parallelism,
+            state=CampaignState.RUNNING,
+            requested_by=caller.ref,
+            requested_at=now,
+        )
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:
+            raise Conflict(f"a campaign for {wish.template} was started just now", fix="Try again.") from None
+        self.record(session, row, "started", caller, owner=wish.owner, waves=list(wish.waves))
+        return row
+
+    def campaign(self, session: Session, campaign_id: str) -> Campaign:
+        """Return a campaign.
+
+        Raises:
+            NotFound: there is none with that id.
+        """
+        row = repository.campaign(session, campaign_id)
+        if row is None:
+            raise NotFound(f"there is no campaign {campaign_id[:40]!r}")
+        return row
+
+    def decide(
+        self,
+        session: Session,
+        caller: Principal,
+        campaign_id: str,
+        decision: str,
+        *,
+        reason: str | None = None,
+        keep_requests: bool = False,
+    ) -> Campaign:
+        """Pause, resume or abort a campaign, let its next wave begin, or try again what failed.
+
+        Raises:
+            NotFound: there is none with that id.
+            Forbidden: the caller is no platform administrator.
+            InvalidInput: a reason is missing.
+            Conflict: the campaign is not in a state for it.
+        """
+        self.campaign(session, campaign_id)
+        self._check_admin(caller, decision, f"campaign:{campaign_id}")
+        row = repository.campaign(session, campaign_id, lock=True)
+        assert row is not None
+        if row.state not in _DECISIONS[decision]:
+            raise Conflict(f"a campaign that is {row.state} can't be told to {decision}")
+        if decision in ("abort", "advance") and not reason:
+            raise InvalidInput(f"to {decision} a campaign takes a reason")
+        if decision == "pause":
+            row.state, row.message = CampaignState.PAUSED, f"paused by {caller.ref}"
+        elif decision == "resume":
+            row.state, row.message = CampaignState.RUNNING, None
+        elif decision == "advance":
+            row.advanced = True
+        elif decision == "abort":
+            row.state, row.keep_requests = CampaignState.ABORTING, keep_requests
+            row.message = f"aborted by {caller.ref}: {reason}"
+        else:
+            for member in repository.members(session, campaign_id, states=[MemberState.FAILED]):
+                member.state, member.message = MemberState.PENDING, None
+        words = {"pause": "paused", "resume": "resumed", "advance": "advanced", "abort": "abort_requested"}
+        self.record(session, row, words.get(decision, "retried"), caller, reason=reason)
+        return row
+
+    def end(self, session: Session, row: Campaign, state: CampaignState, actor: Principal | str, message: str) -> None:
+        """Write how a campaign ended."""
+        row.state, row.message, row.finished_at = state, message[:2000], self._services.clock.now()
+        self.record(session, row, state.value, actor, message=row.message, counts=repository.counts(session, row.id))
+
+    @contextmanager
+    def proposer(self, template: str, version: str) -> Iterator[Proposer]:
+        """Give what proposes updates to a version of a template, with its processes."""
+        services = self._services
+        release = services.templates.release(template, version)
+        engine = services.rendering.update_engine(release)
+        with UpdatePool(services.rendering.pool_options(release)) as pool:
+            yield Proposer(services.hosts, self._clones, pool, engine)
+
+    def record(self, session: Session, row: Campaign, event: str, actor: Principal | str, **data: Any) -> None:
+        """Write an audit event about a campaign."""
+        self._services.audit.append(
+            session,
+            type=f"{EVENT}.campaign.{event}",
+            subject=f"campaign:{row.id}",
+            actor=actor,
+            data={"template": row.template, "version": row.version, **data},
+        )
+
+    def record_member(self, session: Session, campaign: Campaign, row: Member, actor: str) -> None:
+        """Write an audit event about a repository of a campaign."""
+        self._services.audit.append(
+            session,
+            type=f"{EVENT}.update.{row.state}",
+            subject=f"repository:{row.org}/{row.name}",
+            actor=actor,
+            data={
+                "campaign": campaign.id,
+                "host": row.host,
+                "from": row.from_version,
+                "to": campaign.version,
+                "number": row.number,
+                "commit": row.head_commit,
+                "conflicts": [one["path"] for one in row.conflicts or ()][:50],
+                "message": row.message,
+            },
+        )
+
+    def _check_admin(self, caller: Principal, verb: str, subject: str) -> None:
+        admins = self._services.settings.permissions.platform_admins
+        if not caller.in_any(admins):
+            raise Forbidden(
+                f"{caller.ref} may not {verb} campaigns", fix=f"Members of {', '.join(admins)} may."
+            ).audited(type=f"{EVENT}.campaign.refused", subject=subject, actor=caller.ref, verb=verb)
