@@ -196,7 +196,7 @@ class CampaignSteps:
             return replace(pull, checks=run_check(host, hosted, clone, pull.head_commit))
 
     def _go_on(self, id: str) -> bool:
-        """Open the next wave if this one is through, or end the campaign if there is nothing left; say whether anything changed."""
+        """Open the next wave if this one is through, or end the campaign if nothing is left; say whether anything changed."""
         with self._services.database.write() as session:
             row = repository.campaign(session, id, lock=True)
             assert row is not None

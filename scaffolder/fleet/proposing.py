@@ -128,8 +128,8 @@ class Proposer:
                 fix="rename or delete that branch",
             )
         said = (
-            f"`{wanted.template}` {wanted.version} is wanted here. This branch has commits of other people, so the platform leaves "
-            "it alone. Merge or close this request, and the next campaign opens a new one."
+            f"`{wanted.template}` {wanted.version} is wanted here. This branch has commits of other people, so the platform "
+            "leaves it alone. Merge or close this request, and the next campaign opens a new one."
         )
         host.comment(hosted, pull.number, said, key=_COMMENT)
         return _of_pull(MemberState.TAKEN_OVER, pull, update, f"somebody works on the branch of #{pull.number}")

@@ -33,8 +33,9 @@ class Waves(click.ParamType[list[int]]):
 
 @options.command(
     "Bring all repositories of a template to a version of it. Each gets one pull request with the changelog and, where it "
-    "conflicts, both sides and a suggested resolution, as a draft. The first wave has few repositories; the rest follow when those "
-    "are merged or green. A campaign for another version that is under way is superseded, its open requests are brought along.",
+    "conflicts, both sides and a suggested resolution, as a draft. The first wave has few repositories; the rest follow when "
+    "those are merged or green. A campaign for another version that is under way is superseded: its open requests are brought "
+    "along.",
     examples=[
         "platform fleet campaign start v0.2.0 --dry-run",
         "platform fleet campaign start v0.2.0",
