@@ -14,11 +14,14 @@ from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.core.errors import Forbidden, PlatformError, Unauthenticated, Unavailable
+from backend.identity.auth import source_of
 from backend.registry.mlflow_store import MlflowStore
 
 COOKIE = "ml-platform-token"
@@ -43,15 +46,18 @@ It stays in this browser until it expires.</p>
 <form method="post" action="{action}"><label>Token<br><textarea name="token" autocomplete="off" required></textarea></label>
 <p><button>Sign in</button></form></html>"""
 
-Authenticate = Callable[[str], object]
-"""Turns a bearer token into a principal, or raises :class:`Unauthenticated`."""
+Authenticate = Callable[[str, str], object]
+"""Turns a bearer token and the address it came from into a principal, or raises :class:`Unauthenticated`."""
 Refused = Callable[[object, str, str], None]
 """Told of each refused registry write: principal, method, path."""
 RenderProblem = Callable[[PlatformError], Response]
 
 
 class EmbeddedMlflow:
-    """An ASGI app that guards MLflow's own one, which is imported in the background."""
+    """An ASGI app that guards MLflow's own one, which is imported in the background.
+
+    ``authenticate`` and ``refused`` are called in threads: they may fetch keys and write audit events.
+    """
 
     def __init__(
         self, store: MlflowStore, *, authenticate: Authenticate, refused: Refused, problem: RenderProblem
@@ -83,7 +89,7 @@ class EmbeddedMlflow:
             if path == _SIGN_IN:
                 response: Response | None = await self._sign_in(scope, receive)
             else:
-                response = self._answer(scope, path)
+                response = await self._answer(scope, path)
         except PlatformError as error:
             response = self._problem(error)
         if response is not None:
@@ -92,7 +98,7 @@ class EmbeddedMlflow:
         if self._app is not None:
             await self._app(scope, receive, send)
 
-    def _answer(self, scope: Scope, path: str) -> Response | None:
+    async def _answer(self, scope: Scope, path: str) -> Response | None:
         method, headers = scope["method"], Headers(scope=scope)
         is_page = path == "/"
         if not _OPEN.match(path) and (not _SERVED.search(path) or _NOT_SERVED.search(path)):
@@ -100,13 +106,13 @@ class EmbeddedMlflow:
         if is_page or not _OPEN.match(path):
             token = _bearer(headers) or _cookie(headers)
             try:
-                principal = self._authenticate(token or "")
+                principal = await run_in_threadpool(self._authenticate, token or "", source_of(Request(scope)))
             except Unauthenticated:
                 if is_page:
                     return RedirectResponse(f"{scope.get('root_path', '')}{_SIGN_IN}", status_code=303)
                 raise
             if method not in {"GET", "HEAD"} and _REGISTRY_WRITE.search(path):
-                self._refused(principal, method, path)
+                await run_in_threadpool(self._refused, principal, method, path)
                 raise Forbidden(
                     "the model registry is written by the platform only",
                     fix="register with `platform register`; aliases move with `platform deploy` and `platform rollback`",
@@ -122,7 +128,7 @@ class EmbeddedMlflow:
         form = parse_qs((await _body(receive)).decode("utf-8", "replace"))
         token = form.get("token", [""])[0].strip()
         try:
-            self._authenticate(token)
+            await run_in_threadpool(self._authenticate, token, source_of(Request(scope)))
         except Unauthenticated:
             page = _SIGN_IN_PAGE.format(
                 error='<p class="error" role="alert">That token does not verify.</p>',

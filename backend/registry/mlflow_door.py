@@ -16,8 +16,8 @@ REFUSED = "ml-platform.registry.mlflow_write.refused"
 def make_mlflow_door(services: Services) -> EmbeddedMlflow:
     """Return the guarded MLflow app; call ``load_in_background`` when the platform starts."""
 
-    def authenticate(token: str) -> object:
-        return services.identity.authenticate(token, "mlflow")
+    def authenticate(token: str, source: str) -> object:
+        return services.identity.authenticate(token, source)
 
     def refused(principal: object, method: str, path: str) -> None:
         services.audit.record_refusal(

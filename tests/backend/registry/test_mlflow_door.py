@@ -2,10 +2,12 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,26 @@ def test_nobody_gets_in_without_a_token(server: Server) -> None:
             assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
     with client(server, "a.b.c") as forged:
         assert forged.get("/api/2.0/mlflow/experiments/search?max_results=5").status_code == 401
+
+
+def test_a_refused_token_stops_nobody_else_while_the_database_is_locked(server: Server) -> None:
+    """Refusing a token writes an audit event, which may have to wait for the database: not on the event loop."""
+    lock = sqlite3.connect(server.home / "platform.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with client(server, "junk") as stranger, ThreadPoolExecutor() as pool:
+        try:
+            junk = pool.submit(stranger.get, "/api/2.0/mlflow/experiments/search?max_results=5")
+            signing_in = pool.submit(stranger.post, "/sign-in", data={"token": "junk"})
+            time.sleep(1)
+            assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
+            assert not junk.done()
+            assert not signing_in.done()
+        finally:
+            lock.execute("ROLLBACK")
+            lock.close()
+        assert (junk.result().status_code, signing_in.result().status_code) == (401, 401)
+    refused = server.events("ml-platform.identity.access.refused")[-1]
+    assert refused["data"]["source"] == "127.0.0.1"
 
 
 def test_a_run_is_tracked_with_mlflows_own_client(server: Server, tmp_path: Path) -> None:
