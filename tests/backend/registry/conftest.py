@@ -1,5 +1,6 @@
 """A real backend process with the embedded MLflow, as users start it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from tests.backend.conftest import Someone
 from tests.ports import free_ports
 
 API = "/api/ml-platform"
+REFUSED = "ml-platform.registry.mlflow_write.refused"
+METRIC = {"key": "auc", "value": 0.1, "timestamp": 1, "step": 1}
 PEOPLE = {"ada": "risk", "grace": "risk", "edsger": "search", "barbara": "search", "operator": "platform"}
 
 
@@ -76,6 +79,60 @@ class Server:
         return done.stdout
 
 
+TRACK = """import json, mlflow
+mlflow.set_experiment({experiment!r})
+with mlflow.start_run() as run:
+    mlflow.log_metric("auc", 0.9)
+    mlflow.log_text("hello", "note.txt")
+    model = mlflow.initialize_logged_model("tree")
+    mlflow.log_model_params({{"depth": "3"}}, model.model_id)
+with mlflow.start_span("ask") as span:
+    span.set_inputs({{"question": 1}})
+feedback = mlflow.log_feedback(trace_id=span.trace_id, name="good", value=True)
+print(json.dumps({{
+    "experiment": run.info.experiment_id, "run": run.info.run_id, "model": model.model_id,
+    "trace": span.trace_id, "feedback": feedback.assessment_id,
+}}))
+"""
+
+
+@dataclass
+class Things:
+    """What somebody has in MLflow, by id."""
+
+    experiment: str
+    run: str
+    model: str
+    trace: str
+    feedback: str
+
+    def fill(self, value: Any) -> Any:
+        """Put the ids into a path or body."""
+        if isinstance(value, dict):
+            return {key: self.fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
+        if isinstance(value, str):
+            for name, id in vars(self).items():
+                value = value.replace(f"<{name}>", id)
+        return value
+
+
+def state(http: httpx.Client, things: Things) -> list[Any]:
+    """Everything that the API says about somebody's things."""
+    tracking = "/api/2.0/mlflow"
+    answers = [
+        http.get(f"{tracking}/experiments/get", params={"experiment_id": things.experiment}),
+        http.get(f"{tracking}/runs/get", params={"run_id": things.run}),
+        http.get(f"{tracking}/artifacts/list", params={"run_id": things.run}),
+        http.get("/get-artifact", params={"run_uuid": things.run, "path": "note.txt"}),
+        http.get(f"{tracking}/logged-models/{things.model}"),
+        http.get(f"/api/3.0/mlflow/traces/{things.trace}"),
+        http.post(f"{tracking}/runs/search", json={"experiment_ids": [things.experiment], "run_view_type": "ALL"}),
+    ]
+    return [(answer.status_code, answer.text) for answer in answers]
+
+
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("door")
@@ -112,6 +169,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process.terminate()
         assert process.wait(timeout=30) is not None
         log.close()
+
+
+@pytest.fixture(scope="package")
+def of_ada(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Things:
+    """Ada's, made with MLflow's own client."""
+    said = server.run_script("ada", TRACK.format(experiment="trees"), tmp_path_factory.mktemp("ada"))
+    return Things(**json.loads(said.splitlines()[-1]))
 
 
 def _wait(server: Server, path: str, seconds: float, process: Any, log: Path) -> None:

@@ -7,11 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.backend.registry.conftest import Server
+from tests.backend.registry.conftest import REFUSED, Server
 
 pytestmark = pytest.mark.slow
-
-REFUSED = "ml-platform.registry.mlflow_write.refused"
 
 
 def test_nobody_gets_in_without_a_token(server: Server) -> None:
