@@ -194,7 +194,7 @@ class EmbeddedMlflow:
             if request is not None:
                 self._refused(request, reason)
 
-        guard_server(self._store.client_artefacts, rules, refused)
+        guard_server(self._store.client_artefacts, self._store.client_uploads, rules, refused)
 
 
 def _refusal(request: MlflowRequest) -> PlatformError | None:

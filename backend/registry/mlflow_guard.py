@@ -8,7 +8,10 @@ does not know. Importing this imports MLflow.
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterable, Callable
+import tempfile
+import time
+from collections.abc import AsyncIterable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -17,6 +20,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.server import handlers
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
+from backend.registry.bundle import is_disk_full
 from backend.registry.mlflow_rules import After, Arguments, NotAllowed, WriteRules
 
 # fmt: off
@@ -41,6 +45,7 @@ REGISTRY_READS = frozenset(
     }
 )
 # fmt: on
+_LONGEST_PAUSE_SECONDS = 24 * 3600
 
 Rules = Callable[[], WriteRules]
 """Returns the rules for the caller of the present request, or raises :class:`NotAllowed` when there is none."""
@@ -92,41 +97,69 @@ class GuardedStore:
         return call, after
 
 
-class GuardedArtefacts(LocalArtifactRepository):
-    """The artefacts that clients send through the server."""
+class DiskFull(MlflowException):
+    """An artefact could not be kept: the disk is full."""
 
-    def __init__(self, root: Path, rules: Rules, refused: Refused) -> None:
+    def __init__(self) -> None:
+        super().__init__("the platform's disk is full; the artefact was not kept")
+
+    def get_http_status_code(self) -> int:
+        """Return the status of an answer that says so."""
+        return 507
+
+
+class GuardedArtefacts(LocalArtifactRepository):
+    """The artefacts that clients send through the server.
+
+    Each is received in the folder ``uploads``, which lies on the same file system, and moved to its place when it is
+    complete: readers see no half artefact, and what a killed process left is found there.
+    """
+
+    def __init__(self, root: Path, uploads: Path, rules: Rules, refused: Refused) -> None:
         super().__init__(root.as_uri())
-        self._rules, self._refused = rules, refused
+        self._uploads, self._rules, self._refused = uploads, rules, refused
+        uploads.mkdir(parents=True, exist_ok=True)
+        forget_unfinished(uploads)
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Keep one file."""
         self._check(artifact_path)
-        super().log_artifact(local_file, artifact_path)
+        with _disk_may_be_full():
+            super().log_artifact(local_file, artifact_path)
 
     def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
         """Keep a folder."""
         self._check(artifact_path)
-        super().log_artifacts(local_dir, artifact_path)
+        with _disk_may_be_full():
+            super().log_artifacts(local_dir, artifact_path)
 
     def log_artifact_from_stream(
         self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
         """Keep what a stream holds."""
         self._check(artifact_path)
-        super().log_artifact_from_stream(stream, artifact_file_name, artifact_path)
+        with _disk_may_be_full():
+            super().log_artifact_from_stream(stream, artifact_file_name, artifact_path)
 
     async def log_artifact_from_async_stream(
         self, chunks: AsyncIterable[bytes], artifact_file_name: str, artifact_path: str | None = None
     ) -> None:
         """Keep what a stream holds."""
         await asyncio.to_thread(self._check, artifact_path)
-        await super().log_artifact_from_async_stream(chunks, artifact_file_name, artifact_path)
+        with _disk_may_be_full():
+            await super().log_artifact_from_async_stream(chunks, artifact_file_name, artifact_path)
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Delete a file or folder."""
         self._check(artifact_path)
         super().delete_artifacts(artifact_path)
+
+    def _create_staging_artifact(
+        self, artifact_file_name: str, artifact_path: str | None = None
+    ) -> tuple[int, str, str]:
+        _, place = self._get_destination_artifact_path(artifact_file_name, artifact_path)
+        descriptor, temporary = tempfile.mkstemp(dir=self._uploads)
+        return descriptor, temporary, place
 
     def _check(self, path: str | None) -> None:
         try:
@@ -135,14 +168,34 @@ class GuardedArtefacts(LocalArtifactRepository):
             refuse(error, self._refused)
 
 
+@contextmanager
+def _disk_may_be_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise DiskFull from error
+
+
+def forget_unfinished(uploads: Path) -> None:
+    """Delete what dead processes were receiving; others that live may be receiving too, so only what is long untouched."""
+    for path in uploads.iterdir():
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - _LONGEST_PAUSE_SECONDS:
+                path.unlink()
+
+
 def refuse(error: NotAllowed, refused: Refused) -> NoReturn:
     """Have a refusal recorded, and answer it the way MLflow's clients understand."""
     refused(str(error))
     raise MlflowException(str(error), error_code=PERMISSION_DENIED) from None
 
 
-def guard_server(artefacts: Path, rules: Callable[[Any], WriteRules], refused: Refused) -> None:
+def guard_server(artefacts: Path, uploads: Path, rules: Callable[[Any], WriteRules], refused: Refused) -> None:
     """Replace the stores of MLflow's server in this process; ``rules`` gets the tracking store to look things up in.
+
+    ``artefacts`` and ``uploads`` are the folders of what clients sent and of what they are sending.
 
     Raises:
         RuntimeError: this MLflow keeps its stores elsewhere, so nothing would be guarded.
@@ -158,7 +211,7 @@ def guard_server(artefacts: Path, rules: Callable[[Any], WriteRules], refused: R
 
     server._tracking_store = GuardedStore(tracking, TRACKING_READS, check, refused)
     server._model_registry_store = GuardedStore(registry, REGISTRY_READS, read_only, refused)
-    server._artifact_repo = GuardedArtefacts(artefacts, lambda: rules(tracking), refused)
+    server._artifact_repo = GuardedArtefacts(artefacts, uploads, lambda: rules(tracking), refused)
     in_use = (
         server._get_tracking_store(),
         server._get_model_registry_store(),

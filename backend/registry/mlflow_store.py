@@ -47,6 +47,7 @@ class MlflowStore:
         self.tracking_uri = tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
         self.artefacts = folder / "registered"
         self.client_artefacts = folder / "artefacts"
+        self.client_uploads = folder / "uploading"
         self._lock = threading.Lock()
         self._client: MlflowClient | None = None
 
@@ -105,14 +106,32 @@ class MlflowStore:
                 return MlflowVersion(int(created.version), run_id)
             except BaseException:
                 if run_id is not None:
-                    self._forget_run(run_id)
+                    self.forget_run(run_id)
                 raise
 
     def unregister(self, model: str, registered: MlflowVersion) -> None:
         """Take back what :meth:`register` made; what is gone already is no error."""
         with _answers(), _ignoring(_NOT_FOUND):
             self.client().delete_model_version(model, str(registered.version))
-        self._forget_run(registered.run_id)
+        self.forget_run(registered.run_id)
+
+    def forget_run(self, run_id: str) -> None:
+        """Delete a run and its artefacts, as far as MLflow does: what is left is lost space, and no version."""
+        with contextlib.suppress(Exception):
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            artefacts = self.client().get_run(run_id).info.artifact_uri
+            self.client().delete_run(run_id)
+            get_artifact_repository(artefacts, tracking_uri=self.tracking_uri).delete_artifacts()
+
+    def runs_with(self, tag: str, value: str) -> list[str]:
+        """Return the ids of the runs of the platform's experiments that have a tag of that value."""
+        client = self.client()
+        with _answers():
+            ours = client.search_experiments(filter_string=f"tags.`{OWNER_TAG}` = '{PLATFORM}'")
+            ids = [experiment.experiment_id for experiment in ours]
+            found = client.search_runs(ids, filter_string=f"tags.`{tag}` = '{value}'") if ids else []
+        return [str(run.info.run_id) for run in found]
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point an alias at a version."""
@@ -168,10 +187,6 @@ class MlflowStore:
         if first.lifecycle_stage != LifecycleStage.ACTIVE:
             client.restore_experiment(first.experiment_id)
         return str(first.experiment_id)
-
-    def _forget_run(self, run_id: str) -> None:
-        with contextlib.suppress(Exception):
-            self.client().delete_run(run_id)
 
 
 def _mlflow_exception() -> type[Any]:
