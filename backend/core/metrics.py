@@ -1,6 +1,15 @@
-"""Prometheus metrics of one app; each app has a registry of its own, so two in a process don't mix."""
+"""Prometheus metrics of one app; each app has a registry of its own, so two in a process don't mix.
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+Where several processes answer, each keeps its numbers in files of one folder, and whichever is asked adds them up.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which prometheus_client is told of that folder, before it is imported."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -37,3 +46,11 @@ class Metrics:
             ["environment"],
             registry=self.registry,
         )
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format, of all processes that count together."""
+        if not os.environ.get(SHARED_FOLDER):
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
