@@ -57,6 +57,8 @@ class MlflowStore:
             if self._client is None:
                 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
                 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+                # Somebody waits for the answer: minutes of trying again help nobody.
+                os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
                 # Its own handlers would write past the one log format and its redaction.
                 os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
                 from mlflow import MlflowClient
