@@ -123,4 +123,5 @@ def test_several_workers_count_together(tmp_path: Path) -> None:
             found = re.search(r'^ml_platform_http_requests_total\{[^}]*status="404"[^}]*\} (\S+)$', text, re.MULTILINE)
             counted.add(float(found[1]) if found else 0.0)
         assert counted == {30.0}
+        assert "# TYPE ml_platform_batch_last_success_timestamp_seconds gauge" in text
     assert {line["service"] for line in logged(log)} == {"backend"}
