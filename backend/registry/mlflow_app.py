@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -44,6 +44,7 @@ _NOT_SERVED = re.compile(r"/(?:invoke|create-promptlab-run|presigned-[a-z-]+)(?:
 _REGISTRY_WRITE = re.compile(
     r"/(registered-models|model-versions)/(create|delete|rename|update|alias|set-tag|delete-tag|transition-stage)$"
 )
+_LOCAL_HOSTS = ("localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[[]::1]", "[[]::1]:*")
 _SIGN_IN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>MLflow: sign in</title>
 <style>body{{font:16px system-ui;max-width:42rem;margin:4rem auto;padding:0 1rem}}textarea{{width:100%;height:8rem}}
 p.error{{color:#b00020}}</style><h1>Sign in to MLflow</h1>{error}
@@ -74,7 +75,8 @@ class EmbeddedMlflow:
     """An ASGI app that guards MLflow's own one, which is imported in the background.
 
     ``authenticate`` and ``refused`` are called in threads: they may fetch keys and write audit events. ``admins`` are
-    the groups whose members may write what is other people's.
+    the groups whose members may write what is other people's, ``base_url`` is where people reach the platform, if
+    that is another place than where it listens.
     """
 
     def __init__(
@@ -85,12 +87,14 @@ class EmbeddedMlflow:
         refused: Refused,
         problem: RenderProblem,
         admins: list[str],
+        base_url: str | None,
     ) -> None:
         self._store = store
         self._authenticate = authenticate
         self._refused = refused
         self._problem = problem
         self._admins = admins
+        self._base_url = base_url
         self._request: ContextVar[MlflowRequest | None] = ContextVar("mlflow_request", default=None)
         self._app: ASGIApp | None = None
         self._failure: str | None = None
@@ -173,7 +177,7 @@ class EmbeddedMlflow:
     def _load(self) -> None:
         try:
             self._store.client()
-            app = _import_server(self._store)
+            app = _import_server(self._store, self._base_url)
             self._guard()
             self._app = app
         except Exception as error:
@@ -210,7 +214,12 @@ def _refusal(request: MlflowRequest) -> PlatformError | None:
     return None
 
 
-def _import_server(store: MlflowStore) -> ASGIApp:
+def _import_server(store: MlflowStore, base_url: str | None) -> ASGIApp:
+    if base_url is not None:
+        # Of itself MLflow answers under local and private addresses only.
+        hosts = [*_LOCAL_HOSTS, urlsplit(base_url).netloc]
+        os.environ.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
+        os.environ.setdefault("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", base_url.rstrip("/"))
     os.environ.update(
         {
             "_MLFLOW_SERVER_FILE_STORE": store.tracking_uri,

@@ -41,4 +41,5 @@ def make_mlflow_door(services: Services) -> EmbeddedMlflow:
         refused=refused,
         problem=problem,
         admins=services.settings.permissions.platform_admins,
+        base_url=services.settings.backend.base_url,
     )

@@ -18,6 +18,7 @@ from tests.backend.conftest import Someone
 from tests.ports import free_ports
 
 API = "/api/ml-platform"
+PUBLIC_NAME = "platform.example.com"
 REFUSED = "ml-platform.registry.mlflow_write.refused"
 METRIC = {"key": "auc", "value": 0.1, "timestamp": 1, "step": 1}
 PEOPLE = {"ada": "risk", "grace": "risk", "edsger": "search", "barbara": "search", "operator": "platform"}
@@ -143,7 +144,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config = folder / "app-config.yaml"
     config.write_text(
         f"""mlPlatform:
-  backend: {{port: {port}}}
+  backend: {{port: {port}, baseUrl: "https://{PUBLIC_NAME}"}}
   ingress: {{port: 1, adminPort: 2}}
   identity: {{localIssuer: {{users: [{users}]}}}}
 """

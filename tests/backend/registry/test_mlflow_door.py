@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.backend.registry.conftest import REFUSED, Server
+from tests.backend.registry.conftest import PUBLIC_NAME, REFUSED, Server
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +22,15 @@ def test_nobody_gets_in_without_a_token(server: Server) -> None:
             assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
         answer = anonymous.get(path, headers={"Authorization": "Bearer a.b.c"})
         assert answer.status_code == 401
+
+
+def test_it_answers_under_the_platforms_own_name_and_no_other(server: Server) -> None:
+    with server.mlflow("ada") as ada:
+        for name, status in ((PUBLIC_NAME, 200), ("elsewhere.example.com", 403)):
+            headers = {"Host": name, "Origin": f"https://{name}"}
+            body = {"max_results": 1}
+            answer = ada.post("/ajax-api/2.0/mlflow/experiments/search", json=body, headers=headers)
+            assert answer.status_code == status, answer.text
 
 
 def test_a_refused_token_stops_nobody_else_while_the_database_is_locked(server: Server) -> None:
