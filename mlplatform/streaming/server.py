@@ -150,6 +150,7 @@ class StreamServer(ModelServer):
             log.warning("out of time to drain the stream", extra={"givenBack": given_back})
         if not stuck:
             consumer.pipeline.suspects.stopped()
+        consumer.pipeline.close()
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(TimeoutError):

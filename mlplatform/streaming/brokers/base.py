@@ -1,6 +1,6 @@
 """What the worker asks of a broker. FastStream brings connections, security and subscriptions; this is the part that differs."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,16 @@ class BrokerError(Exception):
 
 class BrokerUnreachable(BrokerError):
     """Nothing answers there, or not as this user: it is tried again."""
+
+
+class Confirmation:
+    """Waits for a broker's word about something that was sent; nothing happens unless it is awaited."""
+
+    def __init__(self, wait: Callable[[], Coroutine[None, None, None]]) -> None:
+        self._wait = wait
+
+    def __await__(self) -> Generator[None, None, None]:
+        return self._wait().__await__()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from mlplatform.streaming.brokers.base import (
     Address,
     BrokerError,
     BrokerUnreachable,
+    Confirmation,
     Lag,
     Limits,
     Room,
@@ -185,7 +186,7 @@ class KafkaStream:
         except (KafkaError, TimeoutError, OSError) as error:
             self._lost(error)
             raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
-        return self._confirmed(future)
+        return Confirmation(lambda: self._confirmed(future))
 
     async def _confirmed(self, future: "asyncio.Future[Any]") -> None:
         try:

@@ -82,6 +82,8 @@ class Rig:
 
     async def kill(self, *, stop: bool = True) -> None:
         """Vanish without a word, as after kill -9."""
+        self.consumer._stopping = True
+        self.pipeline.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlplatform.streaming.brokers.base import Address
+from mlplatform.streaming.brokers.base import Address, Limits, Retention, Topology
 from tests.ports import free_ports
 
 Answer = tuple[bytes, dict[str, str]]
@@ -50,8 +50,18 @@ class NatsServer:
             self.process.kill()
             self.process.wait()
 
-    async def client(self) -> "NatsClient":
-        return await NatsClient.connect(self.address.url)
+    async def client(self, *, streams: bool = True) -> "NatsClient":
+        """Connect; the streams are made as a worker makes them, so that there is something to publish to."""
+        from mlplatform.streaming.brokers.nats import NatsStream
+
+        client = await NatsClient.connect(self.address.url)
+        if streams:
+            topology = Topology("shop.orders", "shop.scores", "shop.dead")
+            maker = NatsStream(self.address, topology, Limits(10, 5, 1), Retention(), name="test")
+            await maker.connect()
+            await maker.prepare()
+            await maker.close()
+        return client
 
 
 class NatsClient:
