@@ -134,6 +134,14 @@ class IssuerSettings(SettingsModel):
     kind: Literal["backstage", "github", "gitlab", "oidc"] = Field(description="How claims become a principal.")
     groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
     user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
+    refs: list[str] = Field(
+        default_factory=list,
+        description="For CI: git refs whose jobs are accepted, such as refs/heads/main; `*` stands for anything, none for all.",
+    )
+    users: dict[str, EntityRef] = Field(
+        default_factory=dict,
+        description="For CI: users of the catalog by their login there, where that is not `user:default/<login>`.",
+    )
 
 
 class IdentitySettings(SettingsModel):
@@ -235,11 +243,16 @@ class LimitSettings(SettingsModel):
         default=16_777_216, ge=1024, description="Largest registration manifest, attestations included."
     )
     bundle_bytes: int = Field(default=4 * 2**30, ge=1024, description="Largest bundle, packed and unpacked alike.")
+    streams: int = Field(
+        default=64, ge=1, le=1000, description="Most logs and other streams that are followed at once."
+    )
+    streams_per_caller: int = Field(default=8, ge=1, le=1000, description="Most of them for one caller.")
     bundle_files: int = Field(default=10_000, ge=1, description="Most files in a bundle.")
 
 
 def _default_environments() -> dict[str, EnvironmentSettings]:
-    lower = {Gate.VULNERABILITIES: [Outcome.PASSED, Outcome.NOT_EVALUATED]}
+    lenient = [Outcome.PASSED, Outcome.NOT_EVALUATED]
+    lower = {Gate.VULNERABILITIES: lenient, Gate.PROVENANCE: lenient}
     return {
         "staging": EnvironmentSettings(policy=Policy(require=lower)),
         "production": EnvironmentSettings(approval=ApprovalSettings(required=True)),

@@ -225,7 +225,7 @@ def place(services: ServicesOf, caller: Caller, environment: EnvironmentName, mo
     "/environments/{environment}/models/{model}/logs",
     summary="Logs of a model's servers",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/plain": {}}}, **problems(401, 404, 422, 503)},
+    responses={200: {"content": {"text/plain": {}}}, **problems(401, 404, 422, 429, 503)},
 )
 def logs(
     services: ServicesOf,
@@ -244,7 +244,7 @@ def logs(
             raise NotFound(f"no version of {model} is up in {environment}; name one with ?version=")
         services.registry.get_version(session, model, number)
     lines = services.engine.target.logs(VersionKey(environment, model, number), tail, follow)
-    return StreamingResponse(_encoded(lines), media_type="text/plain; charset=utf-8")
+    return StreamingResponse(services.streams.read(caller, _encoded(lines)), media_type="text/plain; charset=utf-8")
 
 
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
@@ -262,7 +262,7 @@ def _woken(services: Services, response: Response) -> Response:
 def deployment_out(row: Deployment) -> DeploymentOut:
     """Return a deployment as the API shows it."""
     own = ("id", "kind", "model", "version", "environment", "phase", "outcome", "reason", "previous_version")
-    more = ("requested_by", "requested_at", "requirements", "finished_at", "steps", "approvals")
+    more = ("requested_by", "on_behalf_of", "requested_at", "requirements", "finished_at", "steps", "approvals")
     values: dict[str, Any] = {name: getattr(row, name) for name in (*own, *more)}
     glass = {"reason": row.break_glass_reason} if row.break_glass_reason else None
     return DeploymentOut.model_validate({**values, "break_glass": glass})

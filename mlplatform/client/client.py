@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from mlplatform.client.errors import ClientError
+from mlplatform.client.tokens import TokenSource
 from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
 
 Json = dict[str, Any]
@@ -29,7 +30,13 @@ class PlatformClient:
     """
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 30.0, attempts: int = 4, **options: Any
+        self,
+        url: str,
+        token: str | TokenSource | None = None,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        **options: Any,
     ) -> None:
         self.url = url.rstrip("/")
         self._transport = Transport(self.url, token, timeout=timeout, attempts=attempts, **options)
@@ -54,16 +61,21 @@ class PlatformClient:
 
     def sign_in(self, secret: str, *, user: str | None = None, repository: str | None = None) -> Json:
         """Exchange the login secret of the embedded issuer for a token."""
-        who = {"user": user} if user else {"repository": repository}
+        who = {"user": user, "repository": repository}
         return self._post("/identity/token", {"secret": secret, **who})
 
     def whoami(self) -> Json:
         """Return the caller as the platform sees it."""
         return self._get("/identity/me")
 
-    def bind_signing_key(self, public_key: str, *, repository: str | None = None) -> Json:
-        """Say that signatures of this key (base64 of 32 bytes) are the caller's."""
-        return self._post("/identity/signing-keys", {"publicKey": public_key, "repository": repository})
+    def bind_signing_key(self, public_key: str, proof: str, *, repository: str | None = None) -> Json:
+        """Say that signatures of this key are the caller's.
+
+        ``public_key`` is base64 of its 32 bytes, ``proof`` of its signature over
+        :func:`mlplatform.attest.keys.possession_text`.
+        """
+        body = {"publicKey": public_key, "proof": proof, "repository": repository}
+        return self._post("/identity/signing-keys", body)
 
     # registry
 

@@ -14,6 +14,10 @@ ALL_ANSWERED = {
     "tier": "1",
     "ci": "github",
     "org": "acme-ml",
+    "serving_target": "kserve",
+    "autoscaling": "cpu",
+    "max_replicas": "7",
+    "spot": "true",
     "replicas": "3",
     "cpu": "2",
     "memory": "512Mi",
@@ -22,6 +26,10 @@ COMBINATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "defaults": ("churn", {}),
     "all-answered": ("credit-risk", ALL_ANSWERED),
     "digit-first": ("3d-scan", {"owner": "group:risk"}),
+    "seldon": ("seldon-model", {"advanced": "true", "serving_target": "seldon", "tier": "2"}),
+    "bentoml": ("bento", {"advanced": "true", "serving_target": "bentoml"}),
+    "sagemaker": ("sage", {"advanced": "true", "serving_target": "sagemaker", "autoscaling": "requests"}),
+    "triton": ("on-gpu", {"advanced": "true", "serving_target": "kserve", "gpu": "shared"}),
     "longest-name": ("-".join(["a" * 15] * 4)[:63], {}),
 }
 

@@ -11,9 +11,11 @@ import pytest
 import yaml
 from git import Git
 
+from mlplatform.generate.repository import compare
 from mlplatform.spec.load import load_spec
 from scaffolder import release
 from scaffolder.api import new_repository
+from tests.mlplatform.generate.test_render import FILLED_IN_BY_OTHERS
 from tests.templates.conftest import ALL_ANSWERED, COMBINATIONS
 
 BIN = Path(sys.executable).parent
@@ -36,6 +38,8 @@ def judge(*command: str | Path, cwd: Path) -> None:
 def test_no_template_is_left_over(generated: Path) -> None:
     for name, text in texts(generated):
         rest = text.replace("${{", "") if name.startswith(".github/") else text
+        if name.startswith(("observability/", "deploy/monitoring/")):
+            rest = FILLED_IN_BY_OTHERS.sub("", rest)
         assert not re.search(r"\{\{|\{%|\{#", rest), name
         assert not re.search(r"\{\{|\{%|\.jinja", name)
 
@@ -123,6 +127,19 @@ def test_api_definition_is_openapi_of_this_model(generated: Path) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["description"] == spec.description
     assert f"/v2/models/{spec.name}/infer" in document["paths"]
+
+
+def test_derived_files_are_what_platform_generate_would_write(generated: Path) -> None:
+    derived = compare(generated, load_spec(generated / "model.yaml"))
+    assert [(file.path, file.state.value) for file in derived.stale] == []
+    assert len(derived.files) > 5
+
+
+def test_every_alert_has_its_section_in_the_runbook(generated: Path) -> None:
+    runbook = (generated / "docs" / "runbook.md").read_text(encoding="utf-8")
+    anchors = {heading.lower() for heading in re.findall(r"^#+ (\w+)$", runbook, re.MULTILINE)}
+    linked = re.findall(r"/runbook/#([\w-]+)", (generated / "observability" / "rules.yaml").read_text(encoding="utf-8"))
+    assert set(linked) <= anchors
 
 
 def test_yaml_is_clean(generated: Path) -> None:

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 START = [sys.executable, "-c", "from backend.main import create; create()"]
 
 

@@ -74,6 +74,7 @@ class TestFewRequests:
         assert not judgement.enough
 
 
+@pytest.mark.slow
 class TestFalseAlarms:
     """Over whole rollouts, looked at after every tick, with the null true at its edge."""
 

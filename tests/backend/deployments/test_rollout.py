@@ -6,6 +6,8 @@ import pytest
 
 from .conftest import PLACE, Lab, add_version, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_first_version_is_promoted_without_analysis(lab: Lab) -> None:
     done = lab.deploy(1)

@@ -99,7 +99,7 @@ def test_a_light_command_imports_nothing_heavy(name: str, environment: dict[str,
         (["check", "-C", "/nowhere"], "does not exist"),
         (["run", "--from", "scan", "--until", "train"], "--until train comes before --from scan."),
         (["abort", "some-id"], "Missing option '--reason'"),
-        (["login"], "either --user or --repository"),
+        (["login"], "Give --user or --repository."),
         (["new", "wine", "--data", "owner"], "--data takes KEY=VALUE"),
         (["completion", "tcsh"], "is not one of"),
     ],
@@ -299,6 +299,8 @@ def test_interrupting_is_quiet_and_ends_with_130(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that runs the tests in the background has the signal ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "3/0 tick\n"

@@ -6,6 +6,8 @@ import pytest
 
 from tests.mlplatform.repositories import Repository
 
+pytestmark = pytest.mark.slow
+
 CATALOG = """\
 apiVersion: backstage.io/v1alpha1
 kind: Component

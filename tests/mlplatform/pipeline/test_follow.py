@@ -12,7 +12,7 @@ from fastapi import Response
 from tests.mlplatform.platform_double import TOKEN, PlatformDouble
 from tests.mlplatform.repositories import Run, platform
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 Json = dict[str, Any]
 REASON = "success rate 91.30 % < 99 % (21 of 242 requests failed); primary 99.98 %"

@@ -10,6 +10,8 @@ from mlplatform.attest.digest import artefact_digest, file_sha256
 from mlplatform.training import frame_digest
 from tests.mlplatform.repositories import Repository
 
+pytestmark = pytest.mark.slow
+
 BODY = "from mlplatform.training import TrainedModel\nfrom wine.data import training_data\n\n\ndef train(context):\n"
 
 
