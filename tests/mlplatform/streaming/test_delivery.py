@@ -107,9 +107,7 @@ def test_what_the_model_fails_on_comes_again_and_holds_up_nobody(server: Server,
         client = await server.client()
         everything(folder / "control.json")
         model = Model(fails_on={3.0})
-        async with worker(
-            server.address, folder / "control.json", model=model, spec=streaming(maxDeliveries=3)
-        ) as rig:
+        async with worker(server.address, folder / "control.json", model=model, spec=streaming(maxDeliveries=3)) as rig:
             await send(client, 10)
             await until(lambda: rig.count("answered") == 9)
             assert rig.count("dead_letter") == 0  # all others are through while that one is waiting
@@ -146,7 +144,7 @@ def test_answers_of_a_key_come_in_the_order_of_its_messages(server: Server, fold
     async def story() -> None:
         client = await server.client()
         everything(folder / "control.json")
-        async with worker(server.address, folder / "control.json", max_rows=7) as rig:
+        async with worker(server.address, folder / "control.json", max_rows=7, model=Model(0.01)) as rig:
             await send(client, 400)
             await until(lambda: rig.count("answered") == 400, 30)
             by_customer = defaultdict(list)
@@ -278,7 +276,10 @@ def test_what_faststream_publishes_to_redis_is_read(folder: Path) -> None:
         try:
             client = await server.client()
             everything(folder / "control.json")
-            async with worker(server.address, folder / "control.json") as rig, RedisBroker(server.address.url) as sender:
+            async with (
+                worker(server.address, folder / "control.json") as rig,
+                RedisBroker(server.address.url) as sender,
+            ):
                 await sender.publish({"x": 5, "order": "o5"}, stream=INPUT, headers={"ce-id": "f5"})
                 await until(lambda: rig.count("answered") == 1)
             ((body, headers),) = await client.read(OUTPUT)

@@ -158,7 +158,7 @@ def test_a_change_of_shares_keeps_the_order_of_a_key(server: Server, folder: Pat
                 done = await first.broker.progress(groups_to_ask(control))
                 control = change(path, control, weights, Progress(await first.broker.head(), done))
                 await until(
-                    lambda: first.consumer.revision == second.consumer.revision == control.revision,
+                    lambda control=control: first.consumer.revision == second.consumer.revision == control.revision,
                     show=lambda: (first.consumer.state(), second.consumer.state()),
                 )
                 await asyncio.sleep(0.2)
@@ -190,7 +190,9 @@ def test_groups_that_nobody_needs_are_deleted(lasting_server: Server, folder: Pa
             for weights in ({1: 100}, {1: 50, 2: 50}, {2: 100}):
                 done = await first.broker.progress(groups_to_ask(control))
                 control = change(path, control, weights, Progress(await first.broker.head(), done))
-                await until(lambda: first.consumer.revision == second.consumer.revision == control.revision)
+                await until(
+                    lambda control=control: first.consumer.revision == second.consumer.revision == control.revision
+                )
             group = control.group(2)
 
             async def alone() -> bool:
