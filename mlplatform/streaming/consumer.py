@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlplatform.streaming.brokers.base import Broker, BrokerError, Subscription
+from mlplatform.streaming.brokers.address import BrokerError
+from mlplatform.streaming.brokers.base import Broker, Subscription
 from mlplatform.streaming.control import Control, ControlError, read_control
 from mlplatform.streaming.duty import Assignment
 from mlplatform.streaming.messages import Incoming

@@ -27,7 +27,8 @@ from mlplatform.serving.problems import (
 from mlplatform.serving.rows import Rows
 from mlplatform.spec.streaming import Streaming
 from mlplatform.streaming import metrics as outcomes
-from mlplatform.streaming.brokers.base import FETCH_MOST, Broker, BrokerError, Subscription
+from mlplatform.streaming.brokers.address import BrokerError
+from mlplatform.streaming.brokers.base import FETCH_MOST, Broker, Subscription
 from mlplatform.streaming.duty import Assignment, Decision
 from mlplatform.streaming.messages import Incoming, Messages, Outgoing, Parsed
 from mlplatform.streaming.metrics import StreamMetrics

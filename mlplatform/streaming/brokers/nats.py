@@ -23,13 +23,11 @@ from nats.js.api import AckPolicy as Acks
 from nats.js.api import ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, BadRequestError, NotFoundError
 
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
 from mlplatform.streaming.brokers.base import (
     FETCH_MOST,
     FETCH_SECONDS,
     GRACE_SECONDS,
-    Address,
-    BrokerError,
-    BrokerUnreachable,
     Confirmation,
     Lag,
     Limits,

@@ -20,13 +20,11 @@ from faststream.redis import BinaryMessageFormatV1, RedisBroker, StreamSub
 from faststream.security import BaseSecurity, SASLPlaintext
 from redis.exceptions import RedisError, ResponseError
 
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
 from mlplatform.streaming.brokers.base import (
     FETCH_MOST,
     FETCH_SECONDS,
     GRACE_SECONDS,
-    Address,
-    BrokerError,
-    BrokerUnreachable,
     Lag,
     Limits,
     Retention,

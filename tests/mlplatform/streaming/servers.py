@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlplatform.streaming.brokers.base import Address, Limits, Retention, Topology
+from mlplatform.streaming.brokers.address import Address
+from mlplatform.streaming.brokers.base import Limits, Retention, Topology
 from tests.ports import free_ports
 
 Answer = tuple[bytes, dict[str, str]]

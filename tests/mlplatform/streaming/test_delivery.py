@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlplatform.streaming.brokers.base import Address, BrokerError
+from mlplatform.streaming.brokers.address import Address, BrokerError
 from mlplatform.streaming.messages import REASON
 from tests.mlplatform.streaming.conftest import Server
 from tests.mlplatform.streaming.rig import (
@@ -326,7 +326,8 @@ def test_topics_that_are_missing_in_kafka_are_named(folder: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["nats", "redis", "kafka"])
 def test_a_broker_that_is_not_there_is_told_with_its_address(folder: Path, scheme: str) -> None:
-    from mlplatform.streaming.brokers.base import BrokerUnreachable, Limits, Retention, Topology
+    from mlplatform.streaming.brokers.address import BrokerUnreachable
+    from mlplatform.streaming.brokers.base import Limits, Retention, Topology
     from mlplatform.streaming.server import make_broker
 
     async def story() -> None:
