@@ -172,9 +172,9 @@ class DeploymentService:
             "model": model,
             "type": row.type,
             "environment": environment,
-            "url": None
-            if row.type == ModelType.BATCH
-            else f"{self._services.settings.ingress_url}/{environment}/{model}",
+            "url": f"{self._services.settings.ingress_url}/{environment}/{model}"
+            if row.type == ModelType.REALTIME
+            else None,
             "champion": _version(rows, TrafficState.LIVE),
             "challenger": _version(rows, TrafficState.CANARY),
             "traffic": rows,

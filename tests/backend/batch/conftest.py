@@ -27,6 +27,7 @@ from backend.local.folders import Folders
 from backend.registry.models import ModelRow, VersionRow
 from mlplatform.attest.digest import artefact_digest
 from mlplatform.gates.result import Gate
+from mlplatform.spec.model import ModelType
 from tests.backend.conftest import Backend, Someone, make_settings
 from tests.backend.deployments.conftest import wait_until
 from tests.backend.deployments.scripted import ScriptedTarget
@@ -263,7 +264,9 @@ def running(settings: Settings, model: Callable[[str], Path], folder: Path, cloc
     batch = BatchTarget(
         Folders(settings.home), services.database, services.batch_work.jobs, services.batch, services.deployments
     )
-    target = TargetsByType(ScriptedTarget(folder / "target"), batch, lambda _model, _version: "batch")
+    target = TargetsByType(
+        ScriptedTarget(folder / "target"), {ModelType.BATCH: batch}, lambda _model, _version: "batch"
+    )
     services.engine = RolloutEngine(services, target)
     with TestClient(app, raise_server_exceptions=False) as http:
         backend = Backend(http, services)
