@@ -32,7 +32,8 @@ def put_version(services: Services, number: int, document: dict[str, Any], model
         session.add(
             VersionRow(
                 model=name, version=number, digest=digest, bundle=bundle, run_id=f"run{number}",
-                repository=f"local/{name}", commit=f"{number:040d}", lineage={"lockDigest": "1c" * 32, "specDigest": f"{number:064d}"}, metrics={}, params={}, spec=document,
+                repository=f"local/{name}", commit=f"{number:040d}", metrics={}, params={}, spec=document,
+                lineage={"lockDigest": "1c" * 32, "specDigest": f"{number:064d}"},
                 created_at=now, created_by="user:default/ada",
             )
         )  # fmt: skip

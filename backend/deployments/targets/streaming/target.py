@@ -22,6 +22,7 @@ from backend.deployments.targets.streaming.figures import WorkerFigures
 from backend.deployments.targets.streaming.shares import move_shares
 from backend.deployments.targets.streaming.workers import Worker
 from backend.local import nats
+from backend.local.brokers import broker_of, is_own, missing
 from backend.local.folders import Folders
 from mlplatform.spec.load import SpecError, load_spec
 from mlplatform.spec.model import ModelSpec
@@ -46,10 +47,8 @@ class StreamingTarget:
         environment = spec.key.environment
         broker = broker_of(self._settings, environment, streaming.broker)
         if broker is None:
-            raise TargetUnavailable(
-                f"{environment} has no {streaming.broker} broker",
-                fix=f"Set mlPlatform.environments.{environment}.brokers.{streaming.broker}.url in app-config.yaml.",
-            )
+            said, fix = missing(environment, streaming.broker)
+            raise TargetUnavailable(said, fix=fix)
         if is_own(self._settings, broker):
             nats.ensure(self._folders, self._settings, self._servers.supervisor)
         control = self._folders.streams / control_name(environment, spec.key.model)
@@ -137,26 +136,6 @@ class StreamingTarget:
         state = Worker(replica.key, replica.replica, replica.port).assignment()
         trouble = state.get("trouble") if state is not None else None
         return replace(replica, message=str(trouble)) if trouble else replica
-
-
-def broker_of(settings: Settings, environment: str, kind: str) -> BrokerSettings | None:
-    """Return the broker of an environment; for nats the platform's own where there is no other."""
-    configured = settings.environments.get(environment)
-    for name, broker in (configured.brokers if configured else {}).items():
-        if name == kind:
-            return broker
-    if kind != "nats":
-        return None
-    return BrokerSettings(
-        url=nats.url(settings),
-        credentials=Folders(settings.home).nats_credentials,
-        prefix=f"{environment}.",  # one server for all environments
-    )
-
-
-def is_own(settings: Settings, broker: BrokerSettings) -> bool:
-    """Tell whether a broker is the platform's own NATS server."""
-    return broker.url == nats.url(settings)
 
 
 def control_name(environment: str, model: str) -> str:
