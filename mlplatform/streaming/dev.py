@@ -93,7 +93,7 @@ async def consume_samples(
                 write_control(folder / "control.json", control.model_copy(update={"versions": {1: duty}}))
                 log = folder / "consumer.log"
                 process, port = stack.enter_context(_consumer(spec, model, spec_file, folder, url, log))
-                await _ready(process, port, log)
+                await _ready(process, port, log, spec.serving.startup_timeout.total_seconds())
                 say(f"the consumer answers what comes to {streaming.input} at {url}; its log is {log}")
                 try:
                     await _send(client, spec, samples, rate=rate, count=count, seen=seen, process=process, log=log)
@@ -227,12 +227,12 @@ def _consumer(
         yield process, port
 
 
-async def _ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+async def _ready(process: "subprocess.Popen[bytes]", port: int, log: Path, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
     while await asyncio.to_thread(_asked, port) != 200:
         _still_runs(process, log)
         if time.monotonic() > deadline:
-            raise DevFailed(f"the consumer is not ready after {_START_SECONDS:g} s", f"look into {log}")
+            raise DevFailed(f"the consumer is not ready after {timeout:g} s", f"look into {log}")
         await asyncio.sleep(_POLL_SECONDS)
 
 

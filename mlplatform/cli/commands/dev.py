@@ -49,8 +49,8 @@ def dev(directory: Path, count: int | None, rate: float, broker: str | None, as_
 def _run(workspace: "Workspace", count: int | None, rate: float, broker: str | None, as_json: bool) -> int:
     import asyncio
     import json
+    import shutil
     import sys
-    import tempfile
 
     from mlplatform.cli.errors import CliError
 
@@ -72,27 +72,28 @@ def _run(workspace: "Workspace", count: int | None, rate: float, broker: str | N
         sys.stdout.flush()
 
     seen = Seen()
-    with tempfile.TemporaryDirectory(prefix="platform-dev-", ignore_cleanup_errors=True) as folder:
-        try:
-            asyncio.run(
-                consume_samples(
-                    workspace.spec,
-                    workspace.model,
-                    workspace.spec_file,
-                    Path(folder),
-                    _samples(workspace),
-                    broker=broker,
-                    rate=rate,
-                    count=count,
-                    say=output.say,
-                    show=show,
-                    seen=seen,
-                )
+    folder = workspace.build / "dev"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        asyncio.run(
+            consume_samples(
+                workspace.spec,
+                workspace.model,
+                workspace.spec_file,
+                folder,
+                _samples(workspace),
+                broker=broker,
+                rate=rate,
+                count=count,
+                say=output.say,
+                show=show,
+                seen=seen,
             )
-        except DevFailed as failed:
-            raise CliError(failed.message, failed.fix) from None
-        except KeyboardInterrupt:
-            output.say("")
+        )
+    except DevFailed as failed:
+        raise CliError(failed.message, failed.fix) from None
+    except KeyboardInterrupt:
+        output.say("")
     document = {"sent": seen.sent, "answers": seen.answers, "deadLetters": seen.dead}
 
     def human() -> None:
