@@ -6,7 +6,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,6 +89,7 @@ class Shop:
     ada: Someone
     platform: LocalPlatform
     model: Callable[[str], Path]
+    publishers: list[Orders] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -125,7 +125,8 @@ class Shop:
     def orders(self) -> Orders:
         folders = Folders(self.settings.home)
         user, _, password = folders.nats_credentials.read_text().partition(":")
-        return Orders(f"nats://127.0.0.1:{self.settings.nats.port}", user, password)
+        self.publishers.append(Orders(f"nats://127.0.0.1:{self.settings.nats.port}", user, password))
+        return self.publishers[-1]
 
     def answers(self, subject: str = "lab.shop.scores") -> list[tuple[int, int]]:
         """Return order and version of each answer."""
@@ -182,7 +183,10 @@ def running(root: Path, model: Callable[[str], Path], **sections: Any) -> Iterat
         app = create_app(settings)
         with TestClient(app, raise_server_exceptions=False) as http:
             backend = Backend(http, app.state.services)
-            yield Shop(app.state.services, backend, backend.someone("ada"), platform, model)
+            made = Shop(app.state.services, backend, backend.someone("ada"), platform, model)
+            yield made
+            for publisher in made.publishers:
+                publisher.stop()
     finally:
         platform.stop_kept(lambda _: None)
         platform.stop_orphans(lambda _: None)
@@ -196,7 +200,3 @@ def shop(python_model: Callable[[str], Path]) -> Iterator[Shop]:
             yield made
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-def pause(seconds: float) -> None:
-    time.sleep(seconds)

@@ -103,7 +103,7 @@ def test_workers_that_are_killed_in_the_middle_lose_and_double_nothing(shop: Sho
     wait_until(lambda: shop.workers(1) not in ([], [pid]), 30)
     asked = shop.ask(2)
     shop.until(asked["id"], "progressing")
-    wait_until(lambda: shop.deployment(asked["id"])["steps"][2]["canary"]["requests"] > 0, 60)
+    wait_until(lambda: (shop.deployment(asked["id"])["steps"][2]["canary"] or {}).get("requests", 0) > 0, 60)
     (pid,) = shop.workers(2)
     os.kill(pid, signal.SIGKILL)
     done = shop.until(asked["id"], "completed")

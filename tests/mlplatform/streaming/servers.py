@@ -65,6 +65,10 @@ class NatsServer:
         return client
 
 
+async def _quiet(_error: Exception) -> None:
+    """Say nothing: tests kill servers, and the client's own answer to that is pages of it."""
+
+
 class NatsClient:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -77,7 +81,10 @@ class NatsClient:
         deadline = time.monotonic() + 15
         while True:
             with contextlib.suppress(Exception):
-                client = cls(await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, **options))
+                connection = await nats.connect(
+                    url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_quiet, **options
+                )
+                client = cls(connection)
                 await client.js.account_info()
                 return client
             assert time.monotonic() < deadline, "nats-server does not come up"
