@@ -141,24 +141,28 @@ async def _readers(address: Address, spec: ModelSpec, show: Show, seen: Seen) ->
     assert streaming is not None
     # The input first: it makes what is missing as the model's own consumer would.
     named = {"input": streaming.input, "answer": streaming.output, "dead letter": streaming.dead_letter}
-    own = f"{group_name(ENVIRONMENT, spec.name, 1, 0)}--reads-{int(time.time())}"
+    # Answers and dead letters may lie in one stream, and there two readers need two names.
+    run = int(time.time())
+    groups = {
+        what: f"{ENVIRONMENT}--{spec.name}--{subject.replace('.', '-')}--{run}" for what, subject in named.items()
+    }
     clients: dict[str, Broker] = {}
     try:
         for what, subject in named.items():
             others = [name for name in named.values() if name != subject]
             topology = Topology(subject, others[0], others[1])
-            client = make_broker(address, topology, Limits(256, 30.0, 1), Retention(), name=f"{own}-{what}")
+            client = make_broker(address, topology, Limits(256, 30.0, 1), Retention(), name=groups[what])
             clients[what] = client
             await client.connect()
             await client.prepare()
         for what, found in (("answer", seen.answers), ("dead letter", seen.dead)):
-            await _follow(clients[what], own, what, found, show)
+            await _follow(clients[what], groups[what], what, found, show)
         yield clients["input"]
     finally:
         for what, client in clients.items():
             if what != "input":
                 with contextlib.suppress(BrokerError):
-                    await client.forget(own)
+                    await client.forget(groups[what])
             await client.close()
 
 

@@ -50,6 +50,7 @@ def _run(workspace: "Workspace", count: int | None, rate: float, broker: str | N
     import asyncio
     import json
     import shutil
+    import signal
     import sys
 
     from mlplatform.cli.errors import CliError
@@ -72,6 +73,7 @@ def _run(workspace: "Workspace", count: int | None, rate: float, broker: str | N
         sys.stdout.flush()
 
     seen = Seen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # neither broker nor consumer is left behind
     folder = workspace.build / "dev"
     shutil.rmtree(folder, ignore_errors=True)
     try:
