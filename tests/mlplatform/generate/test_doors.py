@@ -44,6 +44,7 @@ def by_copier(written: Json) -> dict[str, str]:
     return {path: jinja.get_template(f"template/{path}.jinja").render(answers) for path in answers["derived"]}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_copier_derives_what_the_toolkit_derives(written: Json) -> None:

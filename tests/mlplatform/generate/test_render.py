@@ -39,6 +39,7 @@ def check_no_template(path: str, text: str, given: str) -> None:
             assert mark not in rest, (path, mark)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_any_model_yaml_is_rendered_well_formed_and_the_same_twice(document: Json) -> None:

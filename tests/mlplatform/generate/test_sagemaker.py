@@ -75,7 +75,7 @@ def test_a_new_version_gets_a_canary_and_is_rolled_back_by_alarms() -> None:
         "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 7},
         "WaitIntervalInSeconds": 120,
     }
-    named = {alarm["AlarmName"]["!Ref"] for alarm in deployment["AutoRollbackConfiguration"]["Alarms"]}
+    named = {alarm["AlarmName"]["Ref"] for alarm in deployment["AutoRollbackConfiguration"]["Alarms"]}
     assert named == {"ErrorsAlarm", "LatencyAlarm"}
     assert found["ErrorsAlarm"]["Properties"]["Threshold"] == 2
     assert found["LatencyAlarm"]["Properties"]["Threshold"] == 250_000
