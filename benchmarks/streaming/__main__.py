@@ -58,9 +58,9 @@ def main() -> None:
         header=("side", "answered"),
         rows=table,
         notes=f"{messages:,} messages of {len(FEATURES)} numbers on NATS JetStream, logistic regression behind a scaler; "
-        f"medians of {rounds} rounds in alternating order, load average {load[0]:.1f} before. Plain is a FastStream handler that calls "
-        "`mlflow.pyfunc` for each message, publishes, and lets FastStream acknowledge. Ours also checks every message and answer "
-        "against the schema, keeps each message's outcome single, and keeps the order.",
+        f"medians of {rounds} rounds in alternating order, load average {load[0]:.1f} before. Plain is a FastStream "
+        "handler that calls `mlflow.pyfunc` for each message, publishes, and lets FastStream acknowledge. Ours also checks "
+        "every message and answer against the schema, keeps each message's outcome single, and keeps the order.",
         raw={"messages": messages, "rounds": rounds, "load": list(load), "all": found, **rates},
     )
 
