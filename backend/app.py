@@ -91,7 +91,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     larger = [
         (re.compile(rf"^{API_PREFIX}/registry/models/[^/]+/versions/?$"), uploads),
         (re.compile(rf"^{API_PREFIX}/attestations/?$"), settings.limits.manifest_bytes),
-        (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.bundle_bytes),
+        # MLflow streams artefacts to disk and holds everything else in memory.
+        (re.compile(rf"^{MLFLOW_PATH}/(ajax-)?api/2\.0/mlflow-artifacts/"), settings.limits.bundle_bytes),
+        (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
     ]
     app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
     app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH))

@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from backend.core.config_base import SettingsModel
+from backend.core.config_base import Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_scaffolding import (
     CatalogSettings,
@@ -23,13 +23,13 @@ from backend.core.config_scaffolding import (
     TemplateSettings,
     TemplateSourceSettings,
 )
+from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
 from mlplatform.gates.result import Gate, Outcome
 from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
 
 API_PREFIX = "/api/ml-platform"
 ENVIRONMENT_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-Port = Annotated[int, Field(ge=1, le=65535)]
 SignerKind = Literal["user", "repository", "service"]
 
 
@@ -232,6 +232,11 @@ class EnvironmentSettings(SettingsModel):
         description="Environment variables of the backend that batch runs get, such as those with the lake's credentials.",
     )
 
+    brokers: Annotated[dict[BrokerKind, BrokerSettings], AfterValidator(check_brokers)] = Field(
+        default_factory=dict,
+        description="Brokers that streaming models read and write, by kind; for nats the platform brings its own.",
+    )
+
     @field_validator("lake")
     @classmethod
     def _holds_no_secret(cls, value: str | None) -> str | None:
@@ -310,6 +315,7 @@ class Settings(SettingsModel):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
     ingress: IngressSettings = Field(default_factory=IngressSettings)
+    nats: NatsSettings = Field(default_factory=NatsSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     permissions: PermissionSettings = Field(default_factory=PermissionSettings)
@@ -352,6 +358,7 @@ class Settings(SettingsModel):
             "backend.port": self.backend.port,
             "ingress.port": self.ingress.port,
             "ingress.adminPort": self.ingress.admin_port,
+            "nats.port": self.nats.port,
         }
         if len(set(ports.values())) < len(ports):
             raise ValueError(f"{', '.join(f'{key} {port}' for key, port in ports.items())}: ports must differ")

@@ -1,7 +1,11 @@
-"""What all settings share."""
+"""What all sections of the settings have in common."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class SettingsModel(BaseModel):
