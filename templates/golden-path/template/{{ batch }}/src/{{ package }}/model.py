@@ -16,7 +16,8 @@ def build(params: Params, seed: int) -> Pipeline:
     # Rare and unknown airlines and airports share one column, so that a new one is no error.
     categories = OneHotEncoder(min_frequency=params.min_flights, handle_unknown="infrequent_if_exist")
     encode = ColumnTransformer([("categories", categories, CATEGORIES), ("numbers", StandardScaler(), NUMBERS)])
-    return Pipeline([("encode", encode), ("classify", LogisticRegression(C=params.c, max_iter=1000, random_state=seed))])
+    classifier = LogisticRegression(C=params.c, max_iter=1000, random_state=seed)
+    return Pipeline([("encode", encode), ("classify", classifier)])
 
 
 def fit(frame: pd.DataFrame, params: Params, seed: int) -> Pipeline:
