@@ -60,7 +60,7 @@ def _flights(first: date, last: date) -> pl.DataFrame:
             "flight",
             "origin",
             "dest",
-            (pl.col("hour") * 60 + pl.col("minute")).alias("scheduled_departure"),
+            (pl.col("hour") * 60.0 + pl.col("minute")).alias("scheduled_departure"),
             pl.col("dep_delay").cast(pl.Float64).alias("departure_delay"),
             pl.col("distance").cast(pl.Float64),
             pl.col("arr_delay").cast(pl.Float64).alias("arrival_delay"),

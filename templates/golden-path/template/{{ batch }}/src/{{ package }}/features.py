@@ -13,4 +13,4 @@ def inputs(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         KeyError: a column is missing; the message names it.
     """
-    return frame[FEATURES]
+    return frame[FEATURES].astype(dict.fromkeys(NUMBERS, "float64"))

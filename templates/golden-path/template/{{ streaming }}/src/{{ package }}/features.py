@@ -11,4 +11,4 @@ def inputs(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         KeyError: a column is missing; the message names it.
     """
-    return frame[FEATURES].astype("int64")
+    return frame[FEATURES].astype("float64")
