@@ -134,6 +134,14 @@ class IssuerSettings(SettingsModel):
     kind: Literal["backstage", "github", "gitlab", "oidc"] = Field(description="How claims become a principal.")
     groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
     user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
+    refs: list[str] = Field(
+        default_factory=list,
+        description="For CI: git refs whose jobs are accepted, such as refs/heads/main; `*` stands for anything, none for all.",
+    )
+    users: dict[str, EntityRef] = Field(
+        default_factory=dict,
+        description="For CI: users of the catalog by their login there, where that is not `user:default/<login>`.",
+    )
 
 
 class IdentitySettings(SettingsModel):
@@ -239,7 +247,8 @@ class LimitSettings(SettingsModel):
 
 
 def _default_environments() -> dict[str, EnvironmentSettings]:
-    lower = {Gate.VULNERABILITIES: [Outcome.PASSED, Outcome.NOT_EVALUATED]}
+    lenient = [Outcome.PASSED, Outcome.NOT_EVALUATED]
+    lower = {Gate.VULNERABILITIES: lenient, Gate.PROVENANCE: lenient}
     return {
         "staging": EnvironmentSettings(policy=Policy(require=lower)),
         "production": EnvironmentSettings(approval=ApprovalSettings(required=True)),

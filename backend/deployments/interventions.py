@@ -92,6 +92,7 @@ class Interventions:
             reason=reason,
             previous_version=live.version,
             requested_by=caller.ref,
+            on_behalf_of=caller.on_behalf_of,
             requested_at=self._services.clock.now(),
             requirements=[],
         )

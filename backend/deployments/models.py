@@ -104,6 +104,8 @@ class Deployment(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     previous_version: Mapped[int | None] = mapped_column(Integer)
     requested_by: Mapped[str] = mapped_column(String(255))
+    on_behalf_of: Mapped[str | None] = mapped_column(String(255))
+    """Who started the CI job that asked for it."""
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     requirements: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)

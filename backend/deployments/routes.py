@@ -262,7 +262,7 @@ def _woken(services: Services, response: Response) -> Response:
 def deployment_out(row: Deployment) -> DeploymentOut:
     """Return a deployment as the API shows it."""
     own = ("id", "kind", "model", "version", "environment", "phase", "outcome", "reason", "previous_version")
-    more = ("requested_by", "requested_at", "requirements", "finished_at", "steps", "approvals")
+    more = ("requested_by", "on_behalf_of", "requested_at", "requirements", "finished_at", "steps", "approvals")
     values: dict[str, Any] = {name: getattr(row, name) for name in (*own, *more)}
     glass = {"reason": row.break_glass_reason} if row.break_glass_reason else None
     return DeploymentOut.model_validate({**values, "break_glass": glass})

@@ -115,6 +115,7 @@ class DeploymentOut(Schema):
     outcome: Outcome | None
     reason: str | None
     requested_by: str
+    on_behalf_of: str | None = Field(default=None, description="Who started the CI job that asked for it.")
     requested_at: datetime
     approvals: list[ApprovalOut]
     break_glass: BreakGlassOut | None

@@ -13,7 +13,7 @@ from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
 from backend.deployments import repository
-from backend.deployments.admission import APPROVAL, Decision, Finding, Verdict, decide
+from backend.deployments.admission import APPROVAL, Actor, Decision, Finding, Verdict, decide
 from backend.deployments.interventions import Interventions, add
 from backend.deployments.lifecycle import EVENT
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
@@ -78,7 +78,7 @@ class DeploymentService:
                 breakGlass=break_glass,
             )
         self._is_free(session, environment, model, wanted.version)
-        facts = self._rules.facts(session, model, wanted.version, requested_by=caller.ref)
+        facts = self._rules.facts(session, model, wanted.version, requested_by=Actor.of(caller))
         verdict = decide(settings, facts)
         if verdict.unmet and break_glass is None:
             raise self._refused(caller, model, wanted.version, environment, verdict)
@@ -92,6 +92,7 @@ class DeploymentService:
             digest=wanted.digest,
             phase=Phase.AWAITING_APPROVAL if waiting else Phase.PENDING,
             requested_by=caller.ref,
+            on_behalf_of=caller.on_behalf_of,
             requested_at=self._services.clock.now(),
             requirements=verdict.as_json(),
             break_glass_reason=break_glass,

@@ -21,6 +21,8 @@ class Principal:
     """A verified caller.
 
     ``ref`` is a Backstage entity ref (``user:default/ada``), ``repository:<repository id>`` or ``service:<name>``.
+    A CI job acts as its repository. ``on_behalf_of`` is whose push or click started it, ``run`` the job's address and
+    ``commit`` the commit it runs for, as far as its token says so.
     """
 
     kind: PrincipalKind
@@ -28,6 +30,9 @@ class Principal:
     groups: frozenset[str]
     issuer: str
     expires_at: datetime
+    on_behalf_of: str | None = None
+    run: str | None = None
+    commit: str | None = None
 
     @property
     def repository(self) -> str | None:

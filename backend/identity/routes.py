@@ -60,6 +60,8 @@ def me(caller: Caller) -> PrincipalOut:
         groups=sorted(caller.groups),
         issuer=caller.issuer,
         expires_at=caller.expires_at,
+        on_behalf_of=caller.on_behalf_of,
+        run=caller.run,
     )
 
 

@@ -24,7 +24,10 @@ RepositoryId = Annotated[
 
 
 class TokenRequest(Payload):
-    """Who wants a token, and the proof that they may read the platform's login secret."""
+    """Who wants a token, and the proof that they may read the platform's login secret.
+
+    With both, it is a token of the repository's CI in a job that the user started.
+    """
 
     secret: PlainText = Field(min_length=1, max_length=200, description="Contents of HOME/identity/login-secret.")
     user: EntityRef | None = Field(default=None, description="User to sign in.", examples=["user:default/ada"])
@@ -32,8 +35,8 @@ class TokenRequest(Payload):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if (self.user is None) == (self.repository is None):
-            raise ValueError("give either `user` or `repository`")
+        if self.user is None and self.repository is None:
+            raise ValueError("give `user`, `repository`, or both")
         return self
 
 
@@ -52,6 +55,8 @@ class PrincipalOut(Schema):
     groups: list[str]
     issuer: str
     expires_at: datetime
+    on_behalf_of: str | None = Field(default=None, description="Whose push or click started the CI job that this is.")
+    run: str | None = Field(default=None, description="Address of the CI job that this is.")
 
 
 class SigningKeyRequest(Payload):

@@ -99,14 +99,15 @@ class IdentityService:
                     fix="Add the user under mlPlatform.identity.localIssuer.users in app-config.yaml.",
                 ).audited(type="ml-platform.identity.login.refused", subject=f"principal:{user}", actor=user)
             groups = list(known[user])
-        subject = user or f"repository:{repository}"
-        token, expires = local.mint(subject, groups, self._clock.now())
+        subject = f"repository:{repository}" if repository else str(user)
+        person = user if repository else None
+        token, expires = local.mint(subject, [] if repository else groups, self._clock.now(), on_behalf_of=person)
         self._audit.append(
             session,
             type="ml-platform.identity.login.issued",
             subject=f"principal:{subject}",
             actor=subject,
-            data={"expiresAt": expires},
+            data={"expiresAt": expires, **({"onBehalfOf": person} if person else {})},
         )
         return token, expires
 

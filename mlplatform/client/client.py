@@ -54,7 +54,7 @@ class PlatformClient:
 
     def sign_in(self, secret: str, *, user: str | None = None, repository: str | None = None) -> Json:
         """Exchange the login secret of the embedded issuer for a token."""
-        who = {"user": user} if user else {"repository": repository}
+        who = {"user": user, "repository": repository}
         return self._post("/identity/token", {"secret": secret, **who})
 
     def whoami(self) -> Json:

@@ -85,19 +85,20 @@ def sign_results(
 ) -> list[dict[str, Any]]:
     """Make the signed attestations of gate results; they are also kept in ``build/attestations``."""
     from mlplatform.attest import dsse
-    from mlplatform.attest.statement import build_statement
+    from mlplatform.attest.statement import Subject, build_statement
 
     shutil.rmtree(workspace.attestations, ignore_errors=True)
+    subject = Subject(
+        model=workspace.spec.name,
+        digest=trained.model_digest,
+        repository=trained.git.repository,
+        commit=trained.git.commit or "",
+        lock_digest=trained.lock_digest or "",
+        spec_digest=workspace.spec_digest(),
+    )
     envelopes = []
     for result in results:
-        statement = build_statement(
-            result,
-            model_name=workspace.spec.name,
-            digest=trained.model_digest,
-            repository=trained.git.repository,
-            commit=trained.git.commit or "",
-            body=workspace.predicate(result.gate),
-        )
+        statement = build_statement(result, subject, workspace.predicate(result.gate))
         envelope = dsse.sign(statement, key)
         workspace.write(workspace.attestations / f"{result.gate}.dsse.json", envelope)
         envelopes.append(envelope)

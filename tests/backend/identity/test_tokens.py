@@ -87,6 +87,52 @@ def test_a_github_workflow_is_its_repository(issuer: Issuer) -> None:
         verifier(issuer, "github", name).verify(issuer.token({**claims, "repository": "acme/other"}))
 
 
+def test_a_ci_token_says_who_started_the_job_and_for_which_commit(issuer: Issuer) -> None:
+    name = "https://token.actions.githubusercontent.com"
+    claims = {
+        "iss": name,
+        "sub": "repo:acme/wine:ref:refs/heads/main",
+        "repository": "acme/wine",
+        "ref": "refs/heads/main",
+        "actor": "Ada-L",
+        "run_id": "4711",
+        "sha": "c" * 40,
+    }
+    check = verifier(
+        issuer, "github", name, refs=["refs/heads/main", "refs/tags/v*"], users={"grace-h": "user:ml/grace"}
+    )
+    principal = check.verify(issuer.token(claims))
+    assert principal.on_behalf_of == "user:default/ada-l"
+    assert principal.run == "https://github.com/acme/wine/actions/runs/4711"
+    assert principal.commit == "c" * 40
+    assert check.verify(issuer.token({**claims, "actor": "grace-h"})).on_behalf_of == "user:ml/grace"
+    assert check.verify(issuer.token({**claims, "actor": "renovate[bot]"})).on_behalf_of == "service:renovate"
+    assert check.verify(issuer.token({**claims, "actor": "../x", "sha": "main", "run_id": 7})).on_behalf_of is None
+    assert check.verify(issuer.token({**claims, "ref": "refs/tags/v1.0"})).commit == "c" * 40
+    with pytest.raises(TokenRefused, match="git ref 'refs/heads/mine'; accepted is refs/heads/main or"):
+        check.verify(issuer.token({**claims, "ref": "refs/heads/mine"}))
+
+
+def test_a_gitlab_token_says_the_same(issuer: Issuer) -> None:
+    name = "https://gitlab.example.org"
+    claims = {
+        "iss": name,
+        "sub": "project_path:ml/wine:ref_type:branch:ref:main",
+        "project_path": "ml/wine",
+        "ref": "main",
+        "ref_type": "branch",
+        "user_login": "ada",
+        "job_id": "99",
+        "sha": "d" * 40,
+    }
+    check = verifier(issuer, "gitlab", name, refs=["refs/heads/main"])
+    principal = check.verify(issuer.token(claims))
+    assert (principal.on_behalf_of, principal.commit) == ("user:default/ada", "d" * 40)
+    assert principal.run == "https://gitlab.example.org/ml/wine/-/jobs/99"
+    with pytest.raises(TokenRefused, match="git ref 'refs/tags/main'"):
+        check.verify(issuer.token({**claims, "ref_type": "tag"}))
+
+
 def test_a_gitlab_job_is_its_project(issuer: Issuer) -> None:
     name = "https://gitlab.example.org"
     claims = {"iss": name, "sub": "project_path:ml/teams/wine:ref_type:branch", "project_path": "ml/teams/wine"}
@@ -270,7 +316,7 @@ def test_the_embedded_issuer_is_described_for_others(backend: Any, ada: Any) -> 
         ({"secret": "?", "user": "user:default/nobody"}, 422),
         ({"secret": "?", "user": "group:default/platform"}, 422),
         ({"secret": "?"}, 422),
-        ({"secret": "?", "user": "user:default/ada", "repository": "local/wine"}, 422),
+        ({"secret": "?", "user": "user:default/nobody", "repository": "local/wine"}, 422),
         ({"secret": "?", "repository": "../../etc"}, 422),
     ],
 )
