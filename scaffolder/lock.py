@@ -177,13 +177,11 @@ def _reserved(lock: str) -> str:
 
 
 def _openapi(repository: Path) -> str:
-    from ruamel.yaml import YAML
+    from mlplatform.generate.render import OPENAPI as PATH
+    from mlplatform.generate.render import render
+    from mlplatform.spec.load import load_spec
 
-    from mlplatform.serving.openapi import document
-    from mlplatform.spec.model import ModelSpec
-
-    spec = ModelSpec.model_validate(YAML(typ="safe").load(repository / "model.yaml"))
-    text = json.dumps(document(spec, name=spec.name, version="1", environment="production"), indent=2) + "\n"
+    text = render(load_spec(repository))[PATH]
     if "{{" in text or "{%" in text or "{#" in text:
         raise ScaffoldError("the OpenAPI document holds what Jinja would take for its own")
     for value, variable in ((_DESCRIPTION, "description"), (_OWNER, "owner")):

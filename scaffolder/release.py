@@ -1,7 +1,7 @@
 """Release a template: put its content under a version tag in a git repository of its own.
 
-A released template is the checked-in content plus the toolkit it carries: the wheel, the JSON Schema of ``model.yaml``, and a
-file of facts about both. The commit has no parent and a fixed author and date, so identical content is the identical commit
+A released template is the checked-in content plus the toolkit it carries: the wheel, the JSON Schema of ``model.yaml``, a
+file of facts about both, and the sources of what is derived from ``model.yaml``. The commit has no parent and a fixed author and date, so identical content is the identical commit
 on every machine, and an answers file that names a tag means the same everywhere.
 """
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaffolder import toolkit
+from scaffolder import derived, toolkit
 from scaffolder.errors import ScaffoldError
 from scaffolder.toolkit import Toolkit
 
@@ -97,6 +97,7 @@ def assemble(folder: Path, built: Toolkit, files: dict[str, tuple[bytes, bool]],
     content = dict(files)
     content["toolkit.yml"] = (_facts(built).encode(), False)
     content[f"template/vendor/{built.wheel.name}"] = (built.wheel.read_bytes(), False)
+    content |= {name: (data, False) for name, data in derived.template_files(sources).items()}
     content["template/vendor/model.schema.json"] = (sources["spec/model.schema.json"], False)
     for name, (data, executable) in content.items():
         path = folder / name

@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Model repository": {
         "new": Entry("new:new", "Make a model repository from the golden-path template."),
         "check": Entry("check:check", "Check model.yaml and what it refers to."),
+        "generate": Entry("generate:generate", "Write what is derived from model.yaml.", True),
         "train": Entry("stages:train", "Train the model.", True),
         "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds.", True),
         "scan": Entry("stages:scan", "Scan for personal data and known vulnerabilities.", True),
