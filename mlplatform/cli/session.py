@@ -91,13 +91,13 @@ def connected(*, attempts: int = 3) -> Iterator["PlatformClient"]:
     """A client for the platform in use, signed in."""
     from mlplatform.client import CredentialFault, PlatformClient, default_url
 
-    url = default_url()
+    url, store = default_url(), credentials()
     try:
-        token = credentials().require(url).token
+        store.require(url)
     except CredentialFault:
         # Signing in would be the wrong advice where nothing is running.
         with PlatformClient(url, timeout=5, attempts=1) as client:
             client.ping()
         raise
-    with PlatformClient(url, token, attempts=attempts) as client:
+    with PlatformClient(url, lambda: store.require(url).token, attempts=attempts) as client:
         yield client

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from mlplatform.client.errors import ClientError
-from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
+from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, TokenSource, Transport
 
 Json = dict[str, Any]
 
@@ -29,7 +29,13 @@ class PlatformClient:
     """
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 30.0, attempts: int = 4, **options: Any
+        self,
+        url: str,
+        token: str | TokenSource | None = None,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        **options: Any,
     ) -> None:
         self.url = url.rstrip("/")
         self._transport = Transport(self.url, token, timeout=timeout, attempts=attempts, **options)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mlplatform.client.ci_identity import CiIdentity
 from mlplatform.client.errors import ClientError
 
 DEFAULT_URL = "http://127.0.0.1:7070"
@@ -66,6 +67,7 @@ class CredentialStore:
     ) -> None:
         self.path = path or default_path(environment)
         self._environment = environment
+        self._ci = CiIdentity(environment)
         self._warn = warn
 
     @property
@@ -74,12 +76,13 @@ class CredentialStore:
         return self.path.with_name("signing-key.pem")
 
     def find(self, url: str) -> Credentials | None:
-        """Return ``ML_PLATFORM_TOKEN``, or what was saved for ``url``, or nothing.
+        """Return ``ML_PLATFORM_TOKEN``, or the identity of the CI job, or what was saved for ``url``, or nothing.
 
         Raises:
             CredentialFault: the file can't be read or is not ours.
+            CiIdentityFault: the CI job should have an identity, but it can't be had.
         """
-        if token := self._environment.get("ML_PLATFORM_TOKEN", "").strip():
+        if token := self._environment.get("ML_PLATFORM_TOKEN", "").strip() or self._ci.token():
             return Credentials(token)
         saved = self._load().get("platforms", {}).get(url.rstrip("/"))
         if not isinstance(saved, dict) or not isinstance(saved.get("accessToken"), str):

@@ -21,6 +21,8 @@ _LONGEST_PAUSE = 5.0
 
 Arguments = Callable[[], Mapping[str, Any]]
 """Makes the arguments of a request afresh, because a streamed body can be read only once."""
+TokenSource = Callable[[], str]
+"""Gives the token for the next request, because a CI job's lives for minutes only."""
 
 
 class Transport:
@@ -29,7 +31,7 @@ class Transport:
     def __init__(
         self,
         url: str,
-        token: str | None,
+        token: "str | TokenSource | None",
         *,
         timeout: float = 30.0,
         attempts: int = 4,
@@ -39,8 +41,7 @@ class Transport:
         self._attempts = attempts
         self._sleep = sleep
         headers = {"User-Agent": f"mlplatform/{__version__}", "Accept": "application/json"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
+        self._token: TokenSource | None = (lambda: token) if isinstance(token, str) and token else token or None
         try:
             self._http = httpx.Client(
                 base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0))
@@ -77,6 +78,8 @@ class Transport:
             last = attempt == self._attempts
             try:
                 request = self._http.build_request(method, path, **arguments())
+                if self._token is not None:
+                    request.headers["Authorization"] = f"Bearer {self._token()}"
                 repeatable = method in _SAFE_METHODS or IDEMPOTENCY_KEY in request.headers
                 response = self._http.send(request, stream=stream)
             except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
