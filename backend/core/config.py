@@ -125,13 +125,37 @@ class LocalIssuerSettings(SettingsModel):
     users: list[LocalUser] = Field(default_factory=list)
 
 
+class ServiceAccount(SettingsModel):
+    """Which repository a service account of a Kubernetes cluster speaks for."""
+
+    namespace: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Its namespace, exactly.")
+    name: str = Field(
+        pattern=r"^(\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)$", description="Its name, or `*` for any in the namespace."
+    )
+    repository: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9_.{][A-Za-z0-9_.{}-]*)+$",
+        description="The repository, as host/org/name; `{name}` is the account's name.",
+    )
+
+    @model_validator(mode="after")
+    def _any_account_names_its_repository(self) -> Self:
+        left_over = self.repository.replace("{name}", "")
+        if "{" in left_over or "}" in left_over:
+            raise ValueError("repository: only {name} is filled in")
+        if self.name == "*" and "{name}" not in self.repository:
+            raise ValueError("repository: with name `*` it needs {name}, or all accounts would be one repository")
+        return self
+
+
 class IssuerSettings(SettingsModel):
     """A trusted issuer of JWTs."""
 
     issuer: str = Field(min_length=1, description="The `iss` claim, exactly.")
     jwks_uri: str = Field(pattern=r"^https?://", description="Where its public keys are.")
     audience: str | None = Field(default=None, description="The `aud` claim; identity.audience if null.")
-    kind: Literal["backstage", "github", "gitlab", "oidc"] = Field(description="How claims become a principal.")
+    kind: Literal["backstage", "github", "gitlab", "kubernetes", "oidc"] = Field(
+        description="How claims become a principal."
+    )
     groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
     user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
     refs: list[str] = Field(
@@ -142,6 +166,15 @@ class IssuerSettings(SettingsModel):
         default_factory=dict,
         description="For CI: users of the catalog by their login there, where that is not `user:default/<login>`.",
     )
+    service_accounts: list[ServiceAccount] = Field(
+        default_factory=list, description="For kind kubernetes: whose tokens count, and as which repository."
+    )
+
+    @model_validator(mode="after")
+    def _service_accounts_belong_to_a_cluster(self) -> Self:
+        if bool(self.service_accounts) != (self.kind == "kubernetes"):
+            raise ValueError("serviceAccounts belongs to kind kubernetes, and that kind needs it")
+        return self
 
 
 class IdentitySettings(SettingsModel):

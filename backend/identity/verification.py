@@ -35,6 +35,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "backstage": frozenset({"vnd.backstage.user"}),
     "github": frozenset({"jwt", ""}),
     "gitlab": frozenset({"jwt", ""}),
+    "kubernetes": frozenset({"jwt", ""}),
     "oidc": frozenset({"jwt", "at+jwt", ""}),
 }
 _LONGEST_TOKEN = 16_384

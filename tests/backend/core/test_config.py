@@ -75,7 +75,9 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["{database: {url: 'oracle://x'}}"], ["0: mlPlatform.database.url: not a database URL"]),
     (
         ["{identity: {issuers: [{issuer: x, jwksUri: 'http://x', kind: saml}]}}"],
-        ["0: mlPlatform.identity.issuers[0].kind: Input should be 'backstage', 'github', 'gitlab' or 'oidc'"],
+        [
+            "0: mlPlatform.identity.issuers[0].kind: Input should be 'backstage', 'github', 'gitlab', 'kubernetes' or 'oidc'"
+        ],
     ),
     (
         ["{environments: {production: {policy: {require: {pii: [pased]}}}}}"],
