@@ -33,7 +33,9 @@ def merge(locks: Mapping[str, str]) -> str:
         for key, part in [((), head), *((_key(table), table) for table in tables)]:
             parts.setdefault(key, {}).setdefault(part, []).append(variant)
     merged = "".join(
-        _conditional(part, of, variants) for _key_, alternatives in sorted(parts.items()) for part, of in alternatives.items()
+        _conditional(part, of, variants)
+        for _key_, alternatives in sorted(parts.items())
+        for part, of in alternatives.items()
     )
     for variant, text in locks.items():
         if render(merged, **{VARIABLE: variant}) != text:
