@@ -14,6 +14,9 @@ from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
 from backend.audit.service import AuditService
+from backend.batch import routes as batch_routes
+from backend.batch.service import BatchService
+from backend.batch.work import BatchWork
 from backend.core.clock import Clock, SystemClock
 from backend.core.config import API_PREFIX, Settings
 from backend.core.container import Services
@@ -56,7 +59,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     problems.install(app)
     api = APIRouter(prefix=API_PREFIX)
-    for domain in (identity_routes, registry_routes, attestation_routes, deployment_routes, audit_routes):
+    for domain in (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes):
         api.include_router(domain.router)
     app.include_router(health.router)
     app.include_router(api)
@@ -87,6 +90,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     runtime = WorkflowRuntime(settings, database)
     services = Services(settings, clock, database, metrics, audit, identity, attestations, registry, runtime)
     services.deployments = DeploymentService(services)
+    services.batch = BatchService(services)
+    services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
     return services
 

@@ -250,6 +250,23 @@ class EnvironmentSettings(SettingsModel):
 
     policy: Policy = Field(default_factory=Policy)
     approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
+    lake: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Folder or URL of the data that batch models read and write; HOME/lake/<environment> if null.",
+    )
+    lake_variables: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]] = Field(
+        default_factory=list,
+        description="Environment variables of the backend that batch runs get, such as those with the lake's credentials.",
+    )
+
+    @field_validator("lake")
+    @classmethod
+    def _holds_no_secret(cls, value: str | None) -> str | None:
+        if value is not None and "@" in value.partition("://")[2].partition("/")[0]:
+            raise ValueError("must not hold credentials; name the variables that do in lakeVariables")
+        return value
 
 
 class RolloutSettings(SettingsModel):
@@ -266,6 +283,24 @@ class RolloutSettings(SettingsModel):
         if not timedelta(seconds=0.05) <= value <= timedelta(minutes=1):
             raise ValueError("must be between 0.05s and 1m")
         return value
+
+
+class BatchSettings(SettingsModel):
+    """How batch models are run; what they read, write and when is in their own ``model.yaml``."""
+
+    parallel_runs: int = Field(
+        default=2, ge=1, le=64, description="Most runs at the same time, of all models together."
+    )
+    catch_up: int = Field(
+        default=7,
+        ge=1,
+        le=366,
+        description="Most days of a model that are taken up when several are due at once, as after the platform was away; "
+        "older ones need a backfill.",
+    )
+    retry_delay: Duration = Field(
+        default=timedelta(seconds=30), description="Time before a failed run is tried again; doubled each time."
+    )
 
 
 class LimitSettings(SettingsModel):
@@ -303,6 +338,7 @@ class Settings(SettingsModel):
         default_factory=_default_environments, min_length=1
     )
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
     @field_validator("home")
@@ -349,6 +385,10 @@ class Settings(SettingsModel):
     def tracking_uri(self) -> str:
         """MLflow tracking URI."""
         return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    def lake_of(self, environment: str) -> str:
+        """Path or URL of an environment's data lake."""
+        return self.environments[environment].lake or str(self.home / "lake" / environment)
 
     @property
     def local_issuer(self) -> str:

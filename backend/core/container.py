@@ -8,6 +8,8 @@ from fastapi import Depends, Request
 if TYPE_CHECKING:
     from backend.attestations.service import AttestationService
     from backend.audit.service import AuditService
+    from backend.batch.service import BatchService
+    from backend.batch.work import BatchWork
     from backend.core.clock import Clock
     from backend.core.config import Settings
     from backend.core.database import Database
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 class Services:
     """Everything that routes and background work need; nothing in the backend is a module global.
 
-    The deployments domain is made last, from all the others: ``DeploymentService(services)``, then
-    ``RolloutEngine(services)``, which adds itself to the runtime.
+    The domains with durable work are made last, from all the others: their services first, then ``RolloutEngine(services)`` and
+    ``BatchWork(services)``, which add themselves to the runtime.
     """
 
     settings: "Settings"
@@ -38,6 +40,8 @@ class Services:
     runtime: "WorkflowRuntime"
     deployments: "DeploymentService" = field(init=False)
     engine: "RolloutEngine" = field(init=False)
+    batch: "BatchService" = field(init=False)
+    batch_work: "BatchWork" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

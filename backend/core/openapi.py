@@ -12,6 +12,7 @@ TAGS = [
     {"name": "registry", "description": "Models and their versions, with lineage."},
     {"name": "attestations", "description": "Signed gate results by artefact digest."},
     {"name": "deployments", "description": "Admission, rollouts, rollback and traffic."},
+    {"name": "batch", "description": "Batch models: runs of days, backfills, schedules."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
     {"name": "health", "description": "For whoever keeps the platform running."},
 ]

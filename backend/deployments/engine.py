@@ -21,6 +21,7 @@ from backend.deployments.reconcile import Reconciler
 from backend.deployments.rollout import RolloutSteps
 from backend.deployments.targets.base import Target
 from backend.deployments.world import World
+from backend.local.folders import Folders
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,14 @@ class RolloutEngine:
 def _target_of(services: Services) -> Target:
     """Make the target that the settings describe."""
     # Not needed, and its processes not there, where another target is handed in.
+    from backend.deployments.targets.batch import BatchTarget
+    from backend.deployments.targets.by_type import TargetsByType
     from backend.deployments.targets.local.target import LocalTarget
 
-    return LocalTarget.from_settings(services.settings)
+    def type_of(model: str, version: int) -> str:
+        with services.database.read() as session:
+            return str(services.registry.get_version(session, model, version).spec["type"])
+
+    folders = Folders(services.settings.home)
+    batch = BatchTarget(folders, services.database, services.batch_work.jobs, services.batch, services.deployments)
+    return TargetsByType(LocalTarget.from_settings(services.settings), batch, type_of)

@@ -22,7 +22,7 @@ from backend.deployments import repository
 from backend.deployments.lifecycle import EVENT
 from backend.deployments.models import Traffic, TrafficState
 from backend.deployments.targets.base import ReplicaSetSpec, ReplicaState, Route, Target, VersionKey
-from mlplatform.spec.model import ModelSpec
+from mlplatform.spec.model import ModelSpec, ModelType
 
 _APPLY_AGAIN = 10.0
 """Seconds after which the proxy is told again although nothing changed: somebody may have deleted its files."""
@@ -76,12 +76,17 @@ class Reconciler:
                 shares = [_share(row) for row in repository.traffic(session)]
                 self._remember_specs(session, shares)
             late = self._start_missing(shares, replicas)
-            effective = effective_weights(shares, {one.key for one in replicas if one.state == "ready"})
+            effective = effective_weights(shares, self._alive(replicas))
             self._apply(shares, effective, replicas)
             self._confirm(shares, effective)
             self._stop_unwanted(shares, replicas)
             if late is not None:
                 raise late
+
+    def _alive(self, replicas: Sequence[ReplicaState]) -> set[VersionKey]:
+        """Return the versions that can take their weight. A batch version always can: nobody waits for an answer."""
+        ready = {one.key for one in replicas if one.state == "ready"}
+        return ready | {key for key, spec in self._specs.items() if spec.spec.type is ModelType.BATCH}
 
     def _retire(self) -> None:
         """Take out versions that were kept warm long enough."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from backend.deployments.models import Deployment, DeploymentStep, Kind, Outcome, Phase, Traffic, TrafficState
+from backend.deployments.models import ENDED, Deployment, DeploymentStep, Kind, Outcome, Phase, Traffic, TrafficState
 
 _WHOLE = (selectinload(Deployment.steps), selectinload(Deployment.approvals))
 
@@ -77,6 +77,11 @@ def to_work_on(session: Session) -> Sequence[str]:
     """Return the ids of all deployments that need a workflow."""
     idle = (Phase.AWAITING_APPROVAL, Phase.COMPLETED)
     return session.execute(select(Deployment.id).where(Deployment.phase.not_in(idle))).scalars().all()
+
+
+def undecided(session: Session) -> set[str]:
+    """Return the ids of deployments that are neither over nor going back."""
+    return set(session.execute(select(Deployment.id).where(Deployment.phase.not_in(ENDED))).scalars())
 
 
 def last_promoted(

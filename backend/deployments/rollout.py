@@ -10,10 +10,11 @@ import time
 from backend.core.workflows.runtime import LOOK
 from backend.deployments import repository, words
 from backend.deployments.analysed import Analysed, Ended
+from backend.deployments.compared import Compared
 from backend.deployments.models import Deployment, Outcome, StepKind, StepState
 from backend.deployments.targets.base import VersionKey
 from backend.deployments.world import World, key_of
-from mlplatform.spec.model import ModelSpec
+from mlplatform.spec.model import ModelSpec, ModelType
 
 
 class RolloutSteps:
@@ -48,6 +49,8 @@ class RolloutSteps:
             return self._start(deployment, index, spec)
         if kind == StepKind.WARM:
             return self._warm(deployment, index, spec)
+        if kind == StepKind.COMPARE:
+            return Compared(self._world, deployment, index, spec).run()
         return Analysed(self._world, deployment, step, spec).run()
 
     def finish(self, deployment_id: str) -> None:
@@ -107,10 +110,17 @@ class RolloutSteps:
             self._world.waiting.wait(LOOK)
 
     def _warm(self, deployment: Deployment, index: int, spec: ModelSpec) -> Ended:
-        result = self._world.patiently(lambda: self._world.target.warm(key_of(deployment), spec))
+        while True:
+            if self._world.decided(deployment.id)[0]:
+                return "ended"
+            result = self._world.patiently(lambda: self._world.target.warm(key_of(deployment), spec))
+            if result is not None:
+                break
+            self._world.waiting.wait(LOOK)
         if result.ok:
             return self._passed(deployment, index, result.message)
-        return self._failed(deployment, f"v{deployment.version} does not answer trial requests well: {result.message}")
+        tried = "does not score for trial" if spec.type is ModelType.BATCH else "does not answer trial requests well"
+        return self._failed(deployment, f"v{deployment.version} {tried}: {result.message}")
 
     def _passed(self, deployment: Deployment, index: int, reason: str) -> Ended:
         with self._database.write() as session:

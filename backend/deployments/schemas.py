@@ -1,13 +1,13 @@
 """What the deployments domain says and hears over HTTP."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from backend.core.schemas import Payload, PlainText, Schema
 from backend.deployments.models import Outcome, Phase, StepKind, StepState, TrafficState
-from mlplatform.spec.model import Name
+from mlplatform.spec.model import ModelType, Name
 
 Reason = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
 LONGEST_VERSION = 2**31 - 1
@@ -71,20 +71,24 @@ class BreakGlassOut(Schema):
 class FiguresOut(Schema):
     """What a version did in a step."""
 
-    requests: int
-    errors: int
+    requests: int = Field(description="Rows, in a step that compares days.")
+    errors: int = Field(description="Rows that did not fit the schema, in a step that compares days.")
     success_rate: float | None
-    latency_ms: float | None = Field(description="At the percentile that the model's `rollout.analysis` names.")
+    latency_ms: float | None = Field(
+        description="At the percentile that the model's `rollout.analysis` names; in a step that compares days, per row."
+    )
 
 
 class CheckOut(Schema):
-    """One statistical test as it stands; shares for success rates, milliseconds for latencies."""
+    """One test as it stands; shares for success rates, milliseconds for latencies."""
 
     name: str
     observed: float | None
     limit: float | None
-    evidence: float = Field(description="The e-value: how strongly the figures speak against the version.")
-    threshold: float = Field(description="The e-value from which on the version counts as bad.")
+    evidence: float | None = Field(
+        description="The e-value: how strongly the figures speak against the version. Null where all there is was counted."
+    )
+    threshold: float | None = Field(description="The e-value from which on the version counts as bad.")
     verdict: Literal["passing", "suspected", "breached", "no_data"]
 
 
@@ -147,12 +151,26 @@ class ReplicaOut(Schema):
     message: str | None
 
 
+class RescoreOut(Schema):
+    """What a batch version that was rolled back has left in the lake."""
+
+    version: int = Field(description="The version that was rolled back.")
+    days: list[date] = Field(description="Days whose answers are still its own; a backfill scores them again.")
+
+
+class RollbackOut(DeploymentOut):
+    """A rollback, and for a batch model what is left to be scored again."""
+
+    rescore: RescoreOut | None = None
+
+
 class PlaceOut(Schema):
     """A model in an environment as it is now."""
 
     model: str
+    type: ModelType
     environment: str
-    url: str
+    url: str | None = Field(description="Where requests go; null for a batch model.")
     champion: int | None = Field(description="The version that is live here.")
     challenger: int | None = Field(description="The version that is being rolled out here.")
     traffic: list[TrafficOut]

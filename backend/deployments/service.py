@@ -19,6 +19,7 @@ from backend.deployments.lifecycle import EVENT
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
 from backend.deployments.rules import Rules, state_of
 from backend.identity.principal import Principal
+from mlplatform.spec.model import ModelType
 
 _log = logging.getLogger(__name__)
 
@@ -164,18 +165,44 @@ class DeploymentService:
     def place(self, session: Session, environment: str, model: str) -> dict[str, Any]:
         """Return a model in an environment as it is now."""
         self._rules.environment(environment)
-        self._services.registry.get_model(session, model)
+        row = self._services.registry.get_model(session, model)
         rows = repository.traffic(session, environment, model)
         running = repository.in_progress(session, environment, model)
         return {
             "model": model,
+            "type": row.type,
             "environment": environment,
-            "url": f"{self._services.settings.ingress_url}/{environment}/{model}",
+            "url": None
+            if row.type == ModelType.BATCH
+            else f"{self._services.settings.ingress_url}/{environment}/{model}",
             "champion": _version(rows, TrafficState.LIVE),
             "challenger": _version(rows, TrafficState.CANARY),
             "traffic": rows,
             "rollout": running,
         }
+
+    def live_version(self, session: Session, environment: str, model: str) -> int | None:
+        """Return the version of a model that is live in an environment."""
+        row = repository.live(session, environment, model)
+        return None if row is None else row.version
+
+    def live_everywhere(self, session: Session) -> list[tuple[str, str, int]]:
+        """Return what is live: environment, model and version."""
+        rows = repository.traffic(session)
+        return [(row.environment, row.model, row.version) for row in rows if row.state == TrafficState.LIVE]
+
+    def was_live(self, session: Session, environment: str, model: str, version: int) -> bool:
+        """Say whether a version was live in an environment at some time."""
+        return repository.last_promoted(session, environment, model, version=version) is not None
+
+    def in_progress(self, session: Session, environment: str, model: str) -> str | None:
+        """Return the id of the deployment there that is not over."""
+        running = repository.in_progress(session, environment, model)
+        return None if running is None else running.id
+
+    def undecided(self, session: Session) -> set[str]:
+        """Return the ids of all deployments that may still come to anything."""
+        return repository.undecided(session)
 
     def _is_free(self, session: Session, environment: str, model: str, version: int) -> None:
         running = repository.in_progress(session, environment, model)

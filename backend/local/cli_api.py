@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.1
 _STILL_WAITING_SECONDS = 5.0
 _WORTH_TELLING_SECONDS = 0.1
 _KNOWN = frozenset({
-    ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "logs",
+    ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "lake", "logs",
     "mlflow", "run", "templates", "toolkit", "uploads",
 })  # fmt: skip
 _KNOWN_BEGINNINGS = ("platform.db", "workflows.db")

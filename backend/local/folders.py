@@ -57,6 +57,16 @@ class Folders:
         return self.run / "scratch"
 
     @property
+    def jobs(self) -> Path:
+        """Batch jobs that are under way, see :mod:`backend.batch.jobs`."""
+        return self.run / "jobs"
+
+    @property
+    def trials(self) -> Path:
+        """What batch versions have written for trial, a folder a rollout."""
+        return self.run / "trials"
+
+    @property
     def lock(self) -> Path:
         """Held while run/ is changed."""
         return self.run / ".lock"

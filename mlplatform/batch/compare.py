@@ -50,8 +50,8 @@ def compare(old: Side, new: Side, days: Sequence[date]) -> dict[str, Any]:
     """
     import polars as pl
 
-    sides = {"old": _read(old, days), "new": _read(new, days)}
     keys = _keys(old, new)
+    sides = {"old": _read(old, days), "new": _read(new, days)}
     outputs = [column.name for column in old.spec.schema_.outputs]
     outputs = [name for name in outputs if name in {column.name for column in new.spec.schema_.outputs}]
     frames = [frame.with_columns(pl.int_range(pl.len()).over(keys).alias(_NTH)) for frame, _ in sides.values()]
@@ -204,13 +204,14 @@ def main(arguments: list[str] | None = None) -> int:
     redacted_logging.configure(service="batch-compare", stream=sys.stderr)
     stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    found: dict[str, Any]
     try:
         from mlplatform.batch.lake import open_lake
         from mlplatform.spec.load import load_spec
 
-        sides = [Side(load_spec(options.old_spec), open_lake(options.old))]
-        sides.append(Side(load_spec(options.new_spec), open_lake(options.new)))
-        found = {"event": "ended", "outcome": "done", "comparison": compare(*sides, options.days)}
+        old = Side(load_spec(options.old_spec), open_lake(options.old))
+        new = Side(load_spec(options.new_spec), open_lake(options.new))
+        found = {"event": "ended", "outcome": "done", "comparison": compare(old, new, options.days)}
     except Exception as error:
         message = one_line(error.message if isinstance(error, BatchFailed) else f"{type(error).__name__}: {error}")
         found = {"event": "failed", "message": message, "again": False}

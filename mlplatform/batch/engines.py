@@ -77,7 +77,9 @@ class RayScorer:
             try:
                 if self._failed is not None:
                     raise self._failed
-                answers.append(json.dumps(as_plain(self._scorer.score(_unit(str(text)), lambda _rows, _rejected: None))))
+                answers.append(
+                    json.dumps(as_plain(self._scorer.score(_unit(str(text)), lambda _rows, _rejected: None)))
+                )
             except BatchFailed as failed:
                 answers.append(json.dumps({"failed": failed.message, "again": failed.again}))
         return {"result": answers}
@@ -94,7 +96,7 @@ def _with_ray(model_dir: Path, job: ScoringJob, units: Sequence[Unit], progress:
     elsewhere = bool(os.environ.get("RAY_ADDRESS"))
     if not ray.is_initialized():
         options: dict[str, Any] = {} if elsewhere else {"num_cpus": cores, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level="ERROR", **options)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         plain = [{"unit": json.dumps(_plain_unit(unit))} for unit in units]
@@ -102,7 +104,9 @@ def _with_ray(model_dir: Path, job: ScoringJob, units: Sequence[Unit], progress:
             RayScorer,
             fn_constructor_args=(str(model_dir), job),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=len(plain) if elsewhere else min(len(plain), cores)),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=len(plain) if elsewhere else min(len(plain), cores)
+            ),
             num_cpus=1,
         )
         for row in scored.iter_rows():

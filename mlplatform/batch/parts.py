@@ -212,9 +212,7 @@ class UnitScorer:
         file = self.scratch / f"part-{index:05d}.parquet"
         frame.write_parquet(file, compression="zstd", statistics=True)
         sha256 = file_digest(file)
-        written = OutputFile(
-            name=part_name(index, sha256), bytes=file.stat().st_size, rows=frame.height, sha256=sha256
-        )
+        written = OutputFile(name=part_name(index, sha256), bytes=file.stat().st_size, rows=frame.height, sha256=sha256)
         staging.put(file, written.name)
         return [written]
 

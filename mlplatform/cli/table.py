@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "approve": Entry("decide:approve", "Approve or reject a deployment that waits."),
         "abort": Entry("decide:abort", "Stop a rollout and put traffic back."),
         "promote": Entry("decide:promote", "Skip the remaining analysis of a rollout."),
+        "batch": Entry("batch.group:batch", "Score days of data: runs, backfills."),
     },
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
@@ -49,6 +50,17 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }
+
+GROUPS: dict[str, dict[str, Entry]] = {
+    "batch": {
+        "run": Entry("batch.runs:run", "Score a day on the platform."),
+        "backfill": Entry("batch.backfills:backfill", "Score a range of days on the platform."),
+        "runs": Entry("batch.runs:runs", "Show the runs of a model, or one of them."),
+        "cancel": Entry("batch.runs:cancel", "End a run or a backfill."),
+        "score": Entry("batch.score:score", "Score a day here, with the model in build/.", True),
+    },
+}
+"""Commands that have commands of their own."""
 
 COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 

@@ -198,6 +198,79 @@ class PlatformClient:
         with self._transport.stream("GET", path, lambda: arguments) as response:
             yield from response.iter_lines()
 
+    # batch
+
+    def batch_run(
+        self,
+        model: str,
+        environment: str,
+        day: str,
+        *,
+        version: int | None = None,
+        force: bool = False,
+        reason: str | None = None,
+    ) -> Json:
+        """Have a day (``2013-01-05``) scored."""
+        body = {"environment": environment, "model": model, "day": day, "version": version, "force": force}
+        return self._post("/batch/runs", {**body, "reason": reason})
+
+    def batch_runs(self, **query: Any) -> Json:
+        """Return a page of runs, newest first."""
+        return self._get("/batch/runs", query)
+
+    def batch_run_of(self, identifier: str) -> Json:
+        """Return one run."""
+        return self._get(f"/batch/runs/{_part(identifier)}")
+
+    def cancel_batch_run(self, identifier: str, reason: str) -> Json:
+        """End a run that is not over."""
+        return self._post(f"/batch/runs/{_part(identifier)}/cancel", {"reason": reason})
+
+    def plan_backfill(
+        self,
+        model: str,
+        environment: str,
+        first: str,
+        last: str,
+        *,
+        version: int | None = None,
+        scored_by: int | None = None,
+    ) -> Json:
+        """Return what a backfill would do, day by day; changes nothing."""
+        return self._post("/batch/backfills/plan", _range(model, environment, first, last, version, scored_by))
+
+    def backfill(
+        self,
+        model: str,
+        environment: str,
+        first: str,
+        last: str,
+        *,
+        version: int | None = None,
+        scored_by: int | None = None,
+        parallelism: int = 2,
+        reason: str,
+    ) -> Json:
+        """Have a range of days scored, both ends included."""
+        body = _range(model, environment, first, last, version, scored_by)
+        return self._post("/batch/backfills", {**body, "parallelism": parallelism, "reason": reason})
+
+    def backfills(self, **query: Any) -> Json:
+        """Return a page of backfills, newest first."""
+        return self._get("/batch/backfills", query)
+
+    def backfill_of(self, identifier: str) -> Json:
+        """Return one backfill and how far it is."""
+        return self._get(f"/batch/backfills/{_part(identifier)}")
+
+    def cancel_backfill(self, identifier: str, reason: str) -> Json:
+        """End a backfill that is not over."""
+        return self._post(f"/batch/backfills/{_part(identifier)}/cancel", {"reason": reason})
+
+    def batch_standing(self, model: str, environment: str) -> Json:
+        """Return the schedule of what is live, when it runs next, and how it went last."""
+        return self._get(f"/environments/{_part(environment)}/models/{_part(model)}/batch")
+
     # audit
 
     def audit_events(self, **query: Any) -> Json:
@@ -232,6 +305,11 @@ class PlatformClient:
     def _post(self, path: str, body: Json) -> Json:
         headers = {IDEMPOTENCY_KEY: str(uuid.uuid4())}
         return _object(self._transport.send("POST", PREFIX + path, lambda: {"json": body, "headers": headers}))
+
+
+def _range(model: str, environment: str, first: str, last: str, version: int | None, scored_by: int | None) -> Json:
+    place = {"environment": environment, "model": model, "from": first, "to": last}
+    return {**place, "version": version, "scoredBy": scored_by}
 
 
 def _part(value: int | str) -> str:

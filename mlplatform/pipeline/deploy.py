@@ -14,7 +14,14 @@ PROMOTED = "promoted"
 _POLL_SECONDS = 0.5
 _OUTAGE_SECONDS = 120.0
 _NUMBERS_EVERY = 5.0
-_KINDS = {"start": "start", "warm": "warm up", "shadow": "shadow", "canary": "canary", "promote": "promote"}
+_KINDS = {
+    "start": "start",
+    "warm": "warm up",
+    "compare": "compare",
+    "shadow": "shadow",
+    "canary": "canary",
+    "promote": "promote",
+}
 
 
 class FollowTimeout(Exception):
@@ -161,10 +168,23 @@ def step_name(step: Json) -> str:
 
 def step_numbers(step: Json, percentile: float) -> str:
     """Return a step's figures, new version first, the primary in parentheses."""
-    canary, primary = (_figures(step.get(side), percentile) for side in ("canary", "primary"))
+    figures = _days if step["kind"] == "compare" else _figures
+    canary, primary = (figures(step.get(side), percentile) for side in ("canary", "primary"))
     if not canary:
         return ""
     return canary + (f"  (primary: {primary})" if primary else "")
+
+
+def _days(side: Json | None, _percentile: float) -> str:
+    """Return the figures of days that were scored for trial: rows stand for requests."""
+    if not side or not side.get("requests"):
+        return ""
+    parts = [f"{side['requests']:,} rows"]
+    if side.get("successRate") is not None:
+        parts.append(f"accepted {side['successRate'] * 100:.2f} %")
+    if side.get("latencyMs") is not None:
+        parts.append(f"{side['latencyMs'] * 1000:.3g} µs a row")
+    return ", ".join(parts)
 
 
 def _figures(side: Json | None, percentile: float) -> str:

@@ -15,6 +15,8 @@ def _checked_cron(value: str) -> str:
     from cronsim import CronSim, CronSimError
 
     try:
+        if len(value.split()) != 5:  # cronsim takes six, the first for seconds
+            raise CronSimError
         next(CronSim(value, datetime(2000, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration):
         raise ValueError(

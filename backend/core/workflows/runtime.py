@@ -64,8 +64,11 @@ class Work(Protocol):
 
     name: ClassVar[str]
     """Name of the workflow; DBOS finds interrupted ones by it, so it never changes."""
-    most: ClassVar[int | None]
-    """Most rows that are worked on at the same time; ``None`` for any number."""
+
+    @property
+    def most(self) -> int | None:
+        """Most rows that are worked on at the same time; ``None`` for any number."""
+        ...
 
     def waiting(self, session: Session) -> Sequence[str]:
         """Return the ids of all rows that are not finished, those first that should be first."""
@@ -242,7 +245,7 @@ class WorkflowRuntime:
                 status = DBOS.get_workflow_status(workflow_id)
                 if status is None or status.status in _UNFINISHED:
                     break
-                # Ended without finishing the row: a fault of ours, and no reason to leave it lying.
+                # Ended without finishing the row: it is to be taken up again, or the end was a fault of ours.
                 workflow_id = f"{id}.{attempt}"
             if status is not None:
                 continue  # interrupted; DBOS goes on with it by itself

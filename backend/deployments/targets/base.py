@@ -94,7 +94,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class WarmResult:
-    """Whether every replica of a version gave acceptable answers to trial requests."""
+    """Whether every replica of a version gave acceptable answers to trial requests, or a batch version to a day."""
 
     ok: bool
     requests: int
@@ -130,8 +130,11 @@ class Target(Protocol):
         """Return the figures of all versions that the proxy knows."""
         ...
 
-    def warm(self, key: VersionKey, spec: ModelSpec) -> WarmResult:
-        """Send trial requests to each replica directly and check the answers against the output schema."""
+    def warm(self, key: VersionKey, spec: ModelSpec) -> WarmResult | None:
+        """Send trial requests to each replica directly and check the answers against the output schema.
+
+        ``None`` says that this takes longer: it goes on, and is to be asked for again.
+        """
         ...
 
     def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:

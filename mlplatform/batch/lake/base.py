@@ -45,8 +45,10 @@ class Staging(Protocol):
 class Lake(Protocol):
     """A lake. ``folder`` is a path below its root, ``partition`` the name of the column that days are partitioned by."""
 
-    address: str
-    """Path or URL of the root."""
+    @property
+    def address(self) -> str:
+        """Path or URL of the root."""
+        ...
 
     def days(self, folder: str, partition: str) -> list[date]:
         """Return the days that there are partitions of, rising."""

@@ -1,7 +1,7 @@
 """A lake on an object store, through fsspec: S3 with ``mlplatform[s3]``, others with their fsspec implementation."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +25,26 @@ _ORPHANED = timedelta(days=1)
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
 
 
+class _Store:
+    """An fsspec file system whose own errors, which are of any kind, are told in one way."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._store, name)
+
+        def asked(*arguments: Any, **options: Any) -> Any:
+            try:
+                return call(*arguments, **options)
+            except FileNotFoundError:
+                raise
+            except Exception as error:
+                raise BatchFailed(f"the lake's store failed: {type(error).__name__}: {error}", again=True) from error
+
+        return asked
+
+
 @dataclass(frozen=True)
 class ObjectLake:
     """Implements :class:`~mlplatform.batch.lake.base.Lake` below a URL.
@@ -35,7 +55,7 @@ class ObjectLake:
 
     address: str
 
-    def _open(self) -> tuple[Any, str]:
+    def _open(self) -> tuple[_Store, str]:
         try:
             import fsspec
 
@@ -46,7 +66,7 @@ class ObjectLake:
             raise BatchFailed(f"lakes at {scheme}:// need {extra} in the model's environment") from error
         except ValueError as error:
             raise BatchFailed(f"there is no such kind of lake: {error}") from error
-        return store, str(root).rstrip("/")
+        return _Store(store), str(root).rstrip("/")
 
     def _listed(self, *parts: str) -> list[dict[str, Any]]:
         store, root = self._open()
@@ -57,7 +77,7 @@ class ObjectLake:
             return []
         return found
 
-    def _at(self, folder: str, partition: str, day: date, name: str = "") -> tuple[Any, str]:
+    def _at(self, folder: str, partition: str, day: date, name: str = "") -> tuple[_Store, str]:
         store, root = self._open()
         path = f"{root}/{folder}/{partition_name(partition, day)}"
         return store, f"{path}/{name}" if name else path

@@ -70,11 +70,20 @@ def test_each_command_has_help_with_examples_and_json(name: str, environment: di
     assert run.status == 0
     assert "Examples:" in run.out
     assert f"$ platform {name}" in run.out or f"(platform {name}" in run.out
-    if name != "audit":  # a group; its commands have it
+    if name not in {"audit", *table.GROUPS}:  # the commands of a group have it
         assert "--json" in run.out
 
 
-@pytest.mark.parametrize("name", ["new", "check", "completion", "schema", "login", "up"])
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in table.GROUPS for name in table.GROUPS[group]])
+def test_so_has_each_command_of_a_group(group: str, name: str, environment: dict[str, str], tmp_path: Path) -> None:
+    run = platform(group, name, "--help", folder=tmp_path, environment=environment)
+    assert run.status == 0
+    assert f"$ platform {group} {name}" in run.out
+    assert "--json" in run.out
+    assert f"  {name} " in platform(group, "--help", folder=tmp_path, environment=environment).out
+
+
+@pytest.mark.parametrize("name", ["new", "check", "completion", "schema", "login", "up", "batch"])
 def test_a_light_command_imports_nothing_heavy(name: str, environment: dict[str, str], tmp_path: Path) -> None:
     code = (
         "import sys; from mlplatform.cli.app import run; run([sys.argv[1], '--help'])\n"
@@ -102,6 +111,12 @@ def test_a_light_command_imports_nothing_heavy(name: str, environment: dict[str,
         (["login"], "Give --user or --repository."),
         (["new", "wine", "--data", "owner"], "--data takes KEY=VALUE"),
         (["completion", "tcsh"], "is not one of"),
+        (["batch", "bakcfill"], "No such command 'bakcfill'. Did you mean 'backfill'?"),
+        (["batch", "run"], "Missing option '--day'"),
+        (["batch", "run", "--day", "2013-02-30"], "does not match the format"),
+        (["batch", "backfill", "--from", "2013-01-01"], "Missing option '--to'"),
+        (["batch", "cancel", "some-id"], "Missing option '--reason'"),
+        (["batch", "score", "--day", "2013-01-05"], "Missing option '--lake'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

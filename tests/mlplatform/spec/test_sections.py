@@ -42,6 +42,7 @@ def test_each_type_has_its_section(tmp_path: Path) -> None:
         ("realtime", BATCH, "batch", "batch is a section of type batch; the type here is realtime"),
         ("streaming", BATCH + STREAMING, "batch", "batch is a section of type batch; the type here is streaming"),
         ("batch", BATCH.replace("0 3 * * *", "0 25 * * *"), "batch.schedule", "'0 25 * * *' is no cron expression of five"),
+        ("batch", BATCH.replace("0 3 * * *", "0 0 3 * * *"), "batch.schedule", "is no cron expression of five fields"),
         ("batch", BATCH.replace("0 3 * * *", "daily"), "batch.schedule", "'daily' is no cron expression of five fields"),
         ("batch", BATCH.replace("shop/orders", "/etc"), "batch.input", '"/etc" has the wrong form'),
         ("batch", BATCH.replace("shop/orders", "../shop"), "batch.input", '"../shop" has the wrong form'),
@@ -52,7 +53,7 @@ def test_each_type_has_its_section(tmp_path: Path) -> None:
         ("batch", BATCH.replace("[order_id]", "[order_id, order_id]"), "batch.keys", "keys names order_id more than once"),
         ("batch", BATCH.replace("[order_id]", "[date]"), "batch.keys", "keys names date, which is the partition's column"),
         ("batch", BATCH.replace("[order_id]", "[model_version]"), "batch.keys", "which is the column with the model's version"),
-        ("batch", BATCH.replace("[order_id]", "[prediction]"), "schema.outputs", "names prediction, which is a key of batch.keys"),
+        ("batch", BATCH.replace("[order_id]", "[prediction]"), "schema.outputs", "prediction, which is a key of batch.keys"),
         ("batch", BATCH.replace("[order_id]", "[order_id], partition: prediction"), "schema.outputs", "the partition's column"),
         ("batch", BATCH + "serving: {replicas: 2}\n", "serving.replicas", "is about model servers; type batch has none"),
         (
