@@ -49,6 +49,8 @@ def check(workspace: Workspace) -> CheckReport:
 def _entry_points(spec: ModelSpec, document: Document, repository: Path) -> Iterator[Fault]:
     places: list[tuple[Path_, str]] = [(("training", "entrypoint"), spec.training.entrypoint)]
     places += [(("data", index, "load"), data.load) for index, data in enumerate(spec.data)]
+    if spec.streaming is not None and spec.streaming.sample is not None:
+        places.append((("streaming", "sample"), spec.streaming.sample))
     for path, entrypoint in places:
         if wrong := entrypoints.missing(entrypoint, repository):
             yield Fault(*document.place(path), dotted(path), wrong[0], wrong[1] or None)

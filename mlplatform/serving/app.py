@@ -22,6 +22,7 @@ from mlplatform.spec.model import Serving
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Protocol = Literal["v1", "v2"]
 Page = Callable[[], tuple[int, bytes, bytes]]
 

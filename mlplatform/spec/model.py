@@ -287,6 +287,15 @@ class ModelSpec(SpecModel):
                 raise ValueError(f"schema.outputs names {column.name}, which is {taken[column.name]} in the output too")
         return self
 
+    @model_validator(mode="after")
+    def _an_answer_has_each_member_once(self) -> Self:
+        if self.streaming is not None:
+            outputs = {column.name for column in self.schema_.outputs}
+            both = [name for name in self.streaming.carry if name in outputs]
+            if both:
+                raise ValueError(f"streaming.carry names {', '.join(both)}, which schema.outputs has already")
+        return self
+
     def dataset(self, name: str) -> DataReference:
         """Return the data reference of that name; raise ``KeyError`` if there is none."""
         for reference in self.data:

@@ -65,6 +65,11 @@ def test_each_type_has_its_section(tmp_path: Path) -> None:
         ("streaming", STREAMING.replace("shop.dead", "shop.orders"), "streaming", "input, output and deadLetter must differ"),
         ("streaming", STREAMING.replace("shop.orders", "shop.*"), "streaming.input", '"shop.*" has the wrong form'),
         ("streaming", STREAMING.replace("nats", "rabbit"), "streaming.broker", '"rabbit" is not accepted'),
+        ("streaming", STREAMING.replace("}", ", carry: [a, b, a]}"), "streaming.carry", "carry names a more than once"),
+        ("streaming", STREAMING.replace("}", ", carry: [prediction]}"), "streaming.carry", "which schema.outputs has already"),
+        ("streaming", STREAMING.replace("}", ", ackWait: 0s}"), "streaming.ackWait", "ackWait must be at least 1s"),
+        ("streaming", STREAMING.replace("}", ", begin: now}"), "streaming.begin", '"now" is not accepted'),
+        ("streaming", STREAMING.replace("}", ", sample: messages}"), "streaming.sample", '"messages" has the wrong form'),
         ("realtime", SCALED, "serving.autoscaling.by", "is not measured"),
         (
             "realtime",
