@@ -7,6 +7,7 @@ repository. So the few that are used stand here, by the same names; a test holds
 import hashlib
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ SUFFIX = ".jinja"
 ENVOPS = {"keep_trailing_newline": True, "trim_blocks": True, "lstrip_blocks": True}
 
 
+@cache
 def environment(files: Path = FILES) -> SandboxedEnvironment:
-    """Return the environment that renders the sources in ``files``."""
+    """Return the environment that renders the sources in ``files``; it keeps what it has compiled."""
     made = SandboxedEnvironment(
         loader=PrefixLoader({PREFIX: FileSystemLoader(files)}),
         undefined=StrictUndefined,

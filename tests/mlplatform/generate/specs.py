@@ -64,10 +64,56 @@ SLOS: dict[str, list[Json]] = {
     ],
     "streaming": [
         {"name": "answered", "indicator": "availability", "objective": 99.5},
-        {"name": "latency", "indicator": "latency", "objective": 99, "threshold": "250ms".replace("250ms", "0.25s")},
+        {"name": "latency", "indicator": "latency", "objective": 99, "threshold": "0.25s"},
         {"name": "lag", "indicator": "lag", "objective": 99, "threshold": "1m"},
     ],
 }
+
+
+LONGEST = "-".join(["a" * 15] * 4)[:63]
+DIGIT_FIRST = "9" + "z" * 62
+
+
+def _scaling(by: str, least: int = 1) -> Json:
+    return {"by": by, "target": 70, "minReplicas": least, "maxReplicas": 5}
+
+
+def _case(kind: str, name: str = "churn", tier: int = 3, **serving: Any) -> Json:
+    return minimal(kind, name=name, tier=tier, description=AWKWARD, slos=SLOS[kind], serving=serving)
+
+
+CASES: dict[str, Json] = {
+    "plain": minimal(),
+    "kubernetes": _case("realtime", "3d-scan", 1, replicas=3, spot=True, drainTimeout="0s"),
+    "kubernetes-cpu": _case("realtime", LONGEST, 2, autoscaling=_scaling("cpu"), gpu={"shared": False}),
+    "kubernetes-requests": _case("realtime", DIGIT_FIRST, autoscaling=_scaling("requests", 0), gpu={}, spot=True),
+    "kserve": _case("realtime", LONGEST, 1, target="kserve", replicas=2, spot=True),
+    "kserve-cpu": _case("realtime", "0", target="kserve", autoscaling=_scaling("cpu")),
+    "kserve-requests": _case("realtime", DIGIT_FIRST, 2, target="kserve", autoscaling=_scaling("requests", 0)),
+    "kserve-gpu": _case("realtime", "3d-scan", 1, target="kserve", gpu={"shared": True}, autoscaling=_scaling("cpu")),
+    "seldon": _case("realtime", LONGEST, 1, target="seldon", replicas=4),
+    "seldon-scaled": _case("realtime", DIGIT_FIRST, target="seldon", autoscaling=_scaling("requests", 0)),
+    "bentoml": _case("realtime", "3d-scan", 2, target="bentoml", gpu={}),
+    "sagemaker": _case("realtime", DIGIT_FIRST, 1, target="sagemaker", resources={"cpu": "900", "memory": "4Ti"}, gpu={}),
+    "sagemaker-cpu": _case("realtime", LONGEST, target="sagemaker", autoscaling=_scaling("cpu"), resources={"cpu": "1500m"}),
+    "sagemaker-requests": _case("realtime", "0", target="sagemaker", autoscaling=_scaling("requests", 0)),
+    "batch": _case("batch", LONGEST, 1),
+    "batch-scheduled": _case("batch", DIGIT_FIRST, 2, spot=True)
+    | {"batch": {**minimal("batch")["batch"], "schedule": "0 3 * * 1-5", "engine": "ray", "retries": 0}},
+    "nats": _case("streaming", LONGEST, 1, autoscaling=_scaling("lag", 0)),
+    "kafka": _case("streaming", DIGIT_FIRST, 2, autoscaling=_scaling("lag"), spot=True)
+    | {"streaming": {**minimal("streaming")["streaming"], "broker": "kafka", "key": "customer", "carry": ["customer", "時"]}},
+    "redis": _case("streaming", "3d-scan", autoscaling=_scaling("lag", 0))
+    | {"streaming": {**minimal("streaming")["streaming"], "broker": "redis"}},
+    "stream-cpu": _case("streaming", "0", 2, autoscaling=_scaling("cpu"), gpu={}),
+    "judged-by-the-platform": minimal(slos=[{"name": "q", "indicator": "quality", "objective": 90}, {"name": "d", "indicator": "drift", "objective": 0.5}]),
+    "easy-objectives": minimal(slos=[
+        {"name": "half", "indicator": "availability", "objective": 50, "window": "36h"},
+        {"name": "slow", "indicator": "latency", "objective": 0.5, "threshold": "20s", "window": "0.5s"},
+        {"name": "fast", "indicator": "latency", "objective": 99.9999, "threshold": "0s"},
+    ]),
+}  # fmt: skip
+"""Names of 63 characters and with a digit first, every serving target, broker, tier, way of scaling and kind of machine."""
 
 
 def _names() -> st.SearchStrategy[str]:
