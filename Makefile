@@ -7,6 +7,8 @@ PYTHON ?= python3
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
 RUN := $(UV) run --frozen --all-groups --no-progress
+# A shell that forbids bytecode would have every start of every process compile MLflow and its friends again.
+unexport PYTHONDONTWRITEBYTECODE
 HOME_FOLDER := $(if $(ML_PLATFORM_HOME),$(ML_PLATFORM_HOME),$(CURDIR)/.mlplatform)
 
 $(UV):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.routing import Mount
 
 from backend import health
@@ -23,6 +24,7 @@ from backend.core.container import Services
 from backend.core.database import Database
 from backend.core.http import problems
 from backend.core.http.middleware import BodyLimit, RequestContext
+from backend.core.http.streams import Streams
 from backend.core.metrics import Metrics
 from backend.core.openapi import TAGS, document
 from backend.core.workflows import WorkflowRuntime
@@ -38,6 +40,7 @@ from backend.registry.mlflow_door import make_mlflow_door
 from backend.registry.service import RegistryService
 
 MLFLOW_PATH = "/mlflow"
+DOCS_PATH = "/docs"
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +49,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """Make the app: bring the database up to date, build the services, mount the domains' routes."""
     services = build_services(settings, clock or SystemClock())
     mlflow = make_mlflow_door(services) if settings.mlflow.embedded else None
-    app = FastAPI(
+    app = FastAPIOffline(  # FastAPI's own pages would load scripts from elsewhere
+        docs_url=DOCS_PATH,
+        redoc_url=None,
+        static_url=f"{DOCS_PATH}-static",
         title="ML platform",
         version="0.1.0",
         description="Plugin backend of the ML golden path: identities, models, attestations, deployments, audit.",
         openapi_tags=TAGS,
         openapi_url="/openapi.json",
-        docs_url=None,  # the pages would load scripts from elsewhere
-        redoc_url=None,
         lifespan=_lifespan(services, mlflow),
     )
     app.state.services = services
@@ -69,17 +73,19 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     larger = [
         (re.compile(rf"^{API_PREFIX}/registry/models/[^/]+/versions/?$"), uploads),
         (re.compile(rf"^{API_PREFIX}/attestations/?$"), settings.limits.manifest_bytes),
-        (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.bundle_bytes),
+        # MLflow streams artefacts to disk and holds everything else in memory.
+        (re.compile(rf"^{MLFLOW_PATH}/(ajax-)?api/2\.0/mlflow-artifacts/"), settings.limits.bundle_bytes),
+        (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
     ]
     app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
-    app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH,))
+    app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH))
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
 
 def build_services(settings: Settings, clock: Clock) -> Services:
     """Build all services, from the database up."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     upgrade(database, settings.home)
     metrics = Metrics()
@@ -88,7 +94,9 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     attestations = AttestationService(settings, clock, audit, identity)
     registry = RegistryService(settings, clock, audit, attestations, metrics)
     runtime = WorkflowRuntime(settings, database)
-    services = Services(settings, clock, database, metrics, audit, identity, attestations, registry, runtime)
+    services = Services(
+        settings, clock, database, metrics, audit, identity, attestations, registry, runtime, Streams(settings.limits)
+    )
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)

@@ -1,24 +1,21 @@
-"""Render a released template with Copier, in this process.
-
-Copier changes the process's working folder while it clones, so renders take turns.
-"""
+"""Render a released template with Copier, in this process, with whatever was compiled before."""
 
 import difflib
-import os
-import re
-import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scaffolder.errors import InvalidAnswer, ScaffoldError
+from scaffolder.errors import InvalidAnswer
 from scaffolder.names import shortened
 from scaffolder.release import SOURCE_URL, Release
 
+if TYPE_CHECKING:
+    from scaffolder.update.render import InProcessRenderer
+    from scaffolder.update.store import TemplateStore
+
 ANSWERS_FILE = ".copier-answers.yml"
 _ANSWER_LENGTH = 2_000
-_COPIER_VALIDATION = re.compile(r"^Validation error for question '(?P<question>[^']+)': (?P<reason>.*)$", re.DOTALL)
-_turn = threading.Lock()
 
 
 def render(release: Release, folder: Path, data: Mapping[str, Any], *, defaults: bool) -> dict[str, Any]:
@@ -28,38 +25,32 @@ def render(release: Release, folder: Path, data: Mapping[str, Any], *, defaults:
         InvalidAnswer: an answer is unknown, too long or not acceptable; nothing was written.
         ScaffoldError: the template can't be rendered.
     """
+    from scaffolder.update.errors import AnswerInvalid
+
     _check_lengths(data)
-    import copier
-    from copier.errors import CopierError
-
+    version = template_store(release.repository).version(release.tag)
+    renderer = _renderer()
+    _check_known(data, renderer.questions(version))
     try:
-        with _turn:
-            worker = copier.run_copy(
-                str(release.repository),
-                folder,
-                data=dict(data),
-                vcs_ref=release.tag,
-                settings=copier.Settings(),  # the same for everybody, whatever their own Copier settings say
-                defaults=defaults,
-                quiet=True,
-                unsafe=False,
-            )
-    except CopierError as fault:
-        raise ScaffoldError(f"the template can't be rendered: {fault}") from fault
-    except ValueError as fault:
-        raise _invalid(fault) from fault
-    _check_known(data, worker.template.questions_data)
-    _name_source(folder / ANSWERS_FILE, release)
-    return dict(worker.answers.combined)
+        return renderer.render(version, folder, data, source=SOURCE_URL, defaults=defaults)
+    except AnswerInvalid as fault:
+        raise InvalidAnswer(fault.message, fix=fault.fix) from fault
 
 
-def _name_source(path: Path, release: Release) -> None:
-    """Let the answers file name the template by its address instead of by this machine's path."""
-    text = path.read_text(encoding="utf-8")
-    named = re.sub(r"^_src_path:.*(?:\n .*)*$", f"_src_path: {SOURCE_URL}", text, flags=re.MULTILINE)
-    if str(release.repository) in named or SOURCE_URL not in named:
-        raise ScaffoldError(f"the template's answers file does not say where it came from: {os.fspath(path.name)}")
-    path.write_text(named, encoding="utf-8")
+@cache
+def template_store(repository: Path) -> "TemplateStore":
+    """Return the checked-out versions of a released template, which lie beside its repository."""
+    from scaffolder.update.store import TemplateStore
+
+    return TemplateStore(repository, cache=repository.parent / "versions", addresses={SOURCE_URL})
+
+
+@cache
+def _renderer() -> "InProcessRenderer":
+    """The one renderer of this process: what it has compiled is what makes the next render fast."""
+    from scaffolder.update.render import InProcessRenderer
+
+    return InProcessRenderer()
 
 
 def _check_lengths(data: Mapping[str, Any]) -> None:
@@ -80,10 +71,3 @@ def _check_known(data: Mapping[str, Any], questions: Mapping[str, Mapping[str, A
                 f"the template has no question {shortened(question)}",
                 fix=f"did you mean {near[0]}?" if near else f"its questions are {', '.join(asked)}",
             )
-
-
-def _invalid(fault: ValueError) -> InvalidAnswer:
-    match = _COPIER_VALIDATION.match(str(fault))
-    if match:
-        return InvalidAnswer(f"{match['question']}: {match['reason']}")
-    return InvalidAnswer(str(fault))

@@ -1,8 +1,9 @@
 """Release a template: put its content under a version tag in a git repository of its own.
 
-A released template is the checked-in content plus the toolkit it carries: the wheel, the JSON Schema of ``model.yaml``, a
-file of facts about both, and the sources of what is derived from ``model.yaml``. The commit has no parent and a fixed author and date, so identical content is the identical commit
-on every machine, and an answers file that names a tag means the same everywhere.
+A released template is the checked-in content plus the toolkit it carries: the wheel, the JSON Schema of ``model.yaml``, a file
+of facts about both, and the sources of what is derived from ``model.yaml``. The commit has no parent and a fixed author and
+date, so identical content is the identical commit on every machine, and an answers file that names a tag means the same
+everywhere.
 """
 
 import hashlib

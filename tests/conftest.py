@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 from sqlalchemy import create_engine, make_url, text
 
 SLOW_ROOMS = (
@@ -25,6 +26,10 @@ SLOW_ROOMS = (
     "templates",
 )
 """Rooms whose tests start real servers, train models or build environments: part of `make test`, not of `make check`."""
+
+# Without Phase.explain, which takes minutes to comment on what is shrunk already.
+settings.register_profile("platform", phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+settings.load_profile("platform")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

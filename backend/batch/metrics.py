@@ -36,7 +36,7 @@ class BatchMetrics:
             buckets=_SECONDS,
             registry=metrics.registry,
         )
-        metrics.registry.register(_LastSuccess(database))
+        metrics.look_up(_LastSuccess(database))
 
     def over(self, run: BatchRun) -> None:
         """Count a run that has just ended."""

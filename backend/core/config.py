@@ -311,6 +311,10 @@ class LimitSettings(SettingsModel):
         default=16_777_216, ge=1024, description="Largest registration manifest, attestations included."
     )
     bundle_bytes: int = Field(default=4 * 2**30, ge=1024, description="Largest bundle, packed and unpacked alike.")
+    streams: int = Field(
+        default=64, ge=1, le=1000, description="Most logs and other streams that are followed at once."
+    )
+    streams_per_caller: int = Field(default=8, ge=1, le=1000, description="Most of them for one caller.")
     bundle_files: int = Field(default=10_000, ge=1, description="Most files in a bundle.")
 
 

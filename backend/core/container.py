@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from backend.core.clock import Clock
     from backend.core.config import Settings
     from backend.core.database import Database
+    from backend.core.http.streams import Streams
     from backend.core.metrics import Metrics
     from backend.core.workflows import WorkflowRuntime
     from backend.deployments.engine import RolloutEngine
@@ -38,6 +39,7 @@ class Services:
     attestations: "AttestationService"
     registry: "RegistryService"
     runtime: "WorkflowRuntime"
+    streams: "Streams"
     deployments: "DeploymentService" = field(init=False)
     engine: "RolloutEngine" = field(init=False)
     batch: "BatchService" = field(init=False)

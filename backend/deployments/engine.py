@@ -36,7 +36,7 @@ class RolloutEngine:
         self._services = services
         self.target: Target = target if target is not None else _target_of(services)
         runtime: WorkflowRuntime = services.runtime
-        self.reconciler = Reconciler(services, self.target, leading=lambda: runtime.leading)
+        self.reconciler = Reconciler(services, self.target)
         world = World(services, self.target, self.reconciler, runtime, Lifecycle(services))
         self._steps = RolloutSteps(world)
         self._known: object = None
@@ -74,6 +74,7 @@ class RolloutEngine:
 
     def close(self) -> None:
         """Let go of the target; what serves goes on serving."""
+        self.reconciler.artefacts.close()
         if (close := getattr(self.target, "close", None)) is not None:
             close()
 

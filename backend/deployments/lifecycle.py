@@ -163,7 +163,7 @@ class Lifecycle:
         if deployment.outcome == Outcome.PROMOTED:
             return True
         now = self._services.clock.now()
-        rows = repository.traffic(session, deployment.environment, deployment.model)
+        rows = repository.traffic(session, deployment.environment, deployment.model, lock=True)
         former = next((row for row in rows if row.state == TrafficState.LIVE), None)
         spec = self.spec_of(session, deployment.model, deployment.version)
         keep_warm = spec.rollout.keep_warm
@@ -224,7 +224,7 @@ class Lifecycle:
                 note(step, judgement)
                 step.state = StepState.HELD if outcome is Outcome.HELD else StepState.BREACHED
                 step.finished_at, step.reason = now, reason
-        rows = repository.traffic(session, deployment.environment, deployment.model)
+        rows = repository.traffic(session, deployment.environment, deployment.model, lock=True)
         mine = next((row for row in rows if row.version == deployment.version), None)
         primary = next((row for row in rows if row.state == TrafficState.LIVE), None)
         had_traffic = mine is not None and (mine.weight > 0 or mine.mirror > 0)
@@ -270,7 +270,8 @@ class Lifecycle:
 
     def _arrange(self, session: Session, deployment: Deployment, step: DeploymentStep) -> None:
         """Make the desired traffic what the step asks for."""
-        row = repository.traffic_of(session, deployment.environment, deployment.model, deployment.version)
+        rows = repository.traffic(session, deployment.environment, deployment.model, lock=True)
+        row = next((one for one in rows if one.version == deployment.version), None)
         if row is None:
             spec = self.spec_of(session, deployment.model, deployment.version)
             row = Traffic(

@@ -88,11 +88,11 @@ class RolloutSteps:
     def _start(self, deployment: Deployment, index: int, spec: ModelSpec) -> Ended:
         timeout = spec.serving.startup_timeout.total_seconds()
         began, wanted, version = time.monotonic(), spec.serving.replicas, f"v{deployment.version}"
-        if fault := self._world.reconciler.fault(key_of(deployment)):
-            return self._failed(deployment, f"{version} can't be started: {fault}")
         while True:
             if self._world.decided(deployment.id)[0]:
                 return "ended"
+            if fault := self._world.reconciler.artefacts.fault(key_of(deployment)):
+                return self._failed(deployment, f"{version} can't be started: {fault}")
             replicas = self._world.replicas(deployment)
             ready = [one for one in replicas if one.state == "ready"]
             took = time.monotonic() - began

@@ -253,7 +253,7 @@ def place(services: ServicesOf, caller: Caller, environment: EnvironmentName, mo
     "/environments/{environment}/models/{model}/logs",
     summary="Logs of a model's servers",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/plain": {}}}, **problems(401, 404, 422, 503)},
+    responses={200: {"content": {"text/plain": {}}}, **problems(401, 404, 422, 429, 503)},
 )
 def logs(
     services: ServicesOf,
@@ -272,7 +272,7 @@ def logs(
             raise NotFound(f"no version of {model} is up in {environment}; name one with ?version=")
         services.registry.get_version(session, model, number)
     lines = services.engine.target.logs(VersionKey(environment, model, number), tail, follow)
-    return StreamingResponse(_encoded(lines), media_type="text/plain; charset=utf-8")
+    return StreamingResponse(services.streams.read(caller, _encoded(lines)), media_type="text/plain; charset=utf-8")
 
 
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:

@@ -1,25 +1,40 @@
 """What the deployments domain says and hears over HTTP."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
 
-from backend.core.schemas import Payload, PlainText, Schema
+from backend.core.schemas import NO_NUL, Payload, Schema
 from backend.deployments.models import Outcome, Phase, StepKind, StepState, TrafficState
 from mlplatform.spec.model import ModelType, Name
 
-Reason = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000), NO_NUL]
 LONGEST_VERSION = 2**31 - 1
 VersionNumber = Annotated[int, Field(ge=1, le=LONGEST_VERSION)]
-VersionOrAlias = VersionNumber | Literal["champion", "challenger"]
+ALIASES = ("champion", "challenger")
+
+
+def _version_or_alias(value: Any) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LONGEST_VERSION:
+        return value
+    if value in ALIASES:
+        return str(value)
+    raise ValueError(f"must be a version number from 1 on, or one of {', '.join(ALIASES)}")
+
+
+VersionOrAlias = Annotated[
+    int | str,
+    PlainValidator(_version_or_alias),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": LONGEST_VERSION}, {"enum": list(ALIASES)}]}),
+]
 RequirementState = Literal["met", "missing", "failed", "waiting"]
 
 
 class BreakGlass(Payload):
     """Why the policy is to be overridden, in words that stand up afterwards."""
 
-    reason: Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=10, max_length=1000)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=1000), NO_NUL]
 
 
 class DeploymentIn(Payload):
@@ -27,7 +42,7 @@ class DeploymentIn(Payload):
 
     model: Name
     version: VersionOrAlias | None = Field(default=None, description="A number or an alias; the newest if null.")
-    environment: Annotated[PlainText, Field(min_length=1, max_length=63)]
+    environment: Annotated[str, Field(min_length=1, max_length=63), NO_NUL]
     break_glass: BreakGlass | None = None
 
 
@@ -35,7 +50,7 @@ class ApprovalIn(Payload):
     """What an approver decides."""
 
     decision: Literal["approve", "reject"]
-    comment: Annotated[PlainText, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
+    comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), NO_NUL] = ""
 
 
 class ReasonIn(Payload):

@@ -75,7 +75,9 @@ def bind_signing_key(services: ServicesOf, caller: Caller, write: Write, body: S
     """From now on, attestations that this key signs count as the caller's. The same again changes nothing."""
     return write.run(
         lambda session: _key(
-            services.identity.bind_key(session, caller, public_key=body.public_key, repository=body.repository)
+            services.identity.bind_key(
+                session, caller, public_key=body.public_key, proof=body.proof, repository=body.repository
+            )
         ),
         SigningKeyOut,
     )

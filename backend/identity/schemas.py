@@ -63,6 +63,11 @@ class SigningKeyRequest(Payload):
     """A public key that shall speak for the caller."""
 
     public_key: str = Field(max_length=44, description="Base64 of the 32 raw bytes of an Ed25519 public key.")
+    proof: str = Field(
+        max_length=88,
+        description="Base64 of the key's signature over `ml-platform signing key v1`, the caller's ref and the repository "
+        "(or nothing), each followed by a line feed.",
+    )
     repository: RepositoryId | None = Field(
         default=None, description="The only repository it may speak for; all of the caller's if null."
     )
@@ -76,6 +81,17 @@ class SigningKeyRequest(Payload):
             raw = b""
         if len(raw) != 32 or base64.b64encode(raw).decode() != value:
             raise ValueError("must be Base64 of the 32 raw bytes of an Ed25519 public key")
+        return value
+
+    @field_validator("proof")
+    @classmethod
+    def _is_signature(cls, value: str) -> str:
+        try:
+            raw = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != 64:
+            raise ValueError("must be Base64 of the 64 bytes of an Ed25519 signature")
         return value
 
 

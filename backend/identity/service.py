@@ -20,7 +20,7 @@ from backend.identity.local_issuer import LocalIssuer
 from backend.identity.models import SigningKeyRow
 from backend.identity.principal import Principal
 from backend.identity.verification import TokenRefused, TokenVerifier
-from mlplatform.attest.keys import PublicKey
+from mlplatform.attest.keys import PublicKey, possession_text
 
 _SIGN_IN = "Get a token with `platform login`, or from a configured issuer."
 
@@ -116,12 +116,12 @@ class IdentityService:
         self._record("ml-platform.identity.login.refused", source, reason)
 
     def bind_key(
-        self, session: Session, caller: Principal, *, public_key: str, repository: str | None
+        self, session: Session, caller: Principal, *, public_key: str, proof: str, repository: str | None
     ) -> SigningKeyRow:
         """Make a key speak for the caller; the same again returns the same binding.
 
         Raises:
-            Forbidden: a repository can't bind a key for another one.
+            Forbidden: a repository can't bind a key for another one, and nobody one whose private half they don't have.
             Conflict: the binding was revoked.
         """
         if caller.repository is not None and repository not in (None, caller.repository):
@@ -132,6 +132,16 @@ class IdentityService:
                 repository=repository,
             )
         key = PublicKey(base64.b64decode(public_key))
+        if not key.verify(possession_text(caller.ref, repository), base64.b64decode(proof)):
+            raise Forbidden(
+                f"{caller.ref} did not show that the key's private half is theirs",
+                fix="Sign the caller's own ref and the repository with it, as the API describes.",
+            ).audited(
+                type="ml-platform.identity.signing_key.refused",
+                subject=f"principal:{caller.ref}",
+                actor=caller.ref,
+                keyId=key.keyid,
+            )
         limited_to = caller.repository or repository or ""
         lock_for_transaction(session, f"signing-key:{key.keyid}:{caller.ref}")
         found = session.execute(

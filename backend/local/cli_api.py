@@ -75,6 +75,15 @@ class _Ends:
         return self.allowed < 0
 
 
+def home_of(named: str | None, configs: list[Path]) -> Path:
+    """Return the platform's home folder: the one that is named, else the one that the configuration names.
+
+    Raises:
+        LauncherError: the configuration can't be used.
+    """
+    return Path(named).resolve() if named else _settings(None, configs).home
+
+
 def up(*, home: Path, configs: list[Path], wait: bool = True, echo: Echo = print) -> UpResult:
     """Start what is not running yet; with ``wait`` return when everything answers.
 
@@ -133,10 +142,10 @@ def down(*, home: Path, forget: bool = False, echo: Echo = print) -> None:
         echo(f"deleted {folders.home}")
 
 
-def _settings(home: Path, configs: list[Path]) -> Settings:
-    environment = {**os.environ, "ML_PLATFORM_HOME": str(home)}
+def _settings(home: Path | None, configs: list[Path]) -> Settings:
+    environment = {**os.environ, "ML_PLATFORM_HOME": str(home or "")}
     try:
-        return load_settings(list(configs) or None, environment)
+        return load_settings(list(configs), environment)
     except ConfigError as fault:
         raise LauncherError("the configuration can't be used:\n" + "\n".join(fault.faults)) from fault
 

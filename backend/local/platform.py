@@ -135,7 +135,7 @@ class LocalPlatform:
         return "\n".join(said)
 
     def _stop_and_wait(self, names: list[str], *, patience: float, echo: Echo) -> None:
-        running = [name for name, state in self.states().items() if (name in names and state.runs) or name in names]
+        running = [name for name in self.states() if name in names]
         try:
             for name in running:
                 self.supervisor.stop(name)

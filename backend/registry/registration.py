@@ -17,7 +17,7 @@ from backend.registry.bundle import BundleLimits, keep, unpack
 from backend.registry.checks import check_bundle, check_manifest, parse_manifest
 from backend.registry.mlflow_store import MlflowVersion
 from backend.registry.models import ModelRow, VersionRow
-from backend.registry.repository import find_same
+from backend.registry.repository import find_same, has_run
 from backend.registry.schemas import Manifest, VersionOut
 from backend.registry.service import RegistryService
 from backend.registry.uploads import abandoned_uploads
@@ -326,7 +326,7 @@ def _subject(manifest: Manifest, spec_digest: str) -> Subject:
 
 
 def forget_abandoned(registry: RegistryService, database: Database) -> None:
-    """Take back what processes that died in a registration left: uploads, and MLflow versions without a row."""
+    """Take back what processes that died in a registration left: uploads, and MLflow's versions and runs without a row."""
     with abandoned_uploads(registry.uploads) as folders:
         for folder in folders:
             wanted = f"tags.`{UPLOAD_TAG}` = '{folder.name}'"
@@ -336,3 +336,8 @@ def forget_abandoned(registry: RegistryService, database: Database) -> None:
                         unfinished = MlflowVersion(int(found.version), str(found.run_id))
                         registry.store.unregister(found.name, unfinished)
                         _log.warning("took back an unfinished registration", extra={"model": found.name})
+            for run_id in registry.store.runs_with(UPLOAD_TAG, folder.name):
+                with database.read() as session:
+                    is_known = has_run(session, run_id)
+                if not is_known:
+                    registry.store.forget_run(run_id)

@@ -52,6 +52,12 @@ def has_artefact(session: Session, model: str, digest: str) -> bool:
     return session.execute(query).first() is not None
 
 
+def has_run(session: Session, run_id: str) -> bool:
+    """Say whether a version came from this run of MLflow's."""
+    query = select(VersionRow.version).where(VersionRow.run_id == run_id).limit(1)
+    return session.execute(query).first() is not None
+
+
 def aliases_of(session: Session, models: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return what each alias points at, by model."""
     found: dict[str, dict[str, int]] = {name: {} for name in models}

@@ -47,6 +47,7 @@ class Events:
                 "inputDigest": manifest.input_digest,
                 "outputDigest": manifest.output_digest,
                 "modelSeconds": manifest.model_seconds,
+                "scoringSeconds": manifest.scoring_seconds,
                 "reasons": [one.model_dump(by_alias=True) for one in manifest.rejected[:10]],
             },
             last=True,

@@ -73,6 +73,9 @@ class Manifest(_Part):
     rows_rejected: int
     rejected: list[RejectedRule] = Field(default_factory=list)
     model_seconds: float = Field(description="Time that the model's calls took.")
+    scoring_seconds: float = Field(
+        default=0.0, description="Time that reading, checking, calling and writing took, over all units."
+    )
     input_path: str
     input_files: list[InputFile]
     input_digest: str

@@ -5,6 +5,7 @@ bytes under the same names.
 """
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,7 @@ class PartResult:
     files: list[OutputFile] = field(default_factory=list)
     rejected_files: list[OutputFile] = field(default_factory=list)
     model_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 class UnitScorer:
@@ -115,6 +117,7 @@ class UnitScorer:
         Raises:
             BatchFailed: the input, the model or its answers are not as they must be.
         """
+        started = time.perf_counter()
         result = PartResult(unit.index)
         caller = ModelCaller(self._model)
         accepted, rejected = [], []
@@ -131,6 +134,7 @@ class UnitScorer:
         result.model_seconds = caller.seconds
         result.files = self._written(accepted, unit.index, self._job.accepted)
         result.rejected_files = self._written(rejected, unit.index, self._job.rejected) if rejected else []
+        result.seconds = time.perf_counter() - started
         return result
 
     def close(self) -> None:
@@ -246,6 +250,7 @@ def merged(results: Sequence[PartResult]) -> PartResult:
         total.files += one.files
         total.rejected_files += one.rejected_files
         total.model_seconds += one.model_seconds
+        total.seconds += one.seconds
     return total
 
 
@@ -259,6 +264,7 @@ def as_plain(result: PartResult) -> dict[str, Any]:
         "files": [file.model_dump() for file in result.files],
         "rejected_files": [file.model_dump() for file in result.rejected_files],
         "model_seconds": result.model_seconds,
+        "seconds": result.seconds,
     }
 
 
@@ -272,4 +278,5 @@ def from_plain(values: dict[str, Any]) -> PartResult:
         [OutputFile.model_validate(file) for file in values["files"]],
         [OutputFile.model_validate(file) for file in values["rejected_files"]],
         values["model_seconds"],
+        values["seconds"],
     )

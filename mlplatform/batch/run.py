@@ -140,6 +140,7 @@ def _score(request: DayRequest, progress: Progress) -> Scored:
                 rows_rejected=result.rows_rejected,
                 rejected=_rules(result.rules),
                 model_seconds=round(result.model_seconds, 6),
+                scoring_seconds=round(result.seconds, 6),
                 input_path=f"{batch.input}/{batch.partition}={request.day}",
                 input_files=inputs,
                 input_digest=_digest(inputs),

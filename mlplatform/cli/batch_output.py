@@ -95,7 +95,7 @@ def follow_run(client: "PlatformClient", run: Json, *, timeout: object, as_json:
         if now["state"] == "running" and now["total"]:
             return f"{_progress(now)} rows"
         waits = now.get("message") if now["state"] == "pending" else None
-        return now["state"] + (f": {waits}" if waits else "")
+        return f"{now['state']}: {waits}" if waits else str(now["state"])
 
     ended = _followed(run, lambda: client.batch_run_of(run["id"]), told, timeout)
     output.result(ended, as_json=as_json, human=lambda: output.write(run_line(ended)))

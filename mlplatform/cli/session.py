@@ -91,13 +91,13 @@ def connected(*, attempts: int = 3) -> Iterator["PlatformClient"]:
     """A client for the platform in use, signed in."""
     from mlplatform.client import CredentialFault, PlatformClient, default_url
 
-    url, store = default_url(), credentials()
+    url = default_url()
     try:
-        store.require(url)
+        found = credentials().require(url)
     except CredentialFault:
         # Signing in would be the wrong advice where nothing is running.
         with PlatformClient(url, timeout=5, attempts=1) as client:
             client.ping()
         raise
-    with PlatformClient(url, lambda: store.require(url).token, attempts=attempts) as client:
+    with PlatformClient(url, found.source or found.token, attempts=attempts) as client:
         yield client

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import httpx
 
 from mlplatform.client.errors import ClientError
-from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, TokenSource, Transport
+from mlplatform.client.tokens import TokenSource
+from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
 
 Json = dict[str, Any]
 
@@ -67,9 +68,14 @@ class PlatformClient:
         """Return the caller as the platform sees it."""
         return self._get("/identity/me")
 
-    def bind_signing_key(self, public_key: str, *, repository: str | None = None) -> Json:
-        """Say that signatures of this key (base64 of 32 bytes) are the caller's."""
-        return self._post("/identity/signing-keys", {"publicKey": public_key, "repository": repository})
+    def bind_signing_key(self, public_key: str, proof: str, *, repository: str | None = None) -> Json:
+        """Say that signatures of this key are the caller's.
+
+        ``public_key`` is base64 of its 32 bytes, ``proof`` of its signature over
+        :func:`mlplatform.attest.keys.possession_text`.
+        """
+        body = {"publicKey": public_key, "proof": proof, "repository": repository}
+        return self._post("/identity/signing-keys", body)
 
     # registry
 

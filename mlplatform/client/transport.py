@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import httpx
 
 from mlplatform import __version__
 from mlplatform.client.errors import PlatformProblem, PlatformUnreachable
+from mlplatform.client.tokens import TokenSource
 
 PREFIX = "/api/ml-platform"
 PROBLEM_URN = "urn:ml-platform:problem:"
@@ -21,8 +22,6 @@ _LONGEST_PAUSE = 5.0
 
 Arguments = Callable[[], Mapping[str, Any]]
 """Makes the arguments of a request afresh, because a streamed body can be read only once."""
-TokenSource = Callable[[], str]
-"""Gives the token for the next request, because a CI job's lives for minutes only."""
 
 
 class Transport:
@@ -31,7 +30,7 @@ class Transport:
     def __init__(
         self,
         url: str,
-        token: "str | TokenSource | None",
+        token: str | TokenSource | None,
         *,
         timeout: float = 30.0,
         attempts: int = 4,
@@ -41,10 +40,12 @@ class Transport:
         self._attempts = attempts
         self._sleep = sleep
         headers = {"User-Agent": f"mlplatform/{__version__}", "Accept": "application/json"}
-        self._token: TokenSource | None = (lambda: token) if isinstance(token, str) and token else token or None
         try:
             self._http = httpx.Client(
-                base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0))
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
+                auth=_Bearer(token) if token else None,
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise PlatformUnreachable(self.url, f"{self.url!r} is not a URL: {error}") from error
@@ -78,8 +79,6 @@ class Transport:
             last = attempt == self._attempts
             try:
                 request = self._http.build_request(method, path, **arguments())
-                if self._token is not None:
-                    request.headers["Authorization"] = f"Bearer {self._token()}"
                 repeatable = method in _SAFE_METHODS or IDEMPOTENCY_KEY in request.headers
                 response = self._http.send(request, stream=stream)
             except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
@@ -140,6 +139,19 @@ class Transport:
             fix=document.get("fix"),
             extra={name: value for name, value in document.items() if name not in known},
         )
+
+
+class _Bearer(httpx.Auth):
+    """Sends a token, or whatever token the source has at that moment."""
+
+    def __init__(self, token: str | TokenSource) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header."""
+        token = self._token if isinstance(self._token, str) else self._token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        yield request
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:

@@ -133,7 +133,7 @@ def _results(workspace: Workspace, trained: TrainingRecord, partial: bool) -> li
 
 
 def _bound_key(client: "PlatformClient", store: "CredentialStore", principal: dict[str, Any]) -> "SigningKey":
-    from mlplatform.attest.keys import KeyUnusable, SigningKey
+    from mlplatform.attest.keys import KeyUnusable, SigningKey, possession_text
 
     try:
         key = SigningKey.load_or_create(store.signing_key)
@@ -141,5 +141,7 @@ def _bound_key(client: "PlatformClient", store: "CredentialStore", principal: di
         raise StageRefused(f"the signing key can't be used: {error}") from error
     # A person's key speaks for the person in any repository; a repository's key only for that repository.
     repository = principal["ref"].removeprefix("repository:") if principal["kind"] == "repository" else None
-    client.bind_signing_key(base64.b64encode(key.public_bytes).decode(), repository=repository)
+    proof = key.sign(possession_text(principal["ref"], repository))
+    public, signed = (base64.b64encode(raw).decode() for raw in (key.public_bytes, proof))
+    client.bind_signing_key(public, signed, repository=repository)
     return key

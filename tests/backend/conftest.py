@@ -23,7 +23,7 @@ from backend.core.container import Services
 from backend.registry.mlflow_store import MlflowStore
 from mlplatform.attest import dsse
 from mlplatform.attest.digest import artefact_digest
-from mlplatform.attest.keys import SigningKey
+from mlplatform.attest.keys import SigningKey, possession_text
 from mlplatform.attest.statement import Subject, build_statement
 from mlplatform.gates.result import Check, Gate, GateResult, Outcome
 
@@ -132,8 +132,12 @@ class Someone:
         return {"Authorization": f"Bearer {self.token}"}
 
     def bind_key(self, repository: str | None = None) -> Any:
-        public = base64.b64encode(self.key.public_bytes).decode()
-        return self.post("/identity/signing-keys", {"publicKey": public, "repository": repository})
+        return self.post("/identity/signing-keys", self.key_binding(self.key, repository))
+
+    def key_binding(self, key: SigningKey, repository: str | None = None) -> dict[str, Any]:
+        proof = key.sign(possession_text(self.ref, repository))
+        public, signed = (base64.b64encode(raw).decode() for raw in (key.public_bytes, proof))
+        return {"publicKey": public, "proof": signed, "repository": repository}
 
     def events(self, **query: Any) -> list[dict[str, Any]]:
         """The audit events that match, oldest first."""

@@ -107,6 +107,7 @@ class WorkflowRuntime:
         self._changes = 0
         self._stopping = False
         self._leading = False
+        self._launched = False
         self._thread: threading.Thread | None = None
         self._active: dict[str, dict[str, threading.Thread | None]] = {}
         self._active_guard = threading.Lock()
@@ -181,7 +182,6 @@ class WorkflowRuntime:
             self._changed.wait_for(lambda: self._stopping, timeout=seconds)
 
     def _lead(self) -> None:
-        self._launch()
         _log.info("this process works %s off", ", ".join(self._kinds) or "nothing")
         checked = time.monotonic()
         seen = -1
@@ -221,7 +221,12 @@ class WorkflowRuntime:
         for name, work in self._kinds.items():
             register = DBOS.workflow(name=name, max_recovery_attempts=_RECOVERIES)
             self._workflows[name] = register(self._workflow_of(work))
-        DBOS.launch()
+        try:
+            DBOS.launch()
+        except Exception:
+            DBOS.destroy(destroy_registry=True)
+            raise
+        self._launched = True
 
     def _workflow_of(self, work: Work) -> Callable[[str], None]:
         def workflow(id: str) -> None:
@@ -232,6 +237,9 @@ class WorkflowRuntime:
 
     def _dispatch(self, work: Work, waiting: Sequence[str]) -> None:
         """Start workflows for rows that have none, be it because a crash came between the two."""
+        if waiting and not self._launched:
+            # Not before: an interrupted workflow has its row, so where none waits there is nothing to go on with.
+            self._launch()
         active = self._active[work.name]
         for id in waiting:
             with self._active_guard:
@@ -299,7 +307,9 @@ class WorkflowRuntime:
             time.sleep(0.02)
         for active in self._active.values():
             active.clear()
-        DBOS.destroy(destroy_registry=True)
+        if self._launched:
+            DBOS.destroy(destroy_registry=True)
+            self._launched = False
 
 
 class _Steps:

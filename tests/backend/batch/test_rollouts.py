@@ -87,7 +87,7 @@ def test_a_version_that_does_worse_is_taken_back(
 ) -> None:
     shop.write(1, rows=1)
     shop.write(2, rows=3, value=2.0)
-    shop.add_version(2, body, **spec)
+    shop.add_version(2, body, batch={"maxRejected": 1}, **spec)
     done = shop.deploy(2)
     assert (done["outcome"], said in done["reason"]) == (outcome, True), done["reason"]
     assert shop.ada.get(f"/environments/lab/models/{MODEL}").json()["champion"] == 1

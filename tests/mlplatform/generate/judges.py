@@ -64,7 +64,8 @@ def generated(value: Any, kind: str, modules: list[ModuleType], types: str, path
     """Hold a value against a class that a project's client was generated with from its OpenAPI document."""
     if kind in _PLAIN:
         wrong_bool = isinstance(value, bool) and kind in {"int", "float"}
-        assert isinstance(value, _PLAIN[kind]) and not wrong_bool, f"{path}: {value!r} is not {kind}"
+        assert isinstance(value, _PLAIN[kind]), f"{path}: {value!r} is not {kind}"
+        assert not wrong_bool, f"{path}: {value!r} is not {kind}"
         return
     if match := re.fullmatch(r"[Ll]ist\[(.+)\]", kind):
         assert isinstance(value, list), f"{path}: {value!r} is not a list"

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from mlplatform.spec.base import NAME_PATTERN
@@ -106,7 +107,10 @@ CASES: dict[str, Json] = {
     "redis": _case("streaming", "3d-scan", autoscaling=_scaling("lag", 0))
     | {"streaming": {**minimal("streaming")["streaming"], "broker": "redis"}},
     "stream-cpu": _case("streaming", "0", 2, autoscaling=_scaling("cpu"), gpu={}),
-    "judged-by-the-platform": minimal(slos=[{"name": "q", "indicator": "quality", "objective": 90}, {"name": "d", "indicator": "drift", "objective": 0.5}]),
+    "judged-by-the-platform": minimal(slos=[
+        {"name": "q", "indicator": "quality", "objective": 90},
+        {"name": "d", "indicator": "drift", "objective": 0.5},
+    ]),
     "easy-objectives": minimal(slos=[
         {"name": "half", "indicator": "availability", "objective": 50, "window": "36h"},
         {"name": "slow", "indicator": "latency", "objective": 0.5, "threshold": "20s", "window": "0.5s"},
@@ -172,7 +176,7 @@ def _serving(kind: ModelType) -> st.SearchStrategy[Json]:
         lambda by, target, least, more: {
             "by": by,
             "target": target,
-            "minReplicas": max(least, by == "cpu"),
+            "minReplicas": max(least, int(by == "cpu")),
             "maxReplicas": least + more,
         },
         st.sampled_from(measures),
@@ -180,13 +184,16 @@ def _serving(kind: ModelType) -> st.SearchStrategy[Json]:
         st.integers(0, 5),
         st.integers(1, 50),
     )
+    servers: dict[str, st.SearchStrategy[Any]] = {
+        "replicas": st.integers(1, 20),
+        "autoscaling": st.one_of(st.none(), autoscaling),
+    }
     return st.fixed_dictionaries(
         {},
         optional={
+            **({} if kind is ModelType.BATCH else servers),
             "target": st.sampled_from([target.value for target in TARGETS[kind]]),
             "resources": st.fixed_dictionaries({}, optional={"cpu": _CPU, "memory": _MEMORY}),
-            "replicas": st.integers(1, 20),
-            "autoscaling": st.one_of(st.none(), autoscaling),
             "spot": st.booleans(),
             "gpu": st.one_of(st.none(), st.just({}), st.fixed_dictionaries({"shared": st.booleans()})),
             "maxBatchSize": st.integers(1, 4096),
@@ -269,4 +276,17 @@ def documents(draw: st.DrawFn) -> Json:
     document["costCentre"] = draw(st.from_regex(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$", fullmatch=True))
     document["schema"] = {"inputs": draw(_columns()), "outputs": draw(_columns())}
     document |= draw(_sections(kind))
-    return document | draw(st.fixed_dictionaries({}, optional=optional))
+    document |= draw(st.fixed_dictionaries({}, optional=optional))
+    assume(kind is not ModelType.BATCH or _is_accepted(document))
+    return document
+
+
+def _is_accepted(document: Json) -> bool:
+    """Say whether a batch model's folders lie apart and no column has two purposes, which is rare to go wrong."""
+    try:
+        as_spec(document)
+    except ValueError as error:
+        if " would be written into " not in str(error) and " names " not in str(error):
+            raise
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from mlplatform.generate.environment import environment
@@ -11,6 +12,7 @@ from tests.mlplatform.generate.specs import Json, as_spec, documents
 _COMPLETE = "{% from 'generate/_complete.jinja' import complete %}{{ complete(value, schema, schema['$defs']) }}"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_the_published_schema_completes_a_document_as_pydantic_does(document: Json) -> None:

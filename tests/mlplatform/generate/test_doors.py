@@ -44,6 +44,7 @@ def by_copier(written: Json) -> dict[str, str]:
     return {path: jinja.get_template(f"template/{path}.jinja").render(answers) for path in answers["derived"]}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_copier_derives_what_the_toolkit_derives(written: Json) -> None:
@@ -70,7 +71,12 @@ def test_the_release_excludes_what_is_not_derived() -> None:
     pattern = "\n".join(line.removeprefix("    ") for line in lines)
     paths = render(as_spec(CASES["kserve"]))
     excluded = copier_environment().from_string(pattern).render(derived=[path for path in paths if path != OPENAPI])
-    assert {"/deploy/kubernetes", "/deploy/kserve/triton", "/asyncapi.json", "/deploy/kserve/triton/config.pbtxt"} <= set(excluded.split())
+    assert {
+        "/deploy/kubernetes",
+        "/deploy/kserve/triton",
+        "/asyncapi.json",
+        "/deploy/kserve/triton/config.pbtxt",
+    } <= set(excluded.split())
     assert not {f"/{path}" for path in paths} & set(excluded.split())
     assert "/deploy" not in excluded.split()
 

@@ -20,7 +20,9 @@ from tests.tools import tool
 pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
-MANIFESTS = [case for case in CASES if any(path.endswith("kustomization.yaml") for path in render(as_spec(CASES[case])))]
+MANIFESTS = [
+    case for case in CASES if any(path.endswith("kustomization.yaml") for path in render(as_spec(CASES[case])))
+]
 RULES = (
     "{extends: default, rules: {line-length: disable, document-start: disable, truthy: {check-keys: false}, "
     "comments: {min-spaces-from-content: 1}}}"
@@ -38,7 +40,9 @@ def write(document: Json, folder: Path) -> Path:
 def objects(document: Json) -> dict[str, Json]:
     """Return the objects of a model's manifests by kind."""
     files = render(as_spec(document))
-    loaded = [yaml.safe_load(text) for path, text in files.items() if path.startswith("deploy/") and path.endswith(".yaml")]
+    loaded = [
+        yaml.safe_load(text) for path, text in files.items() if path.startswith("deploy/") and path.endswith(".yaml")
+    ]
     return {found["kind"]: found for found in loaded if "kind" in found}
 
 
@@ -167,7 +171,11 @@ def test_replicas_belong_to_whoever_scales() -> None:
     ("case", "trigger", "names"),
     [
         ("nats", "nats-jetstream", {"consumer": CASES["nats"]["name"], "stream": "shop_orders", "lagThreshold": "70"}),
-        ("kafka", "apache-kafka", {"consumerGroup": CASES["kafka"]["name"], "topic": "shop.orders", "lagThreshold": "70"}),
+        (
+            "kafka",
+            "apache-kafka",
+            {"consumerGroup": CASES["kafka"]["name"], "topic": "shop.orders", "lagThreshold": "70"},
+        ),
         ("redis", "redis-streams", {"consumerGroup": "3d-scan", "stream": "shop.orders", "lagCount": "70"}),
     ],
 )
@@ -201,7 +209,10 @@ def test_shortened_names_stay_different() -> None:
 
 
 def test_kserve_leaves_traffic_to_the_platform_and_counts_requests_with_knative() -> None:
-    assert "canaryTrafficPercent" not in render(as_spec(CASES["kserve"]))["deploy/kserve/inference-service.yaml"].split("apiVersion")[1]
+    assert (
+        "canaryTrafficPercent"
+        not in render(as_spec(CASES["kserve"]))["deploy/kserve/inference-service.yaml"].split("apiVersion")[1]
+    )
     scaled = objects(CASES["kserve-requests"])["InferenceService"]
     assert scaled["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Knative"
     predictor = scaled["spec"]["predictor"]
@@ -229,7 +240,9 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
     for case in MANIFESTS:
         write(CASES[case], tmp_path / case)
         done = subprocess.run(
-            [kubectl, "kustomize", tmp_path / case / "deploy" / as_spec(CASES[case]).serving.target], capture_output=True, check=True
+            [kubectl, "kustomize", tmp_path / case / "deploy" / as_spec(CASES[case]).serving.target],
+            capture_output=True,
+            check=True,
         )
         shutil.rmtree(tmp_path / case)
         (tmp_path / f"{case}.yaml").write_bytes(done.stdout)

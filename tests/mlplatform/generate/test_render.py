@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from mlplatform.generate.render import possible_paths, render, unmeasured
 from tests.mlplatform.generate.specs import AWKWARD, CASES, Json, as_spec, documents, minimal
 
+RUNNING = "deployment.yaml disruption-budget.yaml kustomization.yaml network-policy.yaml service-account.yaml"
 FILLED_IN_BY_OTHERS = re.compile(r"\{\{ ?(\$|with|end|\.|version|problem|outcome|code|slo)[^{}]*\}\}")
 """What Prometheus puts into an alert's text, and Grafana into a legend."""
 
@@ -38,6 +39,7 @@ def check_no_template(path: str, text: str, given: str) -> None:
             assert mark not in rest, (path, mark)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_any_model_yaml_is_rendered_well_formed_and_the_same_twice(document: Json) -> None:
@@ -66,9 +68,9 @@ def test_every_source_is_derived_by_some_model_yaml() -> None:
 @pytest.mark.parametrize(
     ("kind", "serving", "expected"),
     [
-        ("realtime", {}, "deployment.yaml disruption-budget.yaml kustomization.yaml network-policy.yaml service-account.yaml service.yaml"),
+        ("realtime", {}, f"{RUNNING} service.yaml"),
         ("batch", {}, "cronjob.yaml kustomization.yaml network-policy.yaml service-account.yaml"),
-        ("streaming", {}, "deployment.yaml disruption-budget.yaml kustomization.yaml network-policy.yaml service-account.yaml"),
+        ("streaming", {}, RUNNING),
         ("realtime", {"target": "kserve"}, "inference-service.yaml kustomization.yaml"),
         ("realtime", {"target": "seldon"}, "kustomization.yaml model.yaml"),
         ("realtime", {"target": "bentoml"}, "pyproject.toml service.py"),
@@ -105,4 +107,6 @@ def test_objectives_without_alerts_are_named() -> None:
     ]
     drift, freshness = unmeasured(as_spec(minimal(slos=slos)))
     assert drift == "slos `worse`: the platform judges drift itself, so there is no alert for it"
-    assert freshness.startswith("slos `old`: freshness is not measured for type realtime, so nothing is derived from it")
+    assert freshness.startswith(
+        "slos `old`: freshness is not measured for type realtime, so nothing is derived from it"
+    )

@@ -1,5 +1,6 @@
 """The stages after training: what each needs from the one before, and what goes to the platform."""
 
+import base64
 import io
 import json
 import tarfile
@@ -168,7 +169,10 @@ def test_a_repositorys_key_is_bound_to_that_repository_only(connected: Repositor
     double.principal = {"kind": "repository", "ref": "repository:local/wine", "groups": []}
     document(connected, "register", "--partial")
     (call,) = double.calls("POST", "/identity/signing-keys")
-    assert json.loads(call.body)["repository"] == "local/wine"
+    body = json.loads(call.body)
+    assert body["repository"] == "local/wine"
+    key, proof = (base64.b64decode(body[name]) for name in ("publicKey", "proof"))
+    assert PublicKey(key).verify(b"ml-platform signing key v1\nrepository:local/wine\nlocal/wine\n", proof)
 
 
 @pytest.mark.slow
