@@ -9,24 +9,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from backend.core.config_base import Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
+from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
 from mlplatform.gates.result import Gate, Outcome
 from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
 
 API_PREFIX = "/api/ml-platform"
 ENVIRONMENT_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-Port = Annotated[int, Field(ge=1, le=65535)]
 SignerKind = Literal["user", "repository", "service"]
-
-
-class SettingsModel(BaseModel):
-    """Base of all settings: camelCase in the file, no unknown keys, immutable."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class BackendSettings(SettingsModel):
@@ -261,6 +255,11 @@ class EnvironmentSettings(SettingsModel):
         description="Environment variables of the backend that batch runs get, such as those with the lake's credentials.",
     )
 
+    brokers: Annotated[dict[BrokerKind, BrokerSettings], AfterValidator(check_brokers)] = Field(
+        default_factory=dict,
+        description="Brokers that streaming models read and write, by kind; for nats the platform brings its own.",
+    )
+
     @field_validator("lake")
     @classmethod
     def _holds_no_secret(cls, value: str | None) -> str | None:
@@ -335,6 +334,7 @@ class Settings(SettingsModel):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
     ingress: IngressSettings = Field(default_factory=IngressSettings)
+    nats: NatsSettings = Field(default_factory=NatsSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     permissions: PermissionSettings = Field(default_factory=PermissionSettings)
@@ -356,6 +356,7 @@ class Settings(SettingsModel):
             "backend.port": self.backend.port,
             "ingress.port": self.ingress.port,
             "ingress.adminPort": self.ingress.admin_port,
+            "nats.port": self.nats.port,
         }
         if len(set(ports.values())) < len(ports):
             raise ValueError(f"{', '.join(f'{key} {port}' for key, port in ports.items())}: ports must differ")

@@ -22,6 +22,7 @@ from backend.deployments.rollout import RolloutSteps
 from backend.deployments.targets.base import Target
 from backend.deployments.world import World
 from backend.local.folders import Folders
+from mlplatform.spec.model import ModelType
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ def _target_of(services: Services) -> Target:
     from backend.deployments.targets.batch import BatchTarget
     from backend.deployments.targets.by_type import TargetsByType
     from backend.deployments.targets.local.target import LocalTarget
+    from backend.deployments.targets.streaming.target import StreamingTarget
 
     def type_of(model: str, version: int) -> str:
         with services.database.read() as session:
@@ -108,4 +110,6 @@ def _target_of(services: Services) -> Target:
 
     folders = Folders(services.settings.home)
     batch = BatchTarget(folders, services.database, services.batch_work.jobs, services.batch, services.deployments)
-    return TargetsByType(LocalTarget.from_settings(services.settings), batch, type_of)
+    servers = LocalTarget.from_settings(services.settings)
+    streaming = StreamingTarget(services.settings, servers)
+    return TargetsByType(servers, {ModelType.BATCH: batch, ModelType.STREAMING: streaming}, type_of)

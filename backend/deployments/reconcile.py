@@ -26,6 +26,7 @@ from backend.deployments.targets.base import (
     ReplicaSetSpec,
     ReplicaState,
     Route,
+    SomeLate,
     Target,
     TargetUnavailable,
     VersionKey,
@@ -68,6 +69,17 @@ class Reconciler:
         self._applied: object = None
         self._applied_at = float("-inf")
         self._started: dict[VersionKey, float] = {}
+        self._late: dict[tuple[str, str], str] = {}
+
+    def settle(self, environment: str, model: str) -> None:
+        """Take a pass, and make sure of one model.
+
+        Raises:
+            TargetUnavailable: the model's traffic is not what it should be yet.
+        """
+        self.sync()
+        if reason := self._late.get((environment, model)):
+            raise TargetUnavailable(reason)
 
     def sync(self) -> None:
         """Take one pass.
@@ -157,8 +169,20 @@ class Reconciler:
         if wanted == self._applied and time.monotonic() - self._applied_at < _APPLY_AGAIN:
             return
         self._applied = None
-        self._target.apply(routes)
-        self._applied, self._applied_at = wanted, time.monotonic()
+        late: dict[tuple[str, str], str] = {}
+        try:
+            self._target.apply(routes)
+        except SomeLate as some:
+            late = some.reasons
+        self._say_late(late)
+        if not late:
+            self._applied, self._applied_at = wanted, time.monotonic()
+
+    def _say_late(self, late: dict[tuple[str, str], str]) -> None:
+        for (environment, model), reason in late.items():
+            if self._late.get((environment, model)) != reason:
+                _log.warning("the shares of %s in %s are not as they should be yet: %s", model, environment, reason)
+        self._late = late
 
     def _routes(self, shares: Sequence[Share], effective: Mapping[VersionKey, int]) -> list[Route]:
         places: dict[tuple[str, str], list[Share]] = defaultdict(list)
@@ -188,7 +212,8 @@ class Reconciler:
         changed = [
             share
             for share in shares
-            if share.served != effective[share.key] or share.failed_over != (effective[share.key] < share.weight)
+            if (share.key.environment, share.key.model) not in self._late
+            and (share.served != effective[share.key] or share.failed_over != (effective[share.key] < share.weight))
         ]
         if not changed:
             return

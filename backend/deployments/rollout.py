@@ -33,7 +33,7 @@ class RolloutSteps:
         if kind == StepKind.PROMOTE:
             with self._database.write() as session:
                 promoted = self._lifecycle.promote(session, deployment_id, index)
-            self._world.settle()
+            self._world.settle(self._get(deployment_id))
             return "passed" if promoted else "ended"
         with self._database.write() as session:
             step = self._lifecycle.begin(session, deployment_id, index)
@@ -44,7 +44,7 @@ class RolloutSteps:
         with self._database.read() as session:
             deployment = repository.get(session, deployment_id)
             spec = self._lifecycle.spec_of(session, deployment.model, deployment.version)
-        self._world.settle()
+        self._world.settle(deployment)
         if kind == StepKind.START:
             return self._start(deployment, index, spec)
         if kind == StepKind.WARM:
@@ -55,10 +55,14 @@ class RolloutSteps:
 
     def finish(self, deployment_id: str) -> None:
         """Close the deployment once the traffic is as it was decided."""
-        self._world.settle()
+        self._world.settle(self._get(deployment_id))
         needed = self._stands_in(deployment_id)
         with self._database.write() as session:
             self._lifecycle.complete(session, deployment_id, keep=needed)
+
+    def _get(self, deployment_id: str) -> Deployment:
+        with self._database.read() as session:
+            return repository.get(session, deployment_id)
 
     def _stands_in(self, deployment_id: str) -> bool:
         """Say whether a version that was taken back is all there is: the primary is dead and does not come back."""

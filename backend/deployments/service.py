@@ -15,9 +15,10 @@ from backend.core.ids import new_id
 from backend.deployments import repository
 from backend.deployments.admission import APPROVAL, Actor, Decision, Finding, Verdict, decide
 from backend.deployments.interventions import Interventions, add
-from backend.deployments.lifecycle import EVENT
+from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
 from backend.deployments.rules import Rules, state_of
+from backend.deployments.streams import StreamRefused, check_stream
 from backend.identity.principal import Principal
 from mlplatform.spec.model import ModelType
 
@@ -62,6 +63,7 @@ class DeploymentService:
         Raises:
             AdmissionRefused: the environment's policy is not met.
             RolloutInProgress: another deployment there is not over.
+            StreamRefused: a streaming version can't have a share of the stream there.
         """
         settings = self._rules.environment(environment)
         wanted = self._services.registry.get_version(session, model, version)
@@ -79,6 +81,7 @@ class DeploymentService:
                 breakGlass=break_glass,
             )
         self._is_free(session, environment, model, wanted.version)
+        self._fits_the_stream(session, caller, environment, model, wanted.version)
         facts = self._rules.facts(session, model, wanted.version, requested_by=Actor.of(caller))
         verdict = decide(settings, facts)
         if verdict.unmet and break_glass is None:
@@ -172,9 +175,9 @@ class DeploymentService:
             "model": model,
             "type": row.type,
             "environment": environment,
-            "url": None
-            if row.type == ModelType.BATCH
-            else f"{self._services.settings.ingress_url}/{environment}/{model}",
+            "url": f"{self._services.settings.ingress_url}/{environment}/{model}"
+            if row.type == ModelType.REALTIME
+            else None,
             "champion": _version(rows, TrafficState.LIVE),
             "challenger": _version(rows, TrafficState.CANARY),
             "traffic": rows,
@@ -211,6 +214,21 @@ class DeploymentService:
         live = repository.live(session, environment, model)
         if live is not None and live.version == version:
             raise Conflict(f"v{version} of {model} is live in {environment} already")
+
+    def _fits_the_stream(self, session: Session, caller: Principal, environment: str, model: str, version: int) -> None:
+        live = repository.live(session, environment, model)
+        lifecycle = Lifecycle(self._services)
+        spec = lifecycle.spec_of(session, model, version)
+        former = None if live is None else lifecycle.spec_of(session, model, live.version)
+        try:
+            check_stream(self._services.settings, environment, spec, former)
+        except StreamRefused as refused:
+            raise refused.audited(
+                type=f"{EVENT}.deployment.refused",
+                subject=f"model:{model}/versions/{version}",
+                actor=caller.ref,
+                environment=environment,
+            ) from None
 
     def _end(self, deployment: Deployment, outcome: Outcome, reason: str) -> None:
         deployment.phase, deployment.outcome, deployment.reason = Phase.COMPLETED, outcome, reason

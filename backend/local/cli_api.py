@@ -12,6 +12,7 @@ from backend.core.config import Settings, load_settings
 from backend.core.config_files import ConfigError
 from backend.core.errors import PlatformError
 from backend.deployments.targets.local.supervisor import check_path, render_config
+from backend.local import nats
 from backend.local.folders import Folders
 from backend.local.platform import (
     BACKEND,
@@ -35,7 +36,7 @@ _STILL_WAITING_SECONDS = 5.0
 _WORTH_TELLING_SECONDS = 0.1
 _KNOWN = frozenset({
     ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "lake", "logs",
-    "mlflow", "run", "templates", "toolkit", "uploads",
+    "mlflow", "nats", "run", "templates", "toolkit", "uploads",
 })  # fmt: skip
 _KNOWN_BEGINNINGS = ("platform.db", "workflows.db")
 """What the platform itself puts into HOME."""
@@ -114,7 +115,7 @@ def up(*, home: Path, configs: list[Path], wait: bool = True, echo: Echo = print
             if KEEPER in started:  # nothing half-done: what this call started is not left behind
                 down(home=folders.home, echo=echo)
             raise
-    return UpResult(urls=_urls(settings), pids=_pids(platform), started=started)
+    return UpResult(urls=_urls(folders, settings), pids=_pids(platform), started=started)
 
 
 def down(*, home: Path, forget: bool = False, echo: Echo = print) -> None:
@@ -160,7 +161,7 @@ def _start(platform: LocalPlatform, settings: Settings, configs: list[Path], ech
             echo(f"{name} was down and is started again")
         return again
     platform.stop_orphans(echo)
-    busy = taken(needed_ports(settings))
+    busy = taken(needed_ports(folders, settings))
     if busy:
         raise LauncherError("; ".join(busy), "or stop the process that has the port")
     platform.prepare(settings, configs)
@@ -212,11 +213,13 @@ def _wait(platform: LocalPlatform, settings: Settings, echo: Echo, *, fresh: boo
         time.sleep(_POLL_SECONDS)
 
 
-def _urls(settings: Settings) -> dict[str, str]:
+def _urls(folders: Folders, settings: Settings) -> dict[str, str]:
     urls = {"backend": settings.base_url, "api docs": f"{settings.base_url}/docs"}
     if settings.mlflow.embedded:
         urls["mlflow"] = f"{settings.base_url}/mlflow"
     urls["models"] = settings.ingress_url
+    if nats.is_used(folders):
+        urls["streams"] = nats.url(settings)
     return urls
 
 

@@ -82,6 +82,26 @@ class Folders:
         return self.run / "envoy" / "xds"
 
     @property
+    def streams(self) -> Path:
+        """One control file a streaming model and environment, see :mod:`mlplatform.streaming.control`."""
+        return self.run / "streams"
+
+    @property
+    def nats(self) -> Path:
+        """What the platform's own NATS server keeps."""
+        return self.home / "nats"
+
+    @property
+    def nats_credentials(self) -> Path:
+        """``user:password`` for the platform's own NATS server."""
+        return self.nats / "credentials"
+
+    @property
+    def nats_config(self) -> Path:
+        """Configuration of the platform's own NATS server."""
+        return self.run / "nats.conf"
+
+    @property
     def environments(self) -> Path:
         """One Python environment a lock file."""
         return self.home / "environments"
@@ -103,7 +123,16 @@ class Folders:
     def make(self) -> None:
         """Create the folders; everything is for this user only."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.run, self.programs, self.pids, self.versions, self.scratch, self.logs, self.xds):
+        for folder in (
+            self.run,
+            self.programs,
+            self.pids,
+            self.versions,
+            self.scratch,
+            self.streams,
+            self.logs,
+            self.xds,
+        ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.environments.mkdir(mode=0o755, parents=True, exist_ok=True)
         parent = self.socket.parent

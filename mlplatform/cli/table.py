@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "scan": Entry("stages:scan", "Scan for personal data and known vulnerabilities.", True),
         "register": Entry("register:register", "Sign the results and register a new version.", True),
         "run": Entry("run:run", "Run all stages in order, as CI does.", True),
+        "dev": Entry("dev:dev", "Run a trained streaming model here, on sample messages.", True),
         "schema": Entry("schema:schema", "Print the JSON Schema of model.yaml."),
     },
     "Deployments": {

@@ -271,6 +271,15 @@ class ModelSpec(SpecModel):
         return self
 
     @model_validator(mode="after")
+    def _an_answer_has_each_member_once(self) -> Self:
+        if self.streaming is not None:
+            outputs = {column.name for column in self.schema_.outputs}
+            both = [name for name in self.streaming.carry if name in outputs]
+            if both:
+                raise ValueError(f"streaming.carry names {', '.join(both)}, which schema.outputs has already")
+        return self
+
+    @model_validator(mode="after")
     def _batch_fits_the_schema(self) -> Self:
         if self.batch is None:
             return self
@@ -285,15 +294,6 @@ class ModelSpec(SpecModel):
         for column in self.schema_.outputs:
             if column.name in taken:
                 raise ValueError(f"schema.outputs names {column.name}, which is {taken[column.name]} in the output too")
-        return self
-
-    @model_validator(mode="after")
-    def _an_answer_has_each_member_once(self) -> Self:
-        if self.streaming is not None:
-            outputs = {column.name for column in self.schema_.outputs}
-            both = [name for name in self.streaming.carry if name in outputs]
-            if both:
-                raise ValueError(f"streaming.carry names {', '.join(both)}, which schema.outputs has already")
         return self
 
     def dataset(self, name: str) -> DataReference:

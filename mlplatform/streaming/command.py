@@ -57,7 +57,8 @@ def _bytes(text: str) -> int:
 def _serve(options: argparse.Namespace, spec: "ModelSpec") -> None:
     from mlplatform.serving.app import Identity
     from mlplatform.serving.server import Settings, StartFailed
-    from mlplatform.streaming.brokers.base import Address, BrokerError, Retention
+    from mlplatform.streaming.brokers.address import Address, BrokerError
+    from mlplatform.streaming.brokers.base import Retention
     from mlplatform.streaming.server import StreamServer, StreamSettings
 
     if spec.streaming is None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlplatform.streaming.brokers.base import Broker, BrokerError, Subscription
+from mlplatform.streaming.brokers.address import BrokerError
+from mlplatform.streaming.brokers.base import Broker, Subscription
 from mlplatform.streaming.control import Control, ControlError, read_control
 from mlplatform.streaming.duty import Assignment
 from mlplatform.streaming.messages import Incoming
@@ -50,9 +51,10 @@ class Consumer:
     _forgotten: set[str] = field(default_factory=set)
     _troubled_since: float | None = None
     _reached: dict[str, int] = field(default_factory=dict)
+    _stopping: bool = False
 
     async def run(self) -> None:
-        """Follow the control file for ever.
+        """Follow the control file until :meth:`stop`.
 
         Raises:
             ModelStuck: the process has to end.
@@ -63,7 +65,7 @@ class Consumer:
             lambda: float(self._assignment.share if self._assignment else 0),
         )
         measured = float("-inf")
-        while True:
+        while not self._stopping:  # a cancellation may get lost in a client's own handling of time-outs
             await self._look()
             limit = self.call_seconds * _STUCK_CALLS
             if self.pipeline.batcher.call_age > limit:
@@ -187,7 +189,8 @@ class Consumer:
                 self.metrics.lag(lag.messages, lag.seconds)
 
     async def stop(self) -> None:
-        """Fetch no more."""
+        """Fetch no more, and follow the file no longer."""
+        self._stopping = True
         if self._subscription is not None:
             await self._subscription.stop(wait=True)
 

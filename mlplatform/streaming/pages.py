@@ -6,7 +6,8 @@ from urllib.parse import parse_qs
 import orjson
 
 from mlplatform.serving.app import JSON, Application, Receive, Scope, Send
-from mlplatform.streaming.brokers.base import Broker, BrokerError
+from mlplatform.streaming.brokers.address import BrokerError
+from mlplatform.streaming.brokers.base import Broker
 from mlplatform.streaming.consumer import Consumer
 
 ASSIGNMENT = "/assignment"

@@ -27,7 +27,8 @@ from mlplatform.serving.problems import (
 from mlplatform.serving.rows import Rows
 from mlplatform.spec.streaming import Streaming
 from mlplatform.streaming import metrics as outcomes
-from mlplatform.streaming.brokers.base import FETCH_MOST, Broker, BrokerError, Subscription
+from mlplatform.streaming.brokers.address import BrokerError
+from mlplatform.streaming.brokers.base import FETCH_MOST, Broker, Subscription
 from mlplatform.streaming.duty import Assignment, Decision
 from mlplatform.streaming.messages import Incoming, Messages, Outgoing, Parsed
 from mlplatform.streaming.metrics import StreamMetrics
@@ -90,6 +91,7 @@ class Pipeline:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _clear_to_send: asyncio.Event = field(default_factory=asyncio.Event)
     _scored_alone: int = 0
+    _closed: bool = False
 
     def __post_init__(self) -> None:
         self._clear_to_send.set()
@@ -231,6 +233,8 @@ class Pipeline:
             try:
                 return await self.broker.publish(outgoing, flight.message)
             except BrokerError:
+                if self._closed:
+                    raise asyncio.CancelledError from None  # which the client may have taken for a time-out
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -244,8 +248,9 @@ class Pipeline:
                     await sent.confirmation
                     break
                 except BrokerError as error:
+                    if self._clear_to_send.is_set():
+                        log.warning("answers are not confirmed; sending them again", extra={"reason": str(error)})
                     self._clear_to_send.clear()
-                    log.warning("an answer was not confirmed; sending it again", extra={"reason": str(error)})
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _LONGEST_PAUSE)
                     sent.confirmation = await self._patiently(sent.outgoing, sent.flight)
@@ -301,3 +306,7 @@ class Pipeline:
         count = len(self._flights)
         self._flights.clear()
         return count
+
+    def close(self) -> None:
+        """Let the loops end when they are cancelled."""
+        self._closed = True

@@ -10,15 +10,8 @@ from pathlib import Path
 from mlplatform.serving.app import Application, Engine
 from mlplatform.serving.server import ModelServer, Settings, StartFailed
 from mlplatform.spec.streaming import Streaming
-from mlplatform.streaming.brokers.base import (
-    Address,
-    Broker,
-    BrokerError,
-    BrokerUnreachable,
-    Limits,
-    Retention,
-    Topology,
-)
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
+from mlplatform.streaming.brokers.base import Broker, Limits, Retention, Topology
 from mlplatform.streaming.consumer import Consumer, ModelStuck
 from mlplatform.streaming.messages import Messages
 from mlplatform.streaming.metrics import StreamMetrics
@@ -150,6 +143,7 @@ class StreamServer(ModelServer):
             log.warning("out of time to drain the stream", extra={"givenBack": given_back})
         if not stuck:
             consumer.pipeline.suspects.stopped()
+        consumer.pipeline.close()
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(TimeoutError):

@@ -28,6 +28,8 @@ Verdict = Literal["passing", "suspected", "breached", "no_data"]
 
 SUCCESS_RATE, SUCCESS_RATE_VS_PRIMARY = "success_rate", "success_rate_vs_primary"
 LATENCY, LATENCY_VS_PRIMARY = "latency", "latency_vs_primary"
+LAG = "lag"
+"""Seconds that the oldest message of a streaming version has been waiting; see :mod:`backend.deployments.lag`."""
 TESTS = (SUCCESS_RATE, SUCCESS_RATE_VS_PRIMARY, LATENCY, LATENCY_VS_PRIMARY)
 
 SUSPICION = 10.0
@@ -86,7 +88,7 @@ class StepFigures:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One test as it stands: shares for success rates, milliseconds for latencies."""
+    """One test as it stands: shares for success rates, milliseconds for latencies, seconds for lag."""
 
     name: str
     observed: float | None

@@ -21,18 +21,8 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, Topic
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from mlplatform.streaming.brokers.base import (
-    FETCH_MOST,
-    GRACE_SECONDS,
-    Address,
-    BrokerError,
-    BrokerUnreachable,
-    Lag,
-    Limits,
-    Room,
-    Take,
-    Topology,
-)
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
+from mlplatform.streaming.brokers.base import FETCH_MOST, GRACE_SECONDS, Confirmation, Lag, Limits, Room, Take, Topology
 from mlplatform.streaming.brokers.offsets import Offsets
 from mlplatform.streaming.messages import Incoming, Outgoing
 from mlplatform.streaming.position import Position
@@ -185,7 +175,7 @@ class KafkaStream:
         except (KafkaError, TimeoutError, OSError) as error:
             self._lost(error)
             raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
-        return self._confirmed(future)
+        return Confirmation(lambda: self._confirmed(future))
 
     async def _confirmed(self, future: "asyncio.Future[Any]") -> None:
         try:

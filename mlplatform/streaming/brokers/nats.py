@@ -23,13 +23,12 @@ from nats.js.api import AckPolicy as Acks
 from nats.js.api import ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, BadRequestError, NotFoundError
 
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
 from mlplatform.streaming.brokers.base import (
     FETCH_MOST,
     FETCH_SECONDS,
     GRACE_SECONDS,
-    Address,
-    BrokerError,
-    BrokerUnreachable,
+    Confirmation,
     Lag,
     Limits,
     Retention,
@@ -89,6 +88,7 @@ class NatsStream:
             log_level=logging.DEBUG,
         )
         self._client: Client | None = None
+        self._unconfirmed: set[asyncio.Future[Any]] = set()
         self._context: JetStreamContext | None = None
 
     @property
@@ -124,6 +124,9 @@ class NatsStream:
         if self._trouble is None:
             log.warning("the broker is gone; connecting again", extra={"broker": self._address.url})
             self._trouble = f"no connection to {self._address.url}"
+        for future in self._unconfirmed:  # no word about these will come over another connection
+            if not future.done():
+                future.set_exception(nats.errors.ConnectionReconnectingError())
 
     async def _back(self) -> None:
         log.info("the broker is back", extra={"broker": self._address.url})
@@ -229,7 +232,14 @@ class NatsStream:
             future = await self._js.publish_async(outgoing.subject, outgoing.body, headers=headers)
         except (nats.errors.Error, TimeoutError, ValueError) as error:
             raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
-        return _confirmed(future)
+        self._unconfirmed.add(future)
+        future.add_done_callback(self._settled)
+        return Confirmation(lambda: _confirmed(future))
+
+    def _settled(self, future: "asyncio.Future[Any]") -> None:
+        self._unconfirmed.discard(future)
+        if not future.cancelled():
+            future.exception()  # whoever waits for it sees it; nobody may wait any more
 
     async def head(self) -> Position:
         """Return the sequence number that the next message will get."""

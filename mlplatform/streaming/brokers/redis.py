@@ -20,13 +20,11 @@ from faststream.redis import BinaryMessageFormatV1, RedisBroker, StreamSub
 from faststream.security import BaseSecurity, SASLPlaintext
 from redis.exceptions import RedisError, ResponseError
 
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
 from mlplatform.streaming.brokers.base import (
     FETCH_MOST,
     FETCH_SECONDS,
     GRACE_SECONDS,
-    Address,
-    BrokerError,
-    BrokerUnreachable,
     Lag,
     Limits,
     Retention,
@@ -129,7 +127,8 @@ class RedisStream:
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise BrokerError(f"the group {group} can't be made: {_said(error)}") from None
-        most = min(FETCH_MOST, self._limits.max_in_flight)
+        # One read takes this many at most, and waits until there is room for as many: half, so that the model never waits for it.
+        most = max(1, min(FETCH_MOST, self._limits.max_in_flight // 2))
         subscriber = self._broker.subscriber(
             stream=StreamSub(
                 self._topology.input,

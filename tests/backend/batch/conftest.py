@@ -1,7 +1,6 @@
 """A backend with batch models: real models on real lakes, in processes of their own."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,12 +23,12 @@ from backend.deployments.models import Deployment, Kind, Outcome, Phase, Traffic
 from backend.deployments.targets.batch import BatchTarget
 from backend.deployments.targets.by_type import TargetsByType
 from backend.local.folders import Folders
-from backend.registry.models import ModelRow, VersionRow
-from mlplatform.attest.digest import artefact_digest
 from mlplatform.gates.result import Gate
+from mlplatform.spec.model import ModelType
 from tests.backend.conftest import Backend, Someone, make_settings
 from tests.backend.deployments.conftest import wait_until
 from tests.backend.deployments.scripted import ScriptedTarget
+from tests.backend.versions import put_version
 from tests.conftest import SetClock
 
 OPEN = {"policy": {"require": {gate.value: None for gate in Gate}}}
@@ -130,32 +129,8 @@ class Shop:
         self, number: int, body: str | None = None, *, batch: dict[str, Any] | None = None, **spec: Any
     ) -> str:
         """Put a registered version into the tables and its artefact into the store."""
-        services = self.services
         document = {**SPEC, **spec, "batch": {**BATCH, **(batch or {})}}
-        staging = services.registry.artefacts / f"new-{number}"
-        (staging / "environment").mkdir(parents=True)
-        shutil.copytree(self.model(body or BODY.format(factor=number)), staging / "model")
-        (staging / "environment" / "model.yaml").write_text(json.dumps(document))
-        digest, bundle = artefact_digest(staging / "model"), artefact_digest(staging)
-        staging.rename(services.registry.artefacts / bundle)
-        now = services.clock.now()
-        with services.database.write() as session:
-            if session.get(ModelRow, MODEL) is None:
-                session.add(
-                    ModelRow(
-                        name=MODEL, type="batch", owner="group:default/risk", system=None, tier=2, cost_centre="CC-42",
-                        repository="local/orders", created_at=now, created_by="user:default/ada",
-                    )
-                )  # fmt: skip
-                session.flush()
-            session.add(
-                VersionRow(
-                    model=MODEL, version=number, digest=digest, bundle=bundle, run_id=f"run{number}",
-                    repository="local/orders", commit=f"{number:040d}", lineage={}, metrics={}, params={}, spec=document,
-                    created_at=now, created_by="user:default/ada",
-                )
-            )  # fmt: skip
-        return digest
+        return put_version(self.services, number, document, self.model(body or BODY.format(factor=number)))
 
     def make_live(self, version: int) -> None:
         """Have a version live, as after a rollout."""
@@ -263,7 +238,9 @@ def running(settings: Settings, model: Callable[[str], Path], folder: Path, cloc
     batch = BatchTarget(
         Folders(settings.home), services.database, services.batch_work.jobs, services.batch, services.deployments
     )
-    target = TargetsByType(ScriptedTarget(folder / "target"), batch, lambda _model, _version: "batch")
+    target = TargetsByType(
+        ScriptedTarget(folder / "target"), {ModelType.BATCH: batch}, lambda _model, _version: "batch"
+    )
     services.engine = RolloutEngine(services, target)
     with TestClient(app, raise_server_exceptions=False) as http:
         backend = Backend(http, services)

@@ -17,7 +17,8 @@ from mlplatform.serving.rows import InputSchema, OutputSchema
 from mlplatform.serving.worker import Worker
 from mlplatform.spec.model import Column
 from mlplatform.spec.streaming import Streaming
-from mlplatform.streaming.brokers.base import Address, Broker, Limits, Retention, Topology
+from mlplatform.streaming.brokers.address import Address
+from mlplatform.streaming.brokers.base import Broker, Limits, Retention, Topology
 from mlplatform.streaming.consumer import Consumer
 from mlplatform.streaming.control import Control, whole_stream, write_control
 from mlplatform.streaming.messages import Messages
@@ -82,6 +83,8 @@ class Rig:
 
     async def kill(self, *, stop: bool = True) -> None:
         """Vanish without a word, as after kill -9."""
+        self.consumer._stopping = True
+        self.pipeline.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

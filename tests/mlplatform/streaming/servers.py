@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlplatform.streaming.brokers.base import Address
+from mlplatform.streaming.brokers.address import Address
+from mlplatform.streaming.brokers.base import Limits, Retention, Topology
 from tests.ports import free_ports
 
 Answer = tuple[bytes, dict[str, str]]
@@ -50,8 +51,22 @@ class NatsServer:
             self.process.kill()
             self.process.wait()
 
-    async def client(self) -> "NatsClient":
-        return await NatsClient.connect(self.address.url)
+    async def client(self, *, streams: bool = True) -> "NatsClient":
+        """Connect; the streams are made as a worker makes them, so that there is something to publish to."""
+        from mlplatform.streaming.brokers.nats import NatsStream
+
+        client = await NatsClient.connect(self.address.url)
+        if streams:
+            topology = Topology("shop.orders", "shop.scores", "shop.dead")
+            maker = NatsStream(self.address, topology, Limits(10, 5, 1), Retention(), name="test")
+            await maker.connect()
+            await maker.prepare()
+            await maker.close()
+        return client
+
+
+async def _quiet(_error: Exception) -> None:
+    """Say nothing: tests kill servers, and the client's own answer to that is pages of it."""
 
 
 class NatsClient:
@@ -66,7 +81,10 @@ class NatsClient:
         deadline = time.monotonic() + 15
         while True:
             with contextlib.suppress(Exception):
-                client = cls(await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, **options))
+                connection = await nats.connect(
+                    url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_quiet, **options
+                )
+                client = cls(connection)
                 await client.js.account_info()
                 return client
             assert time.monotonic() < deadline, "nats-server does not come up"

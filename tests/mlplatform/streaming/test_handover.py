@@ -258,7 +258,8 @@ class Sharing(RuleBasedStateMachine):
             self._look(worker)
         busy = True
         while busy:
-            busy = any([self._fetch(worker) or self._answer(worker) for worker in self.workers])
+            # A list: everybody has a turn in each round.
+            busy = any([self._fetch(worker) or self._answer(worker) for worker in self.workers])  # noqa: C419
         answered = {(part, place) for part, place, _ in self.answers}
         everything = {(part, place) for part, messages in self.parts.items() for place in range(len(messages))}
         assert answered == everything, f"never answered: {sorted(everything - answered)}"
