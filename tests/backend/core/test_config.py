@@ -95,7 +95,9 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["{serving: {portRange: [5, 4]}}"], ["0: mlPlatform.serving.portRange: write [first, last]"]),
     (
         ["{backend: {port: 8080}}"],
-        ["0: mlPlatform: backend.port 8080, ingress.port 8080, ingress.adminPort 9901: ports must differ"],
+        [
+            "0: mlPlatform: backend.port 8080, ingress.port 8080, ingress.adminPort 9901, nats.port 4222: ports must differ"
+        ],
     ),
     (["[1]"], ["0: mlPlatform: must be an object"]),
     (["{a: 1, a: 2}"], ["0:1:20: not valid YAML"]),

@@ -25,7 +25,7 @@ from tests.mlplatform.streaming.rig import (
 )
 from tests.mlplatform.streaming.servers import NatsServer
 
-pytestmark = pytest.mark.usefixtures("quiet")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quiet")]
 
 
 @pytest.fixture
