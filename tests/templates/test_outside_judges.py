@@ -77,7 +77,10 @@ def test_argo_manifests_by_argo_s_own_models(repositories: list[Generated]) -> N
     """hera's models are generated from the OpenAPI documents of Argo Workflows and Argo Events."""
     for path in every(repositories, "argo/*.yaml"):
         manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
-        jsonschema.validate(manifest, argo_schema(manifest["kind"]))
+        kind = manifest["kind"]
+        if kind == "Sensor":  # Argo Events' document describes a kind without these two
+            assert (manifest.pop("apiVersion"), manifest.pop("kind")) == ("argoproj.io/v1alpha1", "Sensor")
+        jsonschema.validate(manifest, argo_schema(kind))
 
 
 @cache
