@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backend.batch.jobs import RECORD, scratch_of
 from backend.deployments.targets.local.environments import EnvironmentFailed, ensure, is_ready, lock_digest
-from backend.deployments.targets.local.launch import give_up_rights
+from backend.deployments.targets.local.launch import give_up_rights, isolated
 from backend.local.exec import clean_environment, raise_file_limit
 from backend.local.folders import Folders
 from backend.local.processes import record
@@ -48,8 +48,7 @@ def main(home: Path, name: str) -> int:
     give_up_rights()
     os.chdir(scratch)
     os.dup2(events, 1)
-    # A model may bring code, and bytecode beside it would change the artefact that was registered.
-    command = [str(python), "-I", "-B", "-m", job["module"], *job["arguments"]]
+    command = [*isolated(python, folders), "-m", job["module"], *job["arguments"]]
     try:
         os.execve(command[0], command, {**clean_environment(home=scratch), **passed})  # noqa: S606
     except OSError as fault:

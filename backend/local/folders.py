@@ -57,6 +57,11 @@ class Folders:
         return self.run / "scratch"
 
     @property
+    def bytecode(self) -> Path:
+        """What Python compiled for model servers and batch jobs; made anew where it is missing."""
+        return self.environments / "bytecode"
+
+    @property
     def jobs(self) -> Path:
         """Batch jobs that are under way, see :mod:`backend.batch.jobs`."""
         return self.run / "jobs"

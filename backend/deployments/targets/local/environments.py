@@ -91,7 +91,6 @@ def _build(environment: Path, folder: Path) -> None:
     from uv import find_uv_bin  # only a first start of a lock file needs it
 
     command = [find_uv_bin(), "sync", "--frozen", "--no-dev", "--no-install-project", "--no-build"]
-    command.append("--compile-bytecode")  # replicas write none, so each start would compile everything again
     child = subprocess.Popen(
         [*command, "--project", str(environment)],
         env=uv_environment(os.environ, folder),

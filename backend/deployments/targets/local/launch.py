@@ -64,6 +64,15 @@ def give_up_rights() -> None:
             print("oom_score_adj can't be set; going on", flush=True)  # noqa: T201 - goes to the replica's log
 
 
+def isolated(python: Path, folders: Folders) -> list[str]:
+    """Return the start of a command that runs Python for a model, and nothing that lies about.
+
+    A model may bring code, and bytecode beside it would change the artefact that was registered. Without any, each start
+    would compile MLflow and its friends again.
+    """
+    return [str(python), "-I", "-X", f"pycache_prefix={folders.bytecode}"]
+
+
 def main() -> int:
     """Prepare and become the server; return only when that is not possible."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -77,9 +86,7 @@ def main() -> int:
     try:
         module, arguments, environment = server_arguments(options.home, options.program)
         command = options.command or [
-            str(_python(options.python, environment, folders)),
-            "-I",
-            "-B",  # a model may bring code, and bytecode beside it would change the artefact that was registered
+            *isolated(_python(options.python, environment, folders), folders),
             "-m",
             module,
         ]
