@@ -96,7 +96,15 @@ def _with_ray(model_dir: Path, job: ScoringJob, units: Sequence[Unit], progress:
     elsewhere = bool(os.environ.get("RAY_ADDRESS"))
     if not ray.is_initialized():
         options: dict[str, Any] = {} if elsewhere else {"num_cpus": cores, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        options |= {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            ray.init(**options)
+        except Exception:
+            if elsewhere:
+                raise
+            # Ray gives its own processes half a minute to start, which may be too short on a busy machine.
+            ray.shutdown()
+            ray.init(**options)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         plain = [{"unit": json.dumps(_plain_unit(unit))} for unit in units]

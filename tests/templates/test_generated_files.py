@@ -13,6 +13,8 @@ from mlplatform.generate.render import render
 from scaffolder import lock_merge, release
 from tests.templates.conftest import Generated, make
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 OTHERS_TEMPLATES = {
     # Whose own braces there may be, by the folder.

@@ -71,16 +71,18 @@ def test_its_workflow_runs_and_its_model_passes_every_gate(
     def fits(one: Combination) -> bool:
         return one.variant == _IN_THE_WORKFLOW[type_] and one.answers.get("ci") == "github"
 
-    repository = pick(repositories, fits).path
-    run(*act(repository, tmp_path), cwd=repository)
-    results = [json.loads(path.read_text()) for path in sorted((repository / "build" / "gates").glob("*.json"))]
+    run(*act(pick(repositories, fits).path, tmp_path), cwd=pick(repositories, fits).path)
+    (workspace,) = tmp_path.glob("ru ns ü/*/hostexecutor")
+    results = [json.loads(path.read_text()) for path in sorted((workspace / "build" / "gates").glob("*.json"))]
     outcomes = {result["gate"]: result["outcome"] for result in results}
     assert set(outcomes) == {"schema", "thresholds", "pii", "sbom", "vulnerabilities", "provenance"}
     assert "failed" not in outcomes.values()
-    assert run("git", "status", "--porcelain", cwd=repository) == ""
+    assert run("git", "status", "--porcelain", cwd=workspace) == ""
     if type_ == "batch":
-        run("make", "score", cwd=repository)
-        assert "unchanged" in run("make", "score", cwd=repository)
+        run("make", "score", cwd=workspace)
+        assert "unchanged" in run("make", "score", cwd=workspace)
+    elif type_ == "streaming":
+        run("uv", "run", "--frozen", "platform", "dev", "--count", "20", "--rate", "100", cwd=workspace)
 
 
 def act(repository: Path, folder: Path) -> list[str | Path]:
@@ -95,7 +97,7 @@ def act(repository: Path, folder: Path) -> list[str | Path]:
     local = [argument for action in actions for argument in ("--local-repository", f"{action}={stand_in}")]
     return [
         BIN / "act", "pull_request", "--job", "check", "--eventpath", event, "--platform", "ubuntu-24.04=-self-hosted", *local,
-        "--env", f"PYTHON={sys.executable}", "--no-cache-server", "--bind",
+        "--env", f"PYTHON={sys.executable}", "--no-cache-server", "--reuse", "--action-cache-path", folder / "ru ns ü",
     ]  # fmt: skip
 
 
