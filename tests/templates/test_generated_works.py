@@ -72,7 +72,7 @@ def test_its_workflow_runs_and_its_model_passes_every_gate(
         return one.variant == _IN_THE_WORKFLOW[type_] and one.answers.get("ci") == "github"
 
     run(*act(pick(repositories, fits).path, tmp_path), cwd=pick(repositories, fits).path)
-    (workspace,) = tmp_path.glob("ru ns ü/*/hostexecutor")
+    (workspace,) = tmp_path.glob("runs-ü/*/hostexecutor")
     results = [json.loads(path.read_text()) for path in sorted((workspace / "build" / "gates").glob("*.json"))]
     outcomes = {result["gate"]: result["outcome"] for result in results}
     assert set(outcomes) == {"schema", "thresholds", "pii", "sbom", "vulnerabilities", "provenance"}
@@ -97,7 +97,7 @@ def act(repository: Path, folder: Path) -> list[str | Path]:
     local = [argument for action in actions for argument in ("--local-repository", f"{action}={stand_in}")]
     return [
         BIN / "act", "pull_request", "--job", "check", "--eventpath", event, "--platform", "ubuntu-24.04=-self-hosted", *local,
-        "--env", f"PYTHON={sys.executable}", "--no-cache-server", "--reuse", "--action-cache-path", folder / "ru ns ü",
+        "--env", f"PYTHON={sys.executable}", "--no-cache-server", "--reuse", "--action-cache-path", folder / "runs-ü",
     ]  # fmt: skip
 
 
