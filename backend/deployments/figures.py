@@ -38,6 +38,7 @@ def figures_of(judgement: Judgement | Figures | None) -> dict[str, Any]:
             "errors": side.errors,
             "successRate": side.success_rate,
             "latencyMs": side.latency_ms,
+            "latencyPercentile": side.percentile,
         }
         for name, side in (("canary", judgement.canary), ("primary", judgement.primary))
     }

@@ -92,6 +92,9 @@ class FiguresOut(Schema):
     latency_ms: float | None = Field(
         description="At the percentile that the model's `rollout.analysis` names; in a step that compares days, per row."
     )
+    latency_percentile: float | None = Field(
+        default=None, description="Which percentile that is; null in a step that compares days."
+    )
 
 
 class CheckOut(Schema):

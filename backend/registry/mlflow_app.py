@@ -105,11 +105,6 @@ class EmbeddedMlflow:
         self._thread = threading.Thread(target=self._load, name="mlflow-import", daemon=True)
         self._thread.start()
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether MLflow answers."""
-        return self._app is not None
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through to MLflow, or answer it here."""
         if scope["type"] != "http":

@@ -79,6 +79,8 @@ class StepFigures:
     requests: int
     errors: int
     latency_ms: float | None
+    percentile: float
+    """Which percentile the latency is."""
 
     @property
     def success_rate(self) -> float | None:
@@ -252,7 +254,9 @@ class RolloutJudge:
         return None if limit is None else edge_at_or_above(canary.edges, limit)
 
     def _figures(self, delta: Delta) -> StepFigures:
-        return StepFigures(delta.requests, delta.errors, delta.latency.percentile(self.limits.percentile))
+        return StepFigures(
+            delta.requests, delta.errors, delta.latency.percentile(self.limits.percentile), self.limits.percentile
+        )
 
     def _checks(self, canary: StepFigures, primary: StepFigures) -> list[CheckResult]:
         limits = self.limits

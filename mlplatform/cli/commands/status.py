@@ -43,7 +43,7 @@ def _show(live: dict[str, Any]) -> None:
     if rollout:
         output.write(f"rollout of version {rollout['version']} ({rollout['id']}): {phase_words(rollout)}")
         for step in rollout.get("steps") or []:
-            line = f"  {step_name(step):<13} {output.mark(step['state'], 9)} {step_numbers(step, 99)}"
+            line = f"  {step_name(step):<13} {output.mark(step['state'], 9)} {step_numbers(step)}"
             output.write(line.rstrip())
             if step.get("reason"):
                 output.write(f"  {'':<13} {step['reason']}")

@@ -60,7 +60,7 @@ def test_a_worker_that_was_started_anew_does_not_take_figures_back() -> None:
     assert figures.read([Told(NEW, 0, 1, None)]) == {}
 
 
-NOTHING = Judgement(StepFigures(0, 0, None), StepFigures(0, 0, None), (), False)
+NOTHING = Judgement(StepFigures(0, 0, None, 99), StepFigures(0, 0, None, 99), (), False)
 
 
 class Clock:
