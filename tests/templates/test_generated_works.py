@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,6 +40,13 @@ def pick(repositories: list[Generated], fits: Callable[[Combination], bool]) -> 
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_what_runs_the_model_is_installed_without_building_anything(variant: str, repositories: list[Generated]) -> None:
+    repository = pick(repositories, lambda one: one.variant == variant).path
+    flags = ["--frozen", "--no-dev", "--no-install-project", "--no-build", "--dry-run"]
+    run(find_uv_bin(), "sync", *flags, cwd=repository)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_lock_is_current_and_unchanged_by_uv(variant: str, repositories: list[Generated]) -> None:
     repository = pick(repositories, lambda one: one.variant == variant).path
     before = (repository / "uv.lock").read_bytes()
@@ -71,33 +79,40 @@ def test_its_workflow_runs_and_its_model_passes_every_gate(
     def fits(one: Combination) -> bool:
         return one.variant == _IN_THE_WORKFLOW[type_] and one.answers.get("ci") == "github"
 
-    run(*act(pick(repositories, fits).path, tmp_path), cwd=pick(repositories, fits).path)
-    (workspace,) = tmp_path.glob("runs-ü/*/hostexecutor")
-    results = [json.loads(path.read_text()) for path in sorted((workspace / "build" / "gates").glob("*.json"))]
+    repository = pick(repositories, fits).path
+    run(*act(repository, tmp_path), cwd=repository)
+    results = [json.loads(path.read_text()) for path in sorted((tmp_path / "build" / "gates").glob("*.json"))]
     outcomes = {result["gate"]: result["outcome"] for result in results}
     assert set(outcomes) == {"schema", "thresholds", "pii", "sbom", "vulnerabilities", "provenance"}
     assert "failed" not in outcomes.values()
-    assert run("git", "status", "--porcelain", cwd=workspace) == ""
+    assert (tmp_path / "changes").read_text() == ""
+    shutil.copytree(tmp_path / "build", repository / "build")
     if type_ == "batch":
-        run("make", "score", cwd=workspace)
-        assert "unchanged" in run("make", "score", cwd=workspace)
+        run("make", "score", cwd=repository)
+        assert "unchanged" in run("make", "score", cwd=repository)
     elif type_ == "streaming":
-        run("uv", "run", "--frozen", "platform", "dev", "--count", "20", "--rate", "100", cwd=workspace)
+        run("make", "setup", cwd=repository)
+        run("uv", "run", "--frozen", "platform", "dev", "--count", "20", "--rate", "100", cwd=repository)
 
 
 def act(repository: Path, folder: Path) -> list[str | Path]:
-    """Return the command that runs the workflow on this machine, with stand-ins for actions that can't be fetched here."""
+    """Return the command that runs the workflow on this machine, with a stand-in for actions that can't be fetched here.
+
+    It keeps in ``folder`` what an artefact is made of: act removes the workspace that it has copied the repository to.
+    """
     event, stand_in = folder / "event.json", folder / "action"
     event.write_text(json.dumps({"pull_request": {"head": {"ref": "change"}, "base": {"ref": "main"}}}))
     stand_in.mkdir()
-    step = {"run": "uv --version", "shell": "bash"}
-    (stand_in / "action.yml").write_text(json.dumps({"name": "stand-in", "runs": {"using": "composite", "steps": [step]}}))
+    keep = f'uv --version; if [ -n "$PATHS" ]; then cp -R build "{folder}/"; git status --porcelain > "{folder}/changes"; fi'
+    step = {"run": keep, "shell": "bash", "env": {"PATHS": "${{ inputs.path }}"}}
+    action = {"name": "stand-in", "inputs": {"path": {"default": ""}}, "runs": {"using": "composite", "steps": [step]}}
+    (stand_in / "action.yml").write_text(json.dumps(action))
     workflow = (repository / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     actions = sorted(set(re.findall(r"uses: (\S+@\S+)", workflow)))
-    local = [argument for action in actions for argument in ("--local-repository", f"{action}={stand_in}")]
+    local = [argument for one in actions for argument in ("--local-repository", f"{one}={stand_in}")]
     return [
         BIN / "act", "pull_request", "--job", "check", "--eventpath", event, "--platform", "ubuntu-24.04=-self-hosted", *local,
-        "--env", f"PYTHON={sys.executable}", "--no-cache-server", "--reuse", "--action-cache-path", folder / "runs-ü",
+        "--env", f"PYTHON={sys.executable}", "--no-cache-server", "--action-cache-path", folder / "runs-ü",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -454,9 +455,15 @@ def security(address: Address) -> NatsSecurity | None:
     if secret is None:
         return NatsSecurity(use_ssl=True) if encrypted else None
     assert isinstance(address.credentials, Path)
+    seed = secret.startswith("SU") and "\n" not in secret
+    if (seed or "BEGIN NATS USER JWT" in secret) and find_spec("nkeys") is None:
+        raise BrokerError(
+            f"{address.credentials} holds a key, and the package for it is not installed; add `mlplatform[streaming-nkeys]` to the "
+            "dependencies, or sign in by user and password or by token"
+        )
     if "BEGIN NATS USER JWT" in secret:
         return NatsCredentials.from_file(str(address.credentials), use_ssl=encrypted)
-    if secret.startswith("SU") and "\n" not in secret:
+    if seed:
         return NatsNKey.from_seed(secret, use_ssl=encrypted)
     if pair := address.user_and_password():
         return NatsUserPassword(*pair, use_ssl=encrypted)
