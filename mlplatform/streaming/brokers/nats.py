@@ -457,10 +457,8 @@ def security(address: Address) -> NatsSecurity | None:
     assert isinstance(address.credentials, Path)
     seed = secret.startswith("SU") and "\n" not in secret
     if (seed or "BEGIN NATS USER JWT" in secret) and find_spec("nkeys") is None:
-        raise BrokerError(
-            f"{address.credentials} holds a key, and the package for it is not installed; add `mlplatform[streaming-nkeys]` to the "
-            "dependencies, or sign in by user and password or by token"
-        )
+        fix = "add `mlplatform[streaming-nkeys]` to the dependencies, or sign in by user and password or by token"
+        raise BrokerError(f"{address.credentials} holds a key, and the package for it is not installed; {fix}")
     if "BEGIN NATS USER JWT" in secret:
         return NatsCredentials.from_file(str(address.credentials), use_ssl=encrypted)
     if seed:
