@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from backend.core.config import PermissionSettings
+from backend.core.config_identity import PermissionSettings
 
 
 class PrincipalKind(StrEnum):
