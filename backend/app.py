@@ -38,6 +38,17 @@ from backend.registry import routes as registry_routes
 from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
 from backend.registry.service import RegistryService
+from catalog import routes as catalog_routes
+from catalog.service import CatalogService
+from catalog.work import CatalogWork
+from scaffolder import pull_routes
+from scaffolder import routes as scaffold_routes
+from scaffolder.hosts.configured import Hosts
+from scaffolder.rendering import Rendering
+from scaffolder.sandbox import Limits, Sandbox
+from scaffolder.service import ScaffoldService
+from scaffolder.templates import Templates
+from scaffolder.work import ScaffoldWork
 
 MLFLOW_PATH = "/mlflow"
 DOCS_PATH = "/docs"
@@ -55,7 +66,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         static_url=f"{DOCS_PATH}-static",
         title="ML platform",
         version="0.1.0",
-        description="Plugin backend of the ML golden path: identities, models, attestations, deployments, audit.",
+        description="Plugin backend of the ML golden path: from an empty folder to production traffic.",
         openapi_tags=TAGS,
         openapi_url="/openapi.json",
         lifespan=_lifespan(services, mlflow),
@@ -63,7 +74,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     problems.install(app)
     api = APIRouter(prefix=API_PREFIX)
-    for domain in (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes):
+    own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
+    for domain in (*own, scaffold_routes, pull_routes, catalog_routes):
         api.include_router(domain.router)
     app.include_router(health.router)
     app.include_router(api)
@@ -101,7 +113,20 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
+    _add_scaffolding(services)
     return services
+
+
+def _add_scaffolding(services: Services) -> None:
+    settings = services.settings
+    services.hosts = Hosts(settings.git_hosts, settings.home)
+    services.templates = Templates(settings.home, settings.templates, settings.template_sources, services.hosts)
+    box = Sandbox(settings.home / "sandbox", Limits(**settings.sandbox.model_dump()))
+    services.rendering = Rendering(settings.home, box)
+    services.catalog = CatalogService(services)
+    services.scaffolds = ScaffoldService(services)
+    CatalogWork(services)
+    ScaffoldWork(services)
 
 
 def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:

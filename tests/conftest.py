@@ -15,6 +15,8 @@ SLOW_ROOMS = (
     "backend/local",
     "backend/targets",
     "backend/test_openapi_fuzz.py",
+    "catalog/test_catalog.py",
+    "mlplatform/cli/test_command_line.py",
     "mlplatform/gates",
     "mlplatform/pii/test_scan.py",
     "mlplatform/pipeline/test_stages.py",

@@ -13,6 +13,16 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from backend.core.config_base import Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
+from backend.core.config_identity import IdentitySettings, PermissionSettings
+from backend.core.config_scaffolding import (
+    CatalogSettings,
+    EmbeddedHostSettings,
+    GitHostSettings,
+    SandboxSettings,
+    ScaffoldSettings,
+    TemplateSettings,
+    TemplateSourceSettings,
+)
 from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
 from mlplatform.gates.result import Gate, Outcome
 from mlplatform.spec.model import EntityRef
@@ -95,103 +105,6 @@ class ServingSettings(SettingsModel):
         if value[0] > value[1]:
             raise ValueError("write [first, last] with first not above last")
         return value
-
-
-class LocalUser(SettingsModel):
-    """A user that the embedded issuer signs in."""
-
-    ref: EntityRef
-    groups: list[EntityRef] = Field(default_factory=list)
-
-    @field_validator("ref")
-    @classmethod
-    def _is_user(cls, value: str) -> str:
-        if not value.startswith("user:"):
-            raise ValueError("write a user entity ref such as user:default/ada")
-        return value
-
-
-class LocalIssuerSettings(SettingsModel):
-    """The embedded issuer: tokens for whoever can read HOME/identity/login-secret."""
-
-    enabled: bool = True
-    token_lifetime: Duration = timedelta(hours=12)
-    users: list[LocalUser] = Field(default_factory=list)
-
-
-class ServiceAccount(SettingsModel):
-    """Which repository a service account of a Kubernetes cluster speaks for."""
-
-    namespace: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Its namespace, exactly.")
-    name: str = Field(
-        pattern=r"^(\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)$", description="Its name, or `*` for any in the namespace."
-    )
-    repository: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9_.{][A-Za-z0-9_.{}-]*)+$",
-        description="The repository, as host/org/name; `{name}` is the account's name.",
-    )
-
-    @model_validator(mode="after")
-    def _any_account_names_its_repository(self) -> Self:
-        left_over = self.repository.replace("{name}", "")
-        if "{" in left_over or "}" in left_over:
-            raise ValueError("repository: only {name} is filled in")
-        if self.name == "*" and "{name}" not in self.repository:
-            raise ValueError("repository: with name `*` it needs {name}, or all accounts would be one repository")
-        return self
-
-
-class IssuerSettings(SettingsModel):
-    """A trusted issuer of JWTs."""
-
-    issuer: str = Field(min_length=1, description="The `iss` claim, exactly.")
-    jwks_uri: str = Field(pattern=r"^https?://", description="Where its public keys are.")
-    audience: str | None = Field(default=None, description="The `aud` claim; identity.audience if null.")
-    kind: Literal["backstage", "github", "gitlab", "kubernetes", "oidc"] = Field(
-        description="How claims become a principal."
-    )
-    groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
-    user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
-    refs: list[str] = Field(
-        default_factory=list,
-        description="For CI: git refs whose jobs are accepted, such as refs/heads/main; `*` stands for anything, none for all.",
-    )
-    users: dict[str, EntityRef] = Field(
-        default_factory=dict,
-        description="For CI: users of the catalog by their login there, where that is not `user:default/<login>`.",
-    )
-    service_accounts: list[ServiceAccount] = Field(
-        default_factory=list, description="For kind kubernetes: whose tokens count, and as which repository."
-    )
-
-    @model_validator(mode="after")
-    def _service_accounts_belong_to_a_cluster(self) -> Self:
-        if bool(self.service_accounts) != (self.kind == "kubernetes"):
-            raise ValueError("serviceAccounts belongs to kind kubernetes, and that kind needs it")
-        return self
-
-
-class IdentitySettings(SettingsModel):
-    """Whose tokens are accepted."""
-
-    audience: str = "ml-platform"
-    leeway: Duration = Field(default=timedelta(seconds=30), description="Clock difference that is forgiven.")
-    local_issuer: LocalIssuerSettings = Field(default_factory=LocalIssuerSettings)
-    issuers: list[IssuerSettings] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _issuers_differ(self) -> Self:
-        names = [one.issuer for one in self.issuers]
-        if len(names) != len(set(names)):
-            raise ValueError("issuers names the same issuer more than once")
-        return self
-
-
-class PermissionSettings(SettingsModel):
-    """Groups with rights beyond their own models."""
-
-    platform_admins: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
-    break_glass: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
 
 
 class Policy(SettingsModel):
@@ -326,6 +239,10 @@ def _default_environments() -> dict[str, EnvironmentSettings]:
     }
 
 
+def _default_hosts() -> list[GitHostSettings]:
+    return [EmbeddedHostSettings(kind="embedded")]
+
+
 class Settings(SettingsModel):
     """Everything under ``mlPlatform:``."""
 
@@ -344,11 +261,31 @@ class Settings(SettingsModel):
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    git_hosts: list[GitHostSettings] = Field(
+        default_factory=_default_hosts,
+        min_length=1,
+        description="The first one is where repositories go unless somebody names another.",
+    )
+    templates: list[TemplateSettings] = Field(default_factory=list)
+    template_sources: TemplateSourceSettings = Field(default_factory=TemplateSourceSettings)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    scaffolds: ScaffoldSettings = Field(default_factory=ScaffoldSettings)
+    catalog: CatalogSettings = Field(default_factory=CatalogSettings)
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for key, names in (
+            ("gitHosts", [one.name for one in self.git_hosts]),
+            ("templates", ["golden-path", *(one.name for one in self.templates)]),
+        ):
+            if len(names) != len(set(names)):
+                raise ValueError(f"{key}: each needs a name of its own, these are {', '.join(names)}")
+        return self
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

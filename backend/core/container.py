@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from backend.deployments.service import DeploymentService
     from backend.identity.service import IdentityService
     from backend.registry.service import RegistryService
+    from catalog.service import CatalogService
+    from scaffolder.hosts.configured import Hosts
+    from scaffolder.rendering import Rendering
+    from scaffolder.service import ScaffoldService
+    from scaffolder.templates import Templates
 
 
 @dataclass
@@ -44,6 +49,11 @@ class Services:
     engine: "RolloutEngine" = field(init=False)
     batch: "BatchService" = field(init=False)
     batch_work: "BatchWork" = field(init=False)
+    hosts: "Hosts" = field(init=False)
+    templates: "Templates" = field(init=False)
+    rendering: "Rendering" = field(init=False)
+    catalog: "CatalogService" = field(init=False)
+    scaffolds: "ScaffoldService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

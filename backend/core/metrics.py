@@ -42,6 +42,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.scaffolds = Counter(
+            "ml_platform_scaffolds",
+            "Repositories that were to be made, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.break_glass = Counter(
             "ml_platform_break_glass",
             "Deployments that overrode the policy.",

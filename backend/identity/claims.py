@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-from backend.core.config import IssuerSettings
+from backend.core.config_identity import IssuerSettings
 from backend.identity.principal import PrincipalKind
 
 REPOSITORY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9_.][A-Za-z0-9_. -]*)+$"

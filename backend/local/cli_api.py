@@ -36,7 +36,7 @@ _STILL_WAITING_SECONDS = 5.0
 _WORTH_TELLING_SECONDS = 0.1
 _KNOWN = frozenset({
     ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "lake", "logs",
-    "mlflow", "nats", "run", "templates", "toolkit", "uploads",
+    "mlflow", "nats", "run", "sandbox", "scaffolds", "templates", "toolkit", "uploads",
 })  # fmt: skip
 _KNOWN_BEGINNINGS = ("platform.db", "workflows.db")
 """What the platform itself puts into HOME."""

@@ -2,7 +2,7 @@
 
 All make the same files: Copier from the same released template, Cookiecutter and Backstage's ``fetch:template`` from the same
 content, converted mechanically (``peers.py``). Ours also checks for a newer template, makes the first commit and puts the result
-in place whole; the others only render.
+in place whole; the others, and the box that other templates than ours are rendered in, only render.
 """
 
 import argparse
@@ -22,13 +22,14 @@ from benchmarks.scaffold import peers as content
 from benchmarks.scaffold.peers import NAME
 from scaffolder.api import new_repository
 from scaffolder.release import TEMPLATE, TEMPLATES, Release, ensure_released
+from scaffolder.sandbox import Sandbox
 
 BIN = Path(sys.executable).parent
 BACKSTAGE = "BENCH_BACKSTAGE"
 """Names a folder where ``npm install @backstage/plugin-scaffolder-backend`` was run; without it that row is left out."""
 
 
-def peers(home: Path, released: Release, cookie: Path) -> dict[str, Callable[[Path], object]]:
+def peers(home: Path, released: Release, cookie: Path, box: Sandbox) -> dict[str, Callable[[Path], object]]:
     """Return each way of making a repository in a folder that does not exist yet."""
     environment = {**os.environ, "ML_PLATFORM_HOME": str(home), "HOME": str(home)}
     copier = ["--defaults", "--quiet", "--vcs-ref", released.tag, "--data", f"name={NAME}", str(released.repository)]
@@ -48,7 +49,7 @@ def peers(home: Path, released: Release, cookie: Path) -> dict[str, Callable[[Pa
         cookiecutter(str(cookie), no_input=True, output_dir=str(folder), default_config=True)
 
     def ours(folder: Path) -> None:
-        new_repository(NAME, type="realtime", defaults=True, dest=folder, register=False, home=home)
+        new_repository(NAME, type="realtime", defaults=True, dest=folder, home=home)
 
     new = ["new", NAME, "--type", "realtime", "--defaults", "--no-register"]
     return {
@@ -59,6 +60,7 @@ def peers(home: Path, released: Release, cookie: Path) -> dict[str, Callable[[Pa
         "`platform new`": lambda folder: command(str(BIN / "platform"), *new, "--dest", str(folder)),
         "`copier.run_copy`, warm": in_process,
         "`cookiecutter`, warm": cookiecutter_in_process,
+        "`Sandbox.render`, warm": lambda folder: box.render(released, {"name": NAME}, folder / NAME),
         "`new_repository`, warm": ours,
         "`new_repository` without the commit, warm": lambda folder: render_only(released, folder),
     }
@@ -95,23 +97,23 @@ def measure(root: Path, rounds: int) -> None:
     start = time.perf_counter()
     released = ensure_released(root / "home")
     release_seconds = time.perf_counter() - start
-    made = new_repository(
-        NAME, type="realtime", defaults=True, dest=root / "made", register=False, home=root / "home"
-    ).path
+    made = new_repository(NAME, type="realtime", defaults=True, dest=root / "made", home=root / "home").path
     rendered = content.rendered_paths(TEMPLATES / TEMPLATE / "template", made)
-    ways = peers(root / "home", released, content.cookiecutter(made, rendered, root / "cookiecutter"))
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name, make in ways.items():
-            folder = root / "out"
-            folder.mkdir()
-            start = time.perf_counter()
-            make(folder)
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-            else:
-                same(made, folder / NAME, name)
-            shutil.rmtree(folder)
+    cookie = content.cookiecutter(made, rendered, root / "cookiecutter")
+    with Sandbox(root / "home" / "sandbox") as box:
+        ways = peers(root / "home", released, cookie, box)
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(rounds + 1):
+            for name, make in ways.items():
+                folder = root / "out"
+                folder.mkdir()
+                start = time.perf_counter()
+                make(folder)
+                if number:
+                    seconds[name].append(time.perf_counter() - start)
+                else:
+                    same(made, folder / NAME, name)
+                shutil.rmtree(folder)
     fetched = backstage(content.fetch_template(made, rendered, root / "skeleton"), made, root, rounds)
     if fetched is not None:
         seconds["Backstage's `fetch:template`, warm"] = fetched

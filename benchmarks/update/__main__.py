@@ -66,9 +66,7 @@ def make_fleet(root: Path, home: Path, size: int) -> Fleet:
     for number in range(size):
         name = f"model-{number}"
         data = {"tier": 1 + number % 3, "description": f"Predicts thing number {number}."}
-        made = new_repository(
-            name, type="realtime", data=data, defaults=True, dest=root / "one", register=False, home=home
-        )
+        made = new_repository(name, type="realtime", data=data, defaults=True, dest=root / "one", home=home)
         if number % 3 == 0:
             edit(made.path, name.replace("-", "_"), number // 3)
         git_in(root).clone("--quiet", "--bare", str(made.path), str(fleet.bare(name)))

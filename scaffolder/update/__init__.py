@@ -2,6 +2,7 @@
 
 =================  ==========================================================
 ``store``          versions of the template, each checked out once
+``jobs``           what is rendered, and what comes of it
 ``render``         Copier's code, compiled once per version
 ``worker``         Copier's worker, told what it would work out again for every file
 ``merge``          the three-way merge, in git plumbing

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scaffolder.update.files import Content
+from scaffolder.update.jobs import Renders
 from scaffolder.update.merge import BASE, LABELS, OURS, THEIRS, Merged
 from scaffolder.update.models import Conflict, ConflictKind, Hunk, Suggestion
 from scaffolder.update.plumbing import EXECUTABLE, FILE, ObjectStore, Tree
-from scaffolder.update.render import Renders
 from scaffolder.update.suggest import regenerated, suggest, whole_file
 from scaffolder.update.suggest.lines import cosmetic_only
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from scaffolder.update.answers import public
+from scaffolder.update.jobs import RenderJob, Renders
 from scaffolder.update.models import AnswerChange, Change, FileChange
 from scaffolder.update.plumbing import Entry, Tree
-from scaffolder.update.render import RenderJob, Renders
 
 
 def answer_changes(job: RenderJob, renders: Renders) -> tuple[AnswerChange, ...]:

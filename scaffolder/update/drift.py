@@ -3,9 +3,9 @@
 import re
 
 from scaffolder.update.files import Content, path_matcher, read_folder, refuse_git_paths
+from scaffolder.update.jobs import Renders
 from scaffolder.update.models import Change, Drift
 from scaffolder.update.plumbing import COMMIT, EXECUTABLE, LINK, Entry, ObjectStore, Tree
-from scaffolder.update.render import Renders
 
 _HUNK = re.compile(rb"^@@ -\d+(?:,(?P<deleted>\d+))? \+(?P<start>\d+)(?:,(?P<added>\d+))? @@")
 _KINDS = {LINK: "a symbolic link", COMMIT: "a submodule", EXECUTABLE: "executable"}

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaffolder.names import shortened
-from scaffolder.update.answers import ANSWERS_FILE, LARGEST_FILE, SOURCE, VERSION, read_answers
+from scaffolder.names import ANSWERS_FILE, shortened
+from scaffolder.update.answers import LARGEST_FILE, SOURCE, VERSION, read_answers
 from scaffolder.update.errors import (
     AnswersMissing,
     AnswersUnreadable,
@@ -28,10 +28,11 @@ from scaffolder.update.errors import (
     RepositoryFault,
     TemplateFault,
 )
+from scaffolder.update.jobs import Renderer, RenderJob, Renders
 from scaffolder.update.merge import Merge, Merged
 from scaffolder.update.models import Drift, Outcome, Update
 from scaffolder.update.plumbing import EXECUTABLE, FILE, Entry, ObjectStore, git_folder
-from scaffolder.update.render import InProcessRenderer, Renderer, RenderJob, Renders
+from scaffolder.update.render import InProcessRenderer
 from scaffolder.update.store import TemplateStore, TemplateVersion
 from scaffolder.update.suggest import DERIVED
 
@@ -44,7 +45,8 @@ class UpdateEngine:
 
     Args:
         template: Where its versions are.
-        renderer: Who renders them; in this process if not said otherwise, which is for templates of our own.
+        renderer: Who renders them; in this process if not said otherwise, which is for templates of our own. For others it is a
+            :class:`~scaffolder.sandbox.BoxedRenderer`.
         answers_file: Where repositories have their answers file, if not at Copier's usual place.
         derived: Files that a command makes again, by pattern of their path, with the command; suggested where they conflict.
     """

@@ -1,6 +1,6 @@
 """Why a repository can't be updated, each with what to do about it."""
 
-from scaffolder.errors import ScaffoldError
+from scaffolder.errors import InvalidAnswer, ScaffoldError, TemplateRefused
 
 
 class UpdateError(ScaffoldError):
@@ -15,7 +15,7 @@ class AnswersUnreadable(UpdateError):
     """The answers file is not what Copier writes: not YAML, not a mapping, or without the template's address or version."""
 
 
-class AnswerInvalid(UpdateError):
+class AnswerInvalid(UpdateError, InvalidAnswer):
     """An answer is not acceptable to the template; ``question`` names it."""
 
     def __init__(self, message: str, *, question: str = "", fix: str | None = None) -> None:
@@ -35,7 +35,7 @@ class Downgrade(UpdateError):
     """The repository is at a later version than the one asked for."""
 
 
-class UnsafeTemplate(UpdateError):
+class UnsafeTemplate(UpdateError, TemplateRefused):
     """The template would run code of its own: tasks, migrations, Jinja extensions, submodules."""
 
 

@@ -31,8 +31,8 @@ from scaffolder.update.files import (
     refuse_git_paths,
     write_content,
 )
+from scaffolder.update.jobs import Renders
 from scaffolder.update.plumbing import EXECUTABLE, FILE, Entry, ObjectStore, Tree
-from scaffolder.update.render import Renders
 
 OURS, BASE, THEIRS = "before updating", "last update", "after updating"
 MARKERS = (f"<<<<<<< {OURS}".encode(), f">>>>>>> {THEIRS}".encode())

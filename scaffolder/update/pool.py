@@ -17,6 +17,7 @@ from scaffolder.update.errors import UpdateError, WorkerLost
 from scaffolder.update.models import Request, Update
 
 if TYPE_CHECKING:
+    from scaffolder.sandbox import Limits
     from scaffolder.update.engine import UpdateEngine
 
 _SECONDS = 120.0
@@ -27,13 +28,18 @@ _UPDATES = 200
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What a process needs to make its engine: see :class:`TemplateStore` and :class:`UpdateEngine`."""
+    """What a process needs to make its engine: see :class:`TemplateStore` and :class:`UpdateEngine`.
+
+    With ``box``, a folder for it, versions are rendered in a box with its ``limits``: for a template of others.
+    """
 
     template: Path
     cache: Path
     addresses: frozenset[str] = frozenset()
     answers_file: str | None = None
     derived: Mapping[str, str] | None = None
+    box: Path | None = None
+    limits: "Limits | None" = None
 
 
 class UpdatePool:
@@ -129,7 +135,12 @@ def _start(options: EngineOptions, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     store = TemplateStore(options.template, cache=options.cache, addresses=options.addresses)
     derived = DERIVED if options.derived is None else options.derived
-    _engine.it = UpdateEngine(store, answers_file=options.answers_file, derived=derived)
+    renderer = None
+    if options.box is not None:
+        from scaffolder.sandbox import BoxedRenderer, Sandbox
+
+        renderer = BoxedRenderer(Sandbox(options.box / str(os.getpid()), options.limits))
+    _engine.it = UpdateEngine(store, renderer=renderer, answers_file=options.answers_file, derived=derived)
 
 
 def _update(request: Request) -> Update | UpdateError:

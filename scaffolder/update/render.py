@@ -10,13 +10,14 @@ import difflib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from scaffolder.names import shortened
 from scaffolder.update.answers import SOURCE
 from scaffolder.update.errors import AnswerInvalid, TemplateFault, UnsafeTemplate
+from scaffolder.update.jobs import RenderJob, Renders, place_of
 from scaffolder.update.store import TemplateVersion
 from scaffolder.update.worker import faults, remember_compiled, worker_class
 
@@ -24,75 +25,6 @@ if TYPE_CHECKING:
     from copier._jinja_ext import SandboxedEnvironment
     from copier._main import Worker
     from copier._template import Template
-
-
-@dataclass(frozen=True)
-class RenderJob:
-    """What an update renders: plain values, so that it can cross to another process.
-
-    Attributes:
-        old: The version the repository was made from, or last updated to.
-        new: The version to update to.
-        answers: What the answers file holds, with ``_src_path`` and ``_commit``.
-        data: Answers to give instead of those, by question.
-        answers_file: Where the answers file is, where that is not the template's choice.
-        name: The repository's name: Copier's ``_folder_name``.
-        workspace: An empty folder to render into.
-        files: Files of the repository that the template reads as external data; None for one that is not there.
-    """
-
-    old: TemplateVersion
-    new: TemplateVersion
-    answers: Mapping[str, Any]
-    data: Mapping[str, Any]
-    answers_file: str | None
-    name: str
-    workspace: Path
-    files: Mapping[str, bytes | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Renders:
-    """What came of a :class:`RenderJob`.
-
-    Attributes:
-        old: The folder with the old version and the answers of then.
-        current: The new version as it goes over the repository's files.
-        new: The new version by itself, with the answers that ``current`` came to.
-        answers_path: Where the answers file goes.
-        skip: Patterns of files that are not touched where they exist, with the answers in them.
-        skip_unanswered: The same before anything was asked, as Copier sees them where files were removed on purpose; None where
-            they can't be rendered then.
-        remembered: The new answers file's answers, with ``_src_path`` and ``_commit``.
-        needs: External files that were asked for and not given; when there are any, nothing else is to be believed.
-    """
-
-    old: Path
-    current: Path
-    new: Path
-    answers_path: str = ""
-    skip: tuple[str, ...] = ()
-    skip_unanswered: tuple[str, ...] | None = None
-    remembered: Mapping[str, Any] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
-
-
-class Renderer(Protocol):
-    """Whoever renders: in this process for templates of our own, in a sandbox for others."""
-
-    def renders(self, job: RenderJob) -> Renders:
-        """Render what an update needs.
-
-        Raises:
-            AnswerInvalid: an answer is not acceptable.
-            UnsafeTemplate: the template would run code of its own.
-            TemplateFault: it can't be rendered.
-        """
-        ...
-
-    def old_only(self, job: RenderJob) -> Renders:
-        """Render the old version only; ``current`` and ``new`` are left empty."""
-        ...
 
 
 class InProcessRenderer:
@@ -106,19 +38,19 @@ class InProcessRenderer:
         self._compiled: dict[str, _Compiled] = {}
 
     def renders(self, job: RenderJob) -> Renders:
-        """Render old, current and new as Copier's update does (see :class:`Renderer`)."""
+        """Render old, current and new as Copier's update does (see :class:`~scaffolder.update.jobs.Renderer`)."""
         with self._lock, _operation("update"):
             return self._renders(job)
 
     def old_only(self, job: RenderJob) -> Renders:
-        """Render the old version only (see :class:`Renderer`)."""
+        """Render the old version only (see :class:`~scaffolder.update.jobs.Renderer`)."""
         with self._lock, _operation("update"):
-            main = self._worker(job, job.new, _place(job, "current"), data=job.data)
+            main = self._worker(job, job.new, place_of(job, "current"), data=job.data)
             _check_safe(main, self._template(job.old, _source(job)))
             worker = self._render_old(job, main)
             with faults(job.old):
                 skip = _rendered(worker)
-            return Renders(_place(job, "old"), _place(job, "current"), _place(job, "new"), skip=skip)
+            return Renders(place_of(job, "old"), place_of(job, "current"), place_of(job, "new"), skip=skip)
 
     def render(
         self, version: TemplateVersion, folder: Path, data: Mapping[str, Any], *, source: str, defaults: bool
@@ -154,11 +86,16 @@ class InProcessRenderer:
 
     def questions(self, version: TemplateVersion) -> dict[str, Mapping[str, Any]]:
         """Return a version's questions with their details, in their order."""
-        with self._lock:
+        with self._lock, faults(version):
             return dict(self._template(version, "").questions_data)
 
+    def settings(self, version: TemplateVersion) -> dict[str, Any]:
+        """Return a version's settings for Copier itself: what begins with ``_`` in ``copier.yml``, without that."""
+        with self._lock, faults(version):
+            return dict(self._template(version, "").config_data)
+
     def _renders(self, job: RenderJob) -> Renders:
-        old, place, alone = (_place(job, name) for name in ("old", "current", "new"))
+        old, place, alone = (place_of(job, name) for name in ("old", "current", "new"))
         main = self._worker(job, job.new, place, data=job.data)
         _check_safe(main, self._template(job.old, _source(job)))
         _check_known(job, main)
@@ -211,7 +148,9 @@ class InProcessRenderer:
 
     def _render_old(self, job: RenderJob, main: "Worker") -> "Worker":
         # Files that the new version excludes are not seen as gone, and so stay.
-        worker = self._worker(job, job.old, _place(job, "old"), data=job.answers, exclude=tuple(main.template.exclude))
+        worker = self._worker(
+            job, job.old, place_of(job, "old"), data=job.answers, exclude=tuple(main.template.exclude)
+        )
         with faults(job.old):
             worker.run_copy()
         return worker
@@ -245,7 +184,10 @@ class InProcessRenderer:
         worker.__dict__["template"] = self._template(version, source)
         compiled = self._compile(version)
         if compiled.environment is None:
-            compiled.environment = remember_compiled(worker.jinja_env)
+            with faults(version):
+                if worker.template.jinja_extensions:  # they would run as soon as the environment is made
+                    raise _unsafe("jinja_extensions")
+                compiled.environment = remember_compiled(worker.jinja_env)
         compiled.forget_state()
         worker.__dict__["jinja_env"] = compiled.environment
         return worker
@@ -318,10 +260,14 @@ def _check_safe(worker: "Worker", old: "Template | None") -> None:
         with _config_faults(UnsafeTemplateError, worker):
             worker._check_unsafe("copy" if old is None else "update")
     except UnsafeTemplateError as fault:
-        raise UnsafeTemplate(
-            f"the template would run code of its own: {str(fault).partition('features: ')[2].partition('.')[0] or fault}",
-            fix="release a version of the template without tasks, extensions and migrations that apply here",
-        ) from fault
+        raise _unsafe(str(fault).partition("features: ")[2].partition(".")[0] or str(fault)) from fault
+
+
+def _unsafe(what: str) -> UnsafeTemplate:
+    return UnsafeTemplate(
+        f"the template would run code of its own: {what}",
+        fix="release a version of the template without tasks, extensions and migrations that apply here",
+    )
 
 
 def _check_known(job: RenderJob, worker: "Worker") -> None:
@@ -371,11 +317,6 @@ def _to_hand_on(worker: "Worker") -> dict[str, Any]:
         for key, value in worker.answers.combined.items()
         if not key.startswith("_") and key not in worker.answers.hidden and isinstance(value, JSONSerializable)
     }
-
-
-def _place(job: RenderJob, which: str) -> Path:
-    """Return the folder of a render, which has the repository's name: templates see it as ``_folder_name``."""
-    return job.workspace / which / job.name
 
 
 def _source(job: RenderJob) -> str:

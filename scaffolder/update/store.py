@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import threading
@@ -80,7 +81,7 @@ class TemplateStore:
         # A tag that is added later changes what the commit is called, and with it what answers files say.
         folder = self.cache / f"{commit}-{hashlib.sha256(described.encode()).hexdigest()[:8]}"
         if not folder.is_dir():
-            self._check_out(commit, folder)
+            self._check_out(commit, described, folder)
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         return TemplateVersion(folder=folder / _TREE, **facts)
 
@@ -101,7 +102,7 @@ class TemplateStore:
             fix="name one of its tags; if the answers file names it, put _commit back as it was in the repository's history",
         )
 
-    def _check_out(self, commit: str, folder: Path) -> None:
+    def _check_out(self, commit: str, described: str, folder: Path) -> None:
         self.cache.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=self.cache, prefix=".new-"))
         try:
@@ -117,7 +118,7 @@ class TemplateStore:
                     raise TemplateFault(
                         f"the template can't be checked out: {ran.err.decode(errors='replace').strip()}"
                     )
-            facts = _facts(tree, commit)
+            facts = _facts(tree, commit, described)
             shutil.rmtree(tree / ".git")
             (staging / _FACTS).write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
             try:
@@ -137,8 +138,8 @@ class TemplateStore:
         return ran
 
 
-def _facts(tree: Path, commit: str) -> dict[str, object]:
-    """Ask Copier what it would say about a clone of the template at this commit."""
+def _facts(tree: Path, commit: str, described: str) -> dict[str, object]:
+    """Say what Copier would about a clone of the template at this commit."""
     from copier._template import Template
 
     template = Template(url=str(tree), ref=commit)
@@ -148,10 +149,26 @@ def _facts(tree: Path, commit: str) -> dict[str, object]:
         raise UnsafeTemplate(
             "the template has submodules, which are not fetched", fix="copy their files into the template"
         )
-    version = template.version
-    return {
-        "ref": template.commit,
-        "commit": commit,
-        "version": None if version is None else str(version),
-        "modes": modes,
-    }
+    return {"ref": described, "commit": commit, "version": version_of(tree, described), "modes": modes}
+
+
+def version_of(tree: Path, described: str) -> str | None:
+    """Return the version of a clone's checked-out commit by PEP 440, as Copier reads it; None where it is none.
+
+    Copier's own code moves the whole process into the clone meanwhile, which a server's other threads must not see.
+    """
+    import dunamai
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        found = dunamai.Version.from_git(pattern=dunamai.Pattern.DefaultUnprefixed, path=tree)
+        return str(Version(found.serialize(style=dunamai.Style.Pep440)))
+    except ValueError:
+        pass
+    if re.match(r"^.+-\d+-g\w+$", described):
+        base, count, hashed = described.rsplit("-", 2)
+        described = f"{base}.post{count}+{hashed}"
+    try:
+        return str(Version(described))
+    except InvalidVersion:
+        return None

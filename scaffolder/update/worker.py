@@ -81,6 +81,8 @@ def worker_class() -> "type[Worker]":
         def _ask(self) -> None:
             try:
                 super()._ask()
+            except MemoryError:
+                raise
             except Exception as fault:
                 raise Unanswered(self._asking(), fault) from fault
 
@@ -151,7 +153,7 @@ def faults(version: TemplateVersion) -> Iterator[None]:
     """Turn whatever a template can do wrong into an error that names the version, and the question where it is one."""
     try:
         yield
-    except (AnswerInvalid, TemplateFault, UnsafeTemplate):
+    except (AnswerInvalid, TemplateFault, UnsafeTemplate, MemoryError):
         raise
     except Unanswered as fault:
         raise _as_error(version, fault) from fault.fault

@@ -35,7 +35,7 @@ def make(combination: Combination, dest: Path, home: Path) -> Generated:  # noqa
     """Make the repository of a combination in ``dest``."""
     data = {key: value for key, value in combination.answers.items() if key != "type"}
     made = new_repository(
-        combination.name, type=combination.type, data=data, defaults=True, dest=dest, register=False, home=home
+        combination.name, type=combination.type, data=data, defaults=True, dest=dest, home=home
     )
     return Generated(combination, made.path)
 

@@ -17,7 +17,8 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from backend.app import create_app
 from backend.core.clock import SystemClock
-from backend.core.config import IdentitySettings, IssuerSettings, Settings
+from backend.core.config import Settings
+from backend.core.config_identity import IdentitySettings, IssuerSettings
 from backend.core.errors import Unavailable
 from backend.identity.limiter import EventLimiter
 from backend.identity.verification import RemoteKeys, TokenRefused, TokenVerifier

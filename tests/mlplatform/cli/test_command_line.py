@@ -340,7 +340,7 @@ def test_up_says_where_to_run_it_when_the_platform_is_not_installed(
         "importlib.util.find_spec = lambda name, *rest: None if name in ('backend', 'scaffolder') else found(name, *rest)\n"
         "from mlplatform.cli.app import run; raise SystemExit(run(sys.argv[1:]))"
     )
-    for arguments in (["up"], ["down"], ["new", "wine"]):
+    for arguments in (["up"], ["down"], ["new", "wine", "--no-register"], ["templates", "release"]):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             env=environment,

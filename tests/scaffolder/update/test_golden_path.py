@@ -49,7 +49,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Rele
     shutil.copytree(release.TEMPLATES, folder / "templates")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(release, "TEMPLATES", folder / "templates")
-        new_repository("churn", type="realtime", defaults=True, dest=folder, register=False, home=folder / "home")
+        new_repository("churn", type="realtime", defaults=True, dest=folder, home=folder / "home")
         for path, fix in FIXES.items():
             file = folder / "templates" / release.TEMPLATE / "template" / path
             before = file.read_text()
