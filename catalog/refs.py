@@ -21,8 +21,3 @@ def full_ref(text: str, *, kind: str, namespace: str = DEFAULT_NAMESPACE) -> str
     if match is None:
         raise ValueError(f"{text[:80]!r} is no entity reference; write [kind:][namespace/]name")
     return make_ref(match["kind"] or kind, match["namespace"] or namespace, match["name"])
-
-
-def kind_of(ref: str) -> str:
-    """Return the kind of a canonical reference."""
-    return ref.partition(":")[0]

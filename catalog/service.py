@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from backend.core.database import lock_for_transaction
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from backend.core.ids import new_id
-from backend.identity.principal import Principal
+from backend.identity.principal import Principal, is_of_all
 from catalog import repository
 from catalog.entities import owner_of, system_of
 from catalog.models import EntityRow, Location, LocationState
 from catalog.reader import OF_REPOSITORIES, AnyEntity, Reading, read_entities
-from catalog.refs import full_ref
+from catalog.refs import DEFAULT_NAMESPACE, full_ref, make_ref
 from mlplatform.spec.faults import Fault
 from scaffolder.errors import HostError, InvalidAnswer
 from scaffolder.hosts.base import HostedRepository
@@ -177,7 +177,7 @@ class CatalogService:
         declared = repository.of_location(session, row.id)
         if isinstance(caller, Principal):
             owners = {one.owner for one in declared if one.owner}
-            if not self._may(caller, owners) and caller.ref != row.registered_by:
+            if not is_of_all(caller, owners, self._services.settings.permissions) and caller.ref != row.registered_by:
                 raise self._forbidden(caller, place, owners, "unregister")
         for one in declared:
             self._take_away(session, one)
@@ -216,6 +216,10 @@ class CatalogService:
         if row is None:
             raise NotFound(f"there is no {full} in the catalog")
         return row
+
+    def component(self, session: Session, name: str) -> EntityRow | None:
+        """Return the component of that name in the default namespace, if there is one."""
+        return repository.entity(session, make_ref("component", DEFAULT_NAMESPACE, name))
 
     def names(self, session: Session, kind: str) -> list[EntityRow]:
         """Return all entities of a kind, for offering them as answers."""
@@ -265,13 +269,8 @@ class CatalogService:
 
     def _check_owner(self, caller: Principal, place: Place, found: Found) -> None:
         owners = {owner for entity in found.reading.entities if (owner := owner_of(entity)) is not None}
-        if not self._may(caller, owners):
+        if not is_of_all(caller, owners, self._services.settings.permissions):
             raise self._forbidden(caller, place, owners, "register")
-
-    def _may(self, caller: Principal, owners: set[str]) -> bool:
-        if caller.in_any(self._services.settings.permissions.platform_admins):
-            return True
-        return bool(owners) and owners <= {group.lower() for group in caller.groups}
 
     def _forbidden(self, caller: Principal, place: Place, owners: set[str], verb: str) -> Forbidden:
         groups = " and ".join(sorted(owners)) or "the platform's administrators"

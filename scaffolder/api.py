@@ -12,7 +12,7 @@ from scaffolder.errors import Collision, InvalidAnswer, ScaffoldError
 from scaffolder.home import platform_home
 from scaffolder.names import check_name, shortened
 
-KINDS = ("realtime",)
+KINDS = ("realtime", "batch", "streaming")
 _ELSEWHERE = "choose another folder with --dest"
 
 

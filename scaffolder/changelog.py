@@ -31,28 +31,30 @@ def parse(text: str) -> list[Section]:
         ValueError: a heading names no version, or one stands twice.
     """
     sections: list[Section] = []
-    name: str | None = None
-    date: str | None = None
-    lines: list[str] = []
+    for number, heading, body in split(text, _HEADING):
+        name = _canonical(heading["name"], number)
+        if any(section.version == name for section in sections):
+            raise ValueError(f"{FILE}:{number}: {name} has a section already")
+        sections.append(Section(name, heading["date"], body))
+    return sections
+
+
+def split(text: str, heading: re.Pattern[str]) -> list[tuple[int, re.Match[str], str]]:
+    """Cut a text at its headings: the line's number from 1, how it matched, and what stands below it.
+
+    What looks like a heading in fenced code is none; what stands before the first heading is left out.
+    """
+    found: list[tuple[int, re.Match[str], list[str]]] = []
     fence: str | None = None
-
-    def close() -> None:
-        if name is not None:
-            sections.append(Section(name, date, "\n".join(lines).strip()))
-
     for number, line in enumerate(text.splitlines(), start=1):
         if (mark := _FENCE.match(line)) is not None:
             fence = mark[1][:3] if fence is None else (None if mark[1].startswith(fence) else fence)
-        found = None if fence is not None else _HEADING.match(line)
-        if found is None:
-            lines.append(line)
-            continue
-        close()
-        name, date, lines = _canonical(found["name"], number), found["date"], []
-        if any(section.version == name for section in sections):
-            raise ValueError(f"{FILE}:{number}: {name} has a section already")
-    close()
-    return sections
+        matched = heading.match(line) if fence is None else None
+        if matched is not None:
+            found.append((number, matched, []))
+        elif found:
+            found[-1][2].append(line)
+    return [(number, matched, "\n".join(lines).strip()) for number, matched, lines in found]
 
 
 def between(sections: list[Section], older: str, newer: str) -> list[Section]:

@@ -19,7 +19,7 @@ spec:
   when: false
   default: |-
     {% from 'generate/_complete.jinja' import complete %}
-    {% set text %}{% include 'template/{{ ' ~ type ~ ' }}/model.yaml.jinja' %}{% endset %}
+    {% set text %}{% include 'template/model.yaml.jinja' %}{% endset %}
     {% set schema %}{% include 'generate/_schema.jinja' %}{% endset %}
     {% set schema = schema | from_json %}
     {{ complete(text | from_yaml, schema, schema['$defs']) }}

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaffolder.errors import InvalidAnswer, ScaffoldError
-from scaffolder.names import shortened
+from scaffolder.names import ANSWERS_FILE, shortened
 from scaffolder.release import Release
 
 if TYPE_CHECKING:
     from scaffolder.update.render import InProcessRenderer
     from scaffolder.update.store import TemplateStore, TemplateVersion
 
-ANSWERS_FILE = ".copier-answers.yml"
 _ANSWER_LENGTH = 2_000
 
 

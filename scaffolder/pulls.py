@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from backend.core.errors import Conflict, Forbidden, NotFound
-from backend.identity.principal import Principal
-from catalog import repository as catalog_repository
-from catalog.refs import make_ref
+from backend.identity.principal import Principal, is_of_all
 from scaffolder.git import Author
 from scaffolder.hosts.base import HostedRepository, NewPullRequest, PullRequest
 from scaffolder.hosts.embedded import EmbeddedHost
@@ -85,11 +83,9 @@ class Pulls:
 
     def _check(self, session: Session, caller: Principal, verb: str) -> None:
         """Let through members of the group that owns the repository's component, and platform administrators."""
-        if caller.in_any(self.services.settings.permissions.platform_admins):
-            return
-        row = catalog_repository.entity(session, make_ref("component", "default", self.repository.name))
+        row = self.services.catalog.component(session, self.repository.name)
         owner = row.owner if row is not None else None
-        if owner is not None and owner in {group.lower() for group in caller.groups}:
+        if is_of_all(caller, [owner] if owner is not None else [], self.services.settings.permissions):
             return
         raise Forbidden(
             f"{caller.ref} may not {verb} pull requests of {self.repository.path}",

@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session
 
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound, PlatformError, Unavailable
 from backend.core.ids import new_id
-from backend.identity.principal import Principal
-from catalog import repository as catalog_repository
-from catalog.refs import full_ref, make_ref
+from backend.identity.principal import Principal, is_of_all
+from catalog.refs import full_ref
 from scaffolder import repository
 from scaffolder.api import KINDS
 from scaffolder.errors import Collision, HostUnavailable, InvalidAnswer, ScaffoldError
@@ -244,8 +243,7 @@ class ScaffoldService:
         return ref
 
     def _is_member(self, caller: Principal, owner: str) -> bool:
-        groups = {group.lower() for group in caller.groups}
-        return owner in groups or caller.in_any(self._services.settings.permissions.platform_admins)
+        return is_of_all(caller, [owner], self._services.settings.permissions)
 
     def _check_member(self, caller: Principal, wish: Wish, owner: str) -> None:
         if self._is_member(caller, owner):
@@ -269,7 +267,7 @@ class ScaffoldService:
         """Say what has the name already, as far as the platform's own tables know."""
         if (running := repository.under_way(session, name)) is not None:
             return f"a repository {name} is being made already, for {running.owner}"
-        if catalog_repository.entity(session, make_ref("component", "default", name)) is not None:
+        if self._services.catalog.component(session, name) is not None:
             return f"there is a component {name} in the catalog already"
         if template == TEMPLATE:
             try:

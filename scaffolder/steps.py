@@ -52,6 +52,8 @@ class ScaffoldSteps:
         row = self._read(id)
         if row.state in (*ENDED, ScaffoldState.CLEANING_UP):
             return FAILED
+        if self._is_done(id, step):
+            return DONE  # the process was killed after the step was noted, and before the workflow knew
         try:
             self._check_cancel(row)
             self._begin(id, step)
@@ -258,6 +260,11 @@ class ScaffoldSteps:
             row = repository.lock(session, id)
             row.state, row.reason, row.fix = ScaffoldState.CLEANING_UP, reason, fix
             self._services.scaffolds.note(session, row, step, ProgressState.FAILED, reason)
+
+    def _is_done(self, id: str, step: Step) -> bool:
+        with self._services.database.read() as session:
+            events = repository.events(session, id)
+        return any((event.step, event.state) == (step, ProgressState.DONE) for event in events)
 
     def _check_cancel(self, row: Scaffold) -> None:
         if row.cancel_requested_by is not None:

@@ -16,6 +16,7 @@ SLOW_ROOMS = (
     "backend/targets",
     "backend/test_openapi_fuzz.py",
     "catalog/test_catalog.py",
+    "mlplatform/cli/test_command_line.py",
     "mlplatform/gates",
     "mlplatform/pii/test_scan.py",
     "mlplatform/pipeline/test_stages.py",

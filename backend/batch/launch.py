@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from backend.batch.jobs import RECORD, scratch_of
-from backend.deployments.targets.local.environments import EnvironmentFailed, ensure, is_ready, lock_digest
-from backend.deployments.targets.local.launch import give_up_rights, isolated
+from backend.deployments.targets.local.environments import EnvironmentFailed
+from backend.deployments.targets.local.launch import environment_python, give_up_rights, isolated
 from backend.local.exec import clean_environment, raise_file_limit
 from backend.local.folders import Folders
 from backend.local.processes import record
@@ -32,11 +32,9 @@ def main(home: Path, name: str) -> int:
     _say(events, {"event": "begun"})
     artefact = Path(job["artefact"])
     try:
-        python = Path(job["python"]) if job["python"] else _python(artefact / "environment", folders)
+        python = Path(job["python"]) if job["python"] else environment_python(artefact / "environment", folders)
     except EnvironmentFailed as fault:
-        _say(
-            events, {"event": "failed", "message": f"the Python environment could not be made: {fault}", "again": True}
-        )
+        _say(events, {"event": "failed", "message": str(fault), "again": True})
         return 1
     if job["module"] is None:
         _say(events, {"event": "ended", "outcome": "done"})
@@ -70,15 +68,6 @@ def _hold(path: Path) -> bool:
 
 def _say(events: int, event: dict[str, object]) -> None:
     os.write(events, json.dumps(event).encode() + b"\n")
-
-
-def _python(environment: Path, folders: Folders) -> Path:
-    try:
-        if not is_ready(folders.environments / lock_digest(environment)):
-            print("making the Python environment of this version", flush=True)  # noqa: T201 - goes to the job's log
-    except OSError:
-        pass  # said better below
-    return ensure(environment, folders.environments)
 
 
 if __name__ == "__main__":

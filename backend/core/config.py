@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from backend.core.config_base import Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
+from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
     EmbeddedHostSettings,
@@ -105,70 +106,6 @@ class ServingSettings(SettingsModel):
         if value[0] > value[1]:
             raise ValueError("write [first, last] with first not above last")
         return value
-
-
-class LocalUser(SettingsModel):
-    """A user that the embedded issuer signs in."""
-
-    ref: EntityRef
-    groups: list[EntityRef] = Field(default_factory=list)
-
-    @field_validator("ref")
-    @classmethod
-    def _is_user(cls, value: str) -> str:
-        if not value.startswith("user:"):
-            raise ValueError("write a user entity ref such as user:default/ada")
-        return value
-
-
-class LocalIssuerSettings(SettingsModel):
-    """The embedded issuer: tokens for whoever can read HOME/identity/login-secret."""
-
-    enabled: bool = True
-    token_lifetime: Duration = timedelta(hours=12)
-    users: list[LocalUser] = Field(default_factory=list)
-
-
-class IssuerSettings(SettingsModel):
-    """A trusted issuer of JWTs."""
-
-    issuer: str = Field(min_length=1, description="The `iss` claim, exactly.")
-    jwks_uri: str = Field(pattern=r"^https?://", description="Where its public keys are.")
-    audience: str | None = Field(default=None, description="The `aud` claim; identity.audience if null.")
-    kind: Literal["backstage", "github", "gitlab", "oidc"] = Field(description="How claims become a principal.")
-    groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
-    user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
-    refs: list[str] = Field(
-        default_factory=list,
-        description="For CI: git refs whose jobs are accepted, such as refs/heads/main; `*` stands for anything, none for all.",
-    )
-    users: dict[str, EntityRef] = Field(
-        default_factory=dict,
-        description="For CI: users of the catalog by their login there, where that is not `user:default/<login>`.",
-    )
-
-
-class IdentitySettings(SettingsModel):
-    """Whose tokens are accepted."""
-
-    audience: str = "ml-platform"
-    leeway: Duration = Field(default=timedelta(seconds=30), description="Clock difference that is forgiven.")
-    local_issuer: LocalIssuerSettings = Field(default_factory=LocalIssuerSettings)
-    issuers: list[IssuerSettings] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _issuers_differ(self) -> Self:
-        names = [one.issuer for one in self.issuers]
-        if len(names) != len(set(names)):
-            raise ValueError("issuers names the same issuer more than once")
-        return self
-
-
-class PermissionSettings(SettingsModel):
-    """Groups with rights beyond their own models."""
-
-    platform_admins: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
-    break_glass: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
 
 
 class Policy(SettingsModel):

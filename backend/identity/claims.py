@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-from backend.core.config import IssuerSettings
+from backend.core.config_identity import IssuerSettings
 from backend.identity.principal import PrincipalKind
 
 REPOSITORY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9_.][A-Za-z0-9_. -]*)+$"
@@ -16,6 +16,7 @@ REPOSITORY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.-]*(/[A-Za-z0-9_.][A-Za-z0-9_. -]*
 _REPOSITORY = re.compile(REPOSITORY_PATTERN)
 _REF = re.compile(r"^(user|group):[a-z0-9-]+/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
 _NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
+_ACCOUNT = re.compile(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
 _LONGEST = 190
 _MOST_GROUPS = 1000
@@ -53,6 +54,8 @@ def external_principal(settings: IssuerSettings, claims: Mapping[str, Any]) -> C
         return _github(settings, claims)
     if settings.kind == "gitlab":
         return _gitlab(settings, claims)
+    if settings.kind == "kubernetes":
+        return Claimed(PrincipalKind.REPOSITORY, _repository(_repository_of_account(settings, claims)))
     if settings.kind == "backstage":
         groups = [ref for ref in _list(claims.get("ent")) if ref.startswith("group:")]
         return Claimed(PrincipalKind.USER, _ref(_claim(claims, "sub"), "user"), _groups(groups))
@@ -119,6 +122,23 @@ def _commit(value: Any) -> str | None:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST
+
+
+def _repository_of_account(settings: IssuerSettings, claims: Mapping[str, Any]) -> str:
+    """Return the repository that a Kubernetes service account stands for; the first setting that fits decides.
+
+    The subject has the form ``system:serviceaccount:<namespace>:<name>`` (Kubernetes, "Authenticating", service account
+    tokens).
+    """
+    subject = _claim(claims, "sub")
+    parts = subject.split(":")
+    if parts[:2] != ["system", "serviceaccount"] or len(parts) != 4 or not _ACCOUNT.match(parts[3]):
+        raise ClaimsRefused("the claim `sub` is no service account")
+    namespace, name = parts[2:]
+    for account in settings.service_accounts:
+        if account.namespace == namespace and account.name in {name, "*"}:
+            return account.repository.replace("{name}", name)
+    raise ClaimsRefused(f"the service account {namespace}/{name} is mapped to no repository (serviceAccounts)")
 
 
 def _oidc(settings: IssuerSettings, claims: Mapping[str, Any]) -> Claimed:

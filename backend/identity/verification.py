@@ -21,7 +21,7 @@ from joserfc.errors import (
 from joserfc.jwk import KeySet
 
 from backend.core.clock import Clock
-from backend.core.config import IdentitySettings, IssuerSettings
+from backend.core.config_identity import IdentitySettings, IssuerSettings
 from backend.core.errors import Unavailable
 from backend.identity.claims import Claimed, ClaimsRefused, external_principal, local_principal
 from backend.identity.local_issuer import TOKEN_TYPE, LocalIssuer
@@ -35,6 +35,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "backstage": frozenset({"vnd.backstage.user"}),
     "github": frozenset({"jwt", ""}),
     "gitlab": frozenset({"jwt", ""}),
+    "kubernetes": frozenset({"jwt", ""}),
     "oidc": frozenset({"jwt", "at+jwt", ""}),
 }
 _LONGEST_TOKEN = 16_384

@@ -34,8 +34,8 @@ TEMPLATE_CHANGES = {
         ("help:\n", "clean:  ## forget what was built\n\t@rm -rf build\n\nhelp:\n"),
     ],
     "{{ github }}/workflows/ci.yml.jinja": [("name:", "# Runs on every push.\nname:")],
-    "{{ realtime }}/pyproject.toml.jinja": [("line-length = 120", "line-length = 110")],
-    "{{ realtime }}/docs/runbook.md.jinja": [("\n## ", "\nAsk in office hours when in doubt.\n\n## ")],
+    "pyproject.toml.jinja": [("line-length = 120", "line-length = 110")],
+    "docs/runbook.md.jinja": [("\n## ", "\nAsk in office hours when in doubt.\n\n## ")],
     "README.md.jinja": [("\n## ", "\nKept current by the platform.\n\n## ")],
 }
 EDITS = (

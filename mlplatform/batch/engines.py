@@ -94,9 +94,18 @@ def _with_ray(model_dir: Path, job: ScoringJob, units: Sequence[Unit], progress:
     cores = max(1, int(cpu_cores(job.spec.serving.resources.cpu)))
     # RAY_ADDRESS names a cluster, whose size is its own affair; without it one is started here, for this run only.
     elsewhere = bool(os.environ.get("RAY_ADDRESS"))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not ray.is_initialized():
         options: dict[str, Any] = {} if elsewhere else {"num_cpus": cores, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        options |= {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            ray.init(**options)
+        except Exception:
+            if elsewhere:
+                raise
+            # Ray gives its own processes half a minute to start, which may be too short on a busy machine.
+            ray.shutdown()
+            ray.init(**options)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         plain = [{"unit": json.dumps(_plain_unit(unit))} for unit in units]

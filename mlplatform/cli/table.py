@@ -1,4 +1,4 @@
-"""The commands, by section: where each one's code is, what it does in one line, and whose environment it needs.
+"""The commands, by section: where each one's code is, and what it does in one line.
 
 This module is all that ``platform --help`` imports, so it imports nothing itself.
 """
@@ -9,14 +9,13 @@ EPILOG = "Run 'platform COMMAND --help' for options and examples."
 
 
 class Entry:
-    """One command: ``module:attribute`` of its click command, its help line, whether it runs the model's own code."""
+    """One command: ``module:attribute`` of its click command, and its help line."""
 
-    __slots__ = ("help", "needs_repository_environment", "target")
+    __slots__ = ("help", "target")
 
-    def __init__(self, target: str, help: str, needs_repository_environment: bool = False) -> None:
+    def __init__(self, target: str, help: str) -> None:
         self.target = f"mlplatform.cli.commands.{target}"
         self.help = help
-        self.needs_repository_environment = needs_repository_environment
 
 
 SECTIONS: dict[str, dict[str, Entry]] = {
@@ -24,13 +23,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "new": Entry("new:new", "Make a model repository from the golden-path template."),
         "pr": Entry("pull_requests:pr", "Pull requests of the platform's own git host."),
         "check": Entry("check:check", "Check model.yaml and what it refers to."),
-        "generate": Entry("generate:generate", "Write what is derived from model.yaml.", True),
-        "train": Entry("stages:train", "Train the model.", True),
-        "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds.", True),
-        "scan": Entry("stages:scan", "Scan for personal data and known vulnerabilities.", True),
-        "register": Entry("register:register", "Sign the results and register a new version.", True),
-        "run": Entry("run:run", "Run all stages in order, as CI does.", True),
-        "dev": Entry("dev:dev", "Run a trained streaming model here, on sample messages.", True),
+        "generate": Entry("generate:generate", "Write what is derived from model.yaml."),
+        "train": Entry("stages:train", "Train the model."),
+        "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds."),
+        "scan": Entry("stages:scan", "Scan for personal data and known vulnerabilities."),
+        "register": Entry("register:register", "Sign the results and register a new version."),
+        "run": Entry("run:run", "Run all stages in order, as CI does."),
+        "dev": Entry("dev:dev", "Run a trained streaming model here, on sample messages."),
         "schema": Entry("schema:schema", "Print the JSON Schema of model.yaml."),
     },
     "Deployments": {
@@ -62,7 +61,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "backfill": Entry("batch.backfills:backfill", "Score a range of days on the platform."),
         "runs": Entry("batch.runs:runs", "Show the runs of a model, or one of them."),
         "cancel": Entry("batch.runs:cancel", "End a run or a backfill."),
-        "score": Entry("batch.score:score", "Score a day here, with the model in build/.", True),
+        "score": Entry("batch.score:score", "Score a day here, with the model in build/."),
     },
     "fleet": {
         "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -11,6 +11,7 @@ from mlplatform.client.errors import ClientError
 from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
 
 Json = dict[str, Any]
+Document = TypeVar("Document", dict[str, Any], list[dict[str, Any]])
 
 
 class Calls:
@@ -44,13 +45,7 @@ def json_object(response: httpx.Response) -> Json:
     Raises:
         ClientError: it is none.
     """
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise ClientError(f"the platform's answer to {response.request.method} {response.request.url.path} is not JSON")
-    return document
+    return _json(response, dict)
 
 
 def json_list(response: httpx.Response) -> list[Json]:
@@ -59,10 +54,14 @@ def json_list(response: httpx.Response) -> list[Json]:
     Raises:
         ClientError: it is none.
     """
+    return _json(response, list)
+
+
+def _json(response: httpx.Response, kind: type[Document]) -> Document:
     try:
         document = response.json()
     except ValueError:
         document = None
-    if not isinstance(document, list):
+    if not isinstance(document, kind):
         raise ClientError(f"the platform's answer to {response.request.method} {response.request.url.path} is not JSON")
     return document

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mlplatform.bytecode import kept_out_of_artefacts
 from mlplatform.serving.problems import InvalidInput, ModelOutputInvalid
 from mlplatform.serving.rows import InputSchema, OutputSchema, Rows
 from mlplatform.serving.sklearn_path import forget_feature_names, takes_plain_arrays
@@ -154,7 +155,8 @@ def load(folder: Path, schema: Schema) -> LoadedModel:
 
     if not (folder / "MLmodel").is_file():
         raise ModelUnusable(f"{folder.name} holds no MLmodel file, so it is not an MLflow model")
-    pyfunc = mlflow.pyfunc.load_model(str(folder))
+    with kept_out_of_artefacts():
+        pyfunc = mlflow.pyfunc.load_model(str(folder))
     flavours = pyfunc.metadata.flavors
     inputs = _inputs_in_order_of_signature(InputSchema(schema.inputs), pyfunc.metadata.signature)
     example = _example(pyfunc, str(folder), inputs)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 EXTRAS = {"nats": "streaming-nats", "kafka": "streaming-kafka", "redis": "streaming-redis"}
 """The extra of the distribution mlplatform that brings a broker's client."""
+_ALONE = "whole-stream.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command.parser(
         "python -m mlplatform.streaming", "Answer the messages of a stream with one version of a model."
     )
-    parser.add_argument("--control", type=Path, required=True, help="control file: which share the version has")
+    parser.add_argument(
+        "--control", type=Path, help="control file: which share the version has; without it, it has the whole stream"
+    )
     parser.add_argument(
         "--broker", required=True, help="nats://, tls://, kafka://, kafka+ssl://, redis:// or rediss:// URL"
     )
@@ -38,6 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--duplicate-window", type=_seconds, default="10m", help="how long a stream that is made knows duplicates"
     )
     return command.run(parser.parse_args(arguments), _serve, service="stream-worker")
+
+
+def _number(version: str) -> int:
+    try:
+        return int(version)
+    except ValueError:
+        raise command.Refused(f"the version of a streaming model is a number, not {version}") from None
 
 
 def _seconds(text: str) -> float:
@@ -59,6 +69,7 @@ def _serve(options: argparse.Namespace, spec: "ModelSpec") -> None:
     from mlplatform.serving.server import Settings, StartFailed
     from mlplatform.streaming.brokers.address import Address, BrokerError
     from mlplatform.streaming.brokers.base import Retention
+    from mlplatform.streaming.control import stand_alone, write_control
     from mlplatform.streaming.server import StreamServer, StreamSettings
 
     if spec.streaming is None:
@@ -67,7 +78,7 @@ def _serve(options: argparse.Namespace, spec: "ModelSpec") -> None:
     identity = Identity(options.name, str(options.version), options.environment, __version__)
     settings = StreamSettings(
         address=address,
-        control=options.control,
+        control=options.control or options.state / _ALONE,
         state=options.state,
         prefix=options.subject_prefix,
         retention=Retention(options.retention, options.stream_bytes, options.duplicate_window),
@@ -76,6 +87,8 @@ def _serve(options: argparse.Namespace, spec: "ModelSpec") -> None:
     try:
         address.check()
         address.secret()
+        if options.control is None:
+            write_control(settings.control, stand_alone(options.environment, options.name, _number(options.version)))
         server = StreamServer(Settings(options.model_dir, spec, identity, options.host, options.port), settings)
         server.run()
     except (StartFailed, BrokerError) as failed:

@@ -59,6 +59,9 @@ class Duty(_Part):
     start: dict[str, str] = Field(default_factory=dict)
     answers: list[Share] = Field(default_factory=list)
     mirror: int = Field(default=0, ge=0, le=BUCKETS, description="Percent that is scored without being answered.")
+    group: str | None = Field(
+        default=None, description="Its consumer group, where that is not one of this version alone."
+    )
 
     @field_validator("start")
     @classmethod
@@ -90,7 +93,8 @@ class Control(_Part):
 
     def group(self, version: int) -> str:
         """Return the name of a version's present consumer group."""
-        return group_name(self.environment, self.model, version, self.versions[version].generation)
+        duty = self.versions[version]
+        return duty.group or group_name(self.environment, self.model, version, duty.generation)
 
 
 def group_prefix(environment: str, model: str) -> str:
@@ -127,6 +131,16 @@ def whole_stream(environment: str, model: str, version: int, start: Position = B
     everything = shares_of(dict.fromkeys(range(BUCKETS), start))
     duty = Duty(generation=1, start=start.to_json(), answers=everything)
     return Control(environment=environment, model=model, revision=1, versions={version: duty})
+
+
+def stand_alone(environment: str, model: str, version: int) -> Control:
+    """Return the control file of a version that nobody shares a stream out to.
+
+    All versions have one consumer group then, so that the next one goes on where the last one stopped.
+    """
+    control = whole_stream(environment, model, version)
+    duty = control.versions[version].model_copy(update={"group": f"{environment}--{model}"})
+    return control.model_copy(update={"versions": {version: duty}})
 
 
 def read_control(path: Path) -> Control | None:

@@ -10,9 +10,6 @@ from typing import ClassVar, Protocol
 
 from scaffolder.git import GitAccess
 
-ANSWERS_FILE = ".copier-answers.yml"
-"""The file by which a repository that came from a template is known."""
-
 
 @dataclass(frozen=True)
 class NewRepository:

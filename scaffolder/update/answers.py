@@ -7,10 +7,9 @@ gigabytes by aliases, and rendering would write them all out.
 from collections.abc import Mapping
 from typing import Any
 
-from scaffolder.names import shortened
+from scaffolder.names import ANSWERS_FILE, shortened
 from scaffolder.update.errors import AnswersUnreadable
 
-ANSWERS_FILE = ".copier-answers.yml"
 SOURCE, VERSION = "_src_path", "_commit"
 LARGEST_FILE = 256 * 1024
 _MOST_NODES = 20_000

@@ -6,17 +6,14 @@ The format is Keep a Changelog's (https://keepachangelog.com/en/1.1.0/): a headi
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from packaging.version import InvalidVersion, Version
+
+from scaffolder.changelog import FILE, split
 from scaffolder.update.models import Section
 
-if TYPE_CHECKING:
-    from packaging.version import Version
-
-NAME = "CHANGELOG.md"
 _LARGEST = 1024 * 1024
 _HEADING = re.compile(r"^##\s+\[?(?P<version>[^\s\]]+)\]?")
-_FENCE = re.compile(r"^\s{0,3}(```|~~~)")
 
 
 def crossed(folder: Path, old: str | None, new: str | None) -> tuple[Section, ...]:
@@ -24,37 +21,17 @@ def crossed(folder: Path, old: str | None, new: str | None) -> tuple[Section, ..
 
     A template without a changelog, or with headings that aren't versions, has none for them.
     """
-    from packaging.version import Version
-
-    path = folder / NAME
+    path = folder / FILE
     if old is None or new is None or not path.is_file() or path.stat().st_size > _LARGEST:
         return ()
-    sections = parse(path.read_text(encoding="utf-8", errors="replace"))
     return tuple(
-        Section(version, text)
-        for version, text in sections
-        if (parsed := _version(version)) is not None and Version(old) < parsed <= Version(new)
+        Section(heading["version"], text)
+        for _, heading, text in split(path.read_text(encoding="utf-8", errors="replace"), _HEADING)
+        if (parsed := _version(heading["version"])) is not None and Version(old) < parsed <= Version(new)
     )
 
 
-def parse(text: str) -> list[tuple[str, str]]:
-    """Split a changelog into (version, text) by its headings of the second level; what is above the first is left out."""
-    sections: list[tuple[str, list[str]]] = []
-    fenced = False
-    for line in text.splitlines():
-        if _FENCE.match(line):
-            fenced = not fenced
-        match = None if fenced else _HEADING.match(line)
-        if match:
-            sections.append((match["version"], []))
-        elif sections:
-            sections[-1][1].append(line)
-    return [(version, "\n".join(lines).strip()) for version, lines in sections]
-
-
-def _version(text: str) -> "Version | None":
-    from packaging.version import InvalidVersion, Version
-
+def _version(text: str) -> Version | None:
     try:
         return Version(text)
     except InvalidVersion:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaffolder.names import shortened
-from scaffolder.update.answers import ANSWERS_FILE, LARGEST_FILE, SOURCE, VERSION, read_answers
+from scaffolder.names import ANSWERS_FILE, shortened
+from scaffolder.update.answers import LARGEST_FILE, SOURCE, VERSION, read_answers
 from scaffolder.update.errors import (
     AnswersMissing,
     AnswersUnreadable,

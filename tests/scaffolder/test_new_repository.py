@@ -10,8 +10,8 @@ import pytest
 from git import Git, Repo
 
 from scaffolder.api import LocalRepository
-from scaffolder.engine import ANSWERS_FILE
 from scaffolder.errors import Collision, InvalidAnswer, ScaffoldError
+from scaffolder.names import ANSWERS_FILE
 from scaffolder.release import SOURCE_URL, Release
 
 ROOT = Path(__file__).parents[2]

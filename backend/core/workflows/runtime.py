@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
+from sqlalchemy import create_engine, inspect, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -183,6 +185,8 @@ class WorkflowRuntime:
             self._changed.wait_for(lambda: self._stopping, timeout=seconds)
 
     def _lead(self) -> None:
+        if self._has_history():
+            self._launch()
         _log.info("this process works %s off", ", ".join(self._kinds) or "nothing")
         checked = time.monotonic()
         seen = -1
@@ -206,6 +210,17 @@ class WorkflowRuntime:
     def _look(self, seen: int) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._changes != seen or self._stopping, timeout=LOOK)
+
+    def _has_history(self) -> bool:
+        """Say whether there ever was a workflow here. Where none was, none was interrupted, and DBOS starts with the first."""
+        url = make_url(self._settings.workflows_url)
+        if url.get_backend_name() == "sqlite":
+            return url.database is not None and Path(url.database).exists()
+        engine = create_engine(url)
+        try:
+            return inspect(engine).has_table("workflow_status", schema="dbos")
+        finally:
+            engine.dispose()
 
     def _launch(self) -> None:
         url = self._settings.workflows_url.replace("postgresql+psycopg://", "postgresql://")
@@ -239,7 +254,6 @@ class WorkflowRuntime:
     def _dispatch(self, work: Work, waiting: Sequence[str]) -> None:
         """Start workflows for rows that have none, be it because a crash came between the two."""
         if waiting and not self._launched:
-            # Not before: an interrupted workflow has its row, so where none waits there is nothing to go on with.
             self._launch()
         active = self._active[work.name]
         for id in waiting:

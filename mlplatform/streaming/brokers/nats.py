@@ -7,9 +7,10 @@ answers and dead letters keeps one of two with the same id, within its duplicate
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy as Acks
 from nats.js.api import ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import APIError, BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError, NotFoundError
 
 from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
 from mlplatform.streaming.brokers.base import (
@@ -36,12 +37,12 @@ from mlplatform.streaming.brokers.base import (
     Take,
     Topology,
 )
+from mlplatform.streaming.brokers.nats_subscription import NatsFetcher, NatsSubscription, incoming, said
 from mlplatform.streaming.messages import MESSAGE_ID, Incoming, Outgoing
 from mlplatform.streaming.position import WHOLE, Position
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0
-_PAUSE_SECONDS = 0.5
 _WAITING_TO_BE_TRIED_AGAIN = 10_000
 """Messages that may wait for their next delivery at the broker; those must not keep fresh ones from being fetched."""
 _REPLICAS_MORE = 3
@@ -106,7 +107,7 @@ class NatsStream:
             raise BrokerUnreachable(self._trouble or f"no answer from {self._address.url}") from None
         except (nats.errors.Error, OSError, ValueError) as error:
             await self._give_up()
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         self._context = self._client.jetstream(timeout=_ANSWER_SECONDS, publish_async_max_pending=FETCH_MOST * 64)
         self._trouble = None
 
@@ -134,20 +135,26 @@ class NatsStream:
 
     async def _failed(self, error: Exception) -> None:
         if self._trouble is not None:
-            self._trouble = f"{self._address.url}: {_said(error)}"
+            self._trouble = f"{self._address.url}: {said(error)}"
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Turn what the client raises while it asks the server into the platform's own word for it."""
+        try:
+            yield
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
 
     async def prepare(self) -> None:
         """Find the streams of all subjects; make those that are missing, if that is wanted."""
         topology = self._topology
-        try:
+        with self._reaching():
             self._stream = await self._stream_of(topology.input) or await self._make([topology.input])
             written = [topology.output, topology.dead_letter]
             missing = [subject for subject in written if await self._stream_of(subject) is None]
             if missing:
                 # Both in one stream, so that a message has one outcome there: its answer or its dead letter.
                 await self._make(missing)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
 
     async def _stream_of(self, subject: str) -> str | None:
         try:
@@ -176,11 +183,11 @@ class NatsStream:
             await self._js.add_stream(config)
         except BadRequestError as error:
             if await self._stream_of(subjects[0]) is None:  # else another worker was quicker
-                raise BrokerError(f"the stream for {', '.join(subjects)} can't be made: {_said(error)}") from None
+                raise BrokerError(f"the stream for {', '.join(subjects)} can't be made: {said(error)}") from None
         log.info("made a stream", extra={"stream": name, "subjects": subjects})
         return name
 
-    async def subscribe(self, group: str, start: Position, take: Take, room: Room) -> "NatsSubscription":
+    async def subscribe(self, group: str, start: Position, take: Take, room: Room) -> NatsSubscription:
         """Fetch messages as a member of a durable consumer."""
         first, limits = start.at(WHOLE), self._limits
         config = ConsumerConfig(
@@ -193,13 +200,12 @@ class NatsStream:
             max_ack_pending=limits.max_in_flight * (limits.replicas + _REPLICAS_MORE) + _WAITING_TO_BE_TRIED_AGAIN,
             filter_subject=self._topology.input,
         )
-        try:
-            await self._js.consumer_info(self._stream, group)
-        except NotFoundError:
-            with contextlib.suppress(BadRequestError):  # another replica was quicker
-                await self._js.add_consumer(self._stream, config)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+        with self._reaching():
+            try:
+                await self._js.consumer_info(self._stream, group)
+            except NotFoundError:
+                with contextlib.suppress(BadRequestError):  # another replica was quicker
+                    await self._js.add_consumer(self._stream, config)
         subscriber = self._broker.subscriber(
             self._topology.input,
             stream=JStream(self._stream, declare=False),
@@ -213,15 +219,13 @@ class NatsStream:
         )
 
         async def handle(batch: Any) -> None:
-            await take([_incoming(message) for message in batch.raw_message])
+            await take([incoming(message) for message in batch.raw_message])
 
         subscriber(handle)
-        try:
+        with self._reaching():
             await subscriber.start()
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
         assert subscriber.subscription is not None
-        fetcher = _Fetcher(subscriber.subscription, room)
+        fetcher = NatsFetcher(subscriber.subscription, room)
         subscriber.subscription = fetcher
         return NatsSubscription(subscriber, fetcher)
 
@@ -231,7 +235,7 @@ class NatsStream:
         try:
             future = await self._js.publish_async(outgoing.subject, outgoing.body, headers=headers)
         except (nats.errors.Error, TimeoutError, ValueError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         self._unconfirmed.add(future)
         future.add_done_callback(self._settled)
         return Confirmation(lambda: _confirmed(future))
@@ -243,22 +247,19 @@ class NatsStream:
 
     async def head(self) -> Position:
         """Return the sequence number that the next message will get."""
-        try:
+        with self._reaching():
             info = await self._js.stream_info(self._stream)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
         return Position({WHOLE: info.state.last_seq + 1})
 
     async def progress(self, groups: Sequence[str]) -> dict[str, Position]:
         """Return where the acknowledgement floor of each group is."""
         found = {}
         for group in groups:
-            try:
-                info = await self._js.consumer_info(self._stream, group)
-            except NotFoundError:
-                continue
-            except (nats.errors.Error, TimeoutError) as error:
-                raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            with self._reaching():
+                try:
+                    info = await self._js.consumer_info(self._stream, group)
+                except NotFoundError:
+                    continue
             floor = info.ack_floor.stream_seq if info.ack_floor is not None else 0
             begun = info.config.opt_start_seq or 1
             found[group] = Position({WHOLE: max(floor + 1, begun)})
@@ -267,37 +268,30 @@ class NatsStream:
     async def groups(self, prefix: str) -> list[str]:
         """Return the stream's durable consumers that begin so."""
         names: list[str] = []
-        try:
+        with self._reaching():
             while page := await self._js.consumers_info(self._stream, offset=len(names)):
                 names += [info.name for info in page]
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
         return sorted(name for name in names if name.startswith(prefix))
 
     async def forget(self, group: str) -> bool:
         """Delete a durable consumer."""
-        try:
+        with self._reaching(), contextlib.suppress(NotFoundError):
             await self._js.delete_consumer(self._stream, group)
-        except NotFoundError:
-            return True
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
         return True
 
     async def lag(self, group: str) -> Lag:
         """Return what the consumer has still to do; the oldest message's age is read from the stream."""
-        try:
-            info = await self._js.consumer_info(self._stream, group)
-            waiting = (info.num_pending or 0) + (info.num_ack_pending or 0)
-            if not waiting:
+        with self._reaching():
+            try:
+                info = await self._js.consumer_info(self._stream, group)
+                waiting = (info.num_pending or 0) + (info.num_ack_pending or 0)
+                if not waiting:
+                    return Lag(0, 0.0)
+                floor = info.ack_floor.stream_seq if info.ack_floor is not None else 0
+                first = max(floor + 1, info.config.opt_start_seq or 1)
+                oldest = await self._js.get_msg(self._stream, seq=first, subject=self._topology.input, next=True)
+            except NotFoundError:
                 return Lag(0, 0.0)
-            floor = info.ack_floor.stream_seq if info.ack_floor is not None else 0
-            first = max(floor + 1, info.config.opt_start_seq or 1)
-            oldest = await self._js.get_msg(self._stream, seq=first, subject=self._topology.input, next=True)
-        except NotFoundError:
-            return Lag(0, 0.0)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
         age = (datetime.now(UTC) - oldest.time).total_seconds() if oldest.time is not None else 0.0
         return Lag(waiting, max(age, 0.0))
 
@@ -309,136 +303,16 @@ class NatsStream:
         await self._give_up()
 
 
-class _Fetcher(JetStreamContext.PullSubscription):
-    """A pull subscription that hands over what one fetch brought, and asks for room before it fetches.
-
-    FastStream collects a batch until it is full or its time is over, which would make every lone message wait. It asks
-    its ``subscription`` for the rest of a batch; here the answer to that is that there is none.
-    """
-
-    def __init__(self, subscription: JetStreamContext.PullSubscription, room: Room) -> None:
-        self._subscription, self._room = subscription, room
-        self._handed_over = False
-        self.stopping = False
-        self.idle = asyncio.Event()
-        self.trouble: str | None = None
-
-    async def fetch(self, batch: int = 1, timeout: float | None = None, heartbeat: float | None = None) -> list[Any]:
-        """Return at least one message, or raise ``TimeoutError``."""
-        if self._handed_over:
-            self._handed_over = False
-            raise nats.errors.TimeoutError
-        self.idle.set()
-        room = await self._room(1)
-        if self._ending():
-            await asyncio.sleep(_PAUSE_SECONDS)
-            raise nats.errors.TimeoutError
-        self.idle.clear()
-        try:
-            messages = await self._subscription.fetch(min(batch, room), timeout=FETCH_SECONDS)
-            self.trouble = None
-        except TimeoutError:  # asyncio's own, which FastStream takes for a failure
-            raise nats.errors.TimeoutError from None
-        except nats.errors.Error as error:
-            self.trouble = _said(error)
-            await asyncio.sleep(_PAUSE_SECONDS)
-            raise nats.errors.TimeoutError from None
-        finally:
-            self.idle.set()
-        if self._ending():
-            for message in messages:
-                await message.nak()
-            raise nats.errors.TimeoutError
-        self._handed_over = len(messages) < batch
-        return messages
-
-    def _ending(self) -> bool:
-        return self.stopping
-
-    async def unsubscribe(self) -> None:
-        """Let go of the subscription."""
-        await self._subscription.unsubscribe()
-
-
-class NatsSubscription:
-    """A member of a durable consumer."""
-
-    def __init__(self, subscriber: Any, fetcher: _Fetcher) -> None:
-        self._subscriber, self._fetcher = subscriber, fetcher
-
-    @property
-    def trouble(self) -> str | None:
-        """Why nothing can be fetched at the moment."""
-        return self._fetcher.trouble
-
-    async def stop(self, *, wait: bool) -> None:
-        """Fetch no more; with ``wait`` what the server sends meanwhile is given back rather than left to time out."""
-        self._fetcher.stopping = True
-        if wait:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FETCH_SECONDS + _PAUSE_SECONDS):
-                    await self._fetcher.idle.wait()
-        with contextlib.suppress(nats.errors.Error):
-            await self._subscriber.stop()
-
-    async def done(self, message: Incoming) -> None:
-        """Acknowledge."""
-        await _settle(message.raw.ack())
-
-    async def again(self, message: Incoming, delay: float) -> None:
-        """Have the server deliver it again after the delay."""
-        await _settle(message.raw.nak(delay=delay))
-
-    async def release(self, messages: Sequence[Incoming]) -> None:
-        """Give messages back."""
-        for message in messages:
-            await _settle(message.raw.nak())
-
-    async def touch(self, messages: Sequence[Incoming]) -> None:
-        """Start the server's clock for these messages anew."""
-        for message in messages:
-            await _settle(message.raw.in_progress())
-
-    async def leave(self) -> None:
-        """Nothing to do: a durable consumer knows no members."""
-
-
-async def _settle(word: Awaitable[None]) -> None:
-    """Say a word about a message; where it does not get through the message is delivered again."""
-    with contextlib.suppress(nats.errors.Error):
-        await word
-
-
 async def _confirmed(future: "asyncio.Future[Any]") -> None:
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             await future
     except (nats.errors.Error, TimeoutError) as error:
-        raise BrokerUnreachable(_said(error)) from None
-
-
-def _incoming(message: Any) -> Incoming:
-    metadata = message.metadata
-    return Incoming(
-        subject=message.subject,
-        part=WHOLE,
-        place=metadata.sequence.stream,
-        body=message.data,
-        headers=message.headers or {},
-        delivered=metadata.num_delivered,
-        at=metadata.timestamp.timestamp(),
-        raw=message,
-    )
+        raise BrokerUnreachable(said(error)) from None
 
 
 async def _as_it_is(message: Any, _original: Any = None) -> Any:
     return message
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, APIError) and error.description:
-        return str(error.description)
-    return str(error).removeprefix("nats: ") or type(error).__name__
 
 
 def stream_name(subjects: Sequence[str]) -> str:
@@ -454,9 +328,13 @@ def security(address: Address) -> NatsSecurity | None:
     if secret is None:
         return NatsSecurity(use_ssl=True) if encrypted else None
     assert isinstance(address.credentials, Path)
+    seed = secret.startswith("SU") and "\n" not in secret
+    if (seed or "BEGIN NATS USER JWT" in secret) and find_spec("nkeys") is None:
+        fix = "add `mlplatform[streaming-nkeys]` to the dependencies, or sign in by user and password or by token"
+        raise BrokerError(f"{address.credentials} holds a key, and the package for it is not installed; {fix}")
     if "BEGIN NATS USER JWT" in secret:
         return NatsCredentials.from_file(str(address.credentials), use_ssl=encrypted)
-    if secret.startswith("SU") and "\n" not in secret:
+    if seed:
         return NatsNKey.from_seed(secret, use_ssl=encrypted)
     if pair := address.user_and_password():
         return NatsUserPassword(*pair, use_ssl=encrypted)

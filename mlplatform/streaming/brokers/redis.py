@@ -10,13 +10,13 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 from faststream import AckPolicy
-from faststream.redis import BinaryMessageFormatV1, RedisBroker, StreamSub
+from faststream.redis import RedisBroker, StreamSub
 from faststream.security import BaseSecurity, SASLPlaintext
 from redis.exceptions import RedisError, ResponseError
 
@@ -32,16 +32,11 @@ from mlplatform.streaming.brokers.base import (
     Take,
     Topology,
 )
+from mlplatform.streaming.brokers.redis_subscription import DATA, RedisSubscription
 from mlplatform.streaming.messages import Incoming, Outgoing
 from mlplatform.streaming.position import WHOLE, Position, read_place, split_halves, write_place
 
-DATA = "data"
-_FASTSTREAM_DATA = b"__data__"
 _ANSWER_SECONDS = 5.0
-_ACK_SECONDS = 0.005
-"""Acknowledgements are collected for so long."""
-_GIVEN_BACK = 10**9
-"""Idle time in milliseconds of an entry that anybody may claim at once."""
 
 _PUBLISH = """
 if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then
@@ -62,7 +57,7 @@ class RedisStream:
     def __init__(
         self, address: Address, topology: Topology, limits: Limits, retention: Retention, *, name: str
     ) -> None:
-        self._address, self._topology, self._limits, self._retention = address, topology, limits, retention
+        self._address, self.topology, self.limits, self._retention = address, topology, limits, retention
         self._trouble: str | None = "not connected yet"
         self._consumer = f"{name}/{os.uname().nodename}/{os.getpid()}/{uuid4().hex[:8]}"
         self._broker = RedisBroker(
@@ -115,23 +110,23 @@ class RedisStream:
         if int(version.partition(".")[0]) < 7:
             raise BrokerError(f"{self._address.url} is Redis {version}; 7 or newer is needed")
 
-    async def subscribe(self, group: str, start: Position, take: Take, room: Room) -> "RedisSubscription":
+    async def subscribe(self, group: str, start: Position, take: Take, room: Room) -> RedisSubscription:
         """Fetch entries as a consumer of a group."""
         place = start.at(WHOLE)
         try:
             await self._call(
                 self._client.xgroup_create(
-                    self._topology.input, group, id=write_place(place - 1) if place else "0", mkstream=True
+                    self.topology.input, group, id=write_place(place - 1) if place else "0", mkstream=True
                 )
             )
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise BrokerError(f"the group {group} can't be made: {_said(error)}") from None
         # One read takes this many at most, and waits until there is room for as many: half, so that the model never waits for it.
-        most = max(1, min(FETCH_MOST, self._limits.max_in_flight // 2))
+        most = max(1, min(FETCH_MOST, self.limits.max_in_flight // 2))
         subscriber = self._broker.subscriber(
             stream=StreamSub(
-                self._topology.input,
+                self.topology.input,
                 group=group,
                 consumer=self._consumer,
                 batch=True,
@@ -202,25 +197,25 @@ class RedisStream:
                 outgoing.body,
                 *fields,
             )
-            pipeline.eval(_PUBLISH, 3, *keys, self._topology.input, *arguments)
+            pipeline.eval(_PUBLISH, 3, *keys, self.topology.input, *arguments)
         await self._call(pipeline.execute())
 
     async def acknowledge(self, group: str, entries: Sequence[bytes]) -> None:
         """Acknowledge many entries at once."""
-        await self._call(self._client.xack(self._topology.input, group, *entries))
+        await self._call(self._client.xack(self.topology.input, group, *entries))
 
     async def reclaim(self, group: str, count: int) -> tuple[list[tuple[bytes, dict[bytes, bytes]]], dict[bytes, int]]:
         """Take over entries of consumers that have not been heard of for too long; return them and how often they came."""
-        idle = int(self._limits.ack_wait * 1000)
+        idle = int(self.limits.ack_wait * 1000)
         found = await self._call(
-            self._client.xautoclaim(self._topology.input, group, self._consumer, idle, start_id="0-0", count=count)
+            self._client.xautoclaim(self.topology.input, group, self._consumer, idle, start_id="0-0", count=count)
         )
         entries = [(entry, data) for entry, data in found[1] if data is not None]
         if not entries:
             return [], {}
         pending = await self._call(
             self._client.xpending_range(
-                self._topology.input,
+                self.topology.input,
                 group,
                 min=entries[0][0],
                 max=entries[-1][0],
@@ -230,26 +225,33 @@ class RedisStream:
         )
         return entries, {one["message_id"]: int(one["times_delivered"]) for one in pending}
 
+    async def mine(self, group: str) -> list[bytes]:
+        """Return the entries that are pending for this worker."""
+        pending = await self._call(
+            self._client.xpending_range(self.topology.input, group, "-", "+", 100_000, consumername=self._consumer)
+        )
+        return [one["message_id"] for one in pending]
+
     async def claim(self, group: str, entries: Sequence[bytes], **options: Any) -> None:
         """Set what the group remembers of entries (idle time, count of deliveries), without a delivery."""
         if entries:
             await self._call(
                 self._client.xclaim(
-                    self._topology.input, group, self._consumer, 0, list(entries), justid=True, **options
+                    self.topology.input, group, self._consumer, 0, list(entries), justid=True, **options
                 )
             )
 
     async def head(self) -> Position:
         """Return the place after the newest entry."""
         try:
-            info = await self._call(self._client.xinfo_stream(self._topology.input))
+            info = await self._call(self._client.xinfo_stream(self.topology.input))
         except ResponseError:
             return Position()  # there is no such stream yet
         return Position({WHOLE: read_place(_text(info["last-generated-id"])) + 1})
 
     async def _groups(self) -> dict[str, dict[str, Any]]:
         try:
-            found = await self._call(self._client.xinfo_groups(self._topology.input))
+            found = await self._call(self._client.xinfo_groups(self.topology.input))
         except ResponseError:
             return {}
         return {_text(one["name"]): one for one in found}
@@ -257,7 +259,7 @@ class RedisStream:
     async def _oldest(self, group: str, info: dict[str, Any]) -> int:
         """Return the first place that is not done."""
         if int(info["pending"]):
-            summary = await self._call(self._client.xpending(self._topology.input, group))
+            summary = await self._call(self._client.xpending(self.topology.input, group))
             if summary["min"] is not None:
                 return read_place(_text(summary["min"]))
         return read_place(_text(info["last-delivered-id"])) + 1
@@ -274,7 +276,7 @@ class RedisStream:
     async def forget(self, group: str) -> bool:
         """Delete a group."""
         with contextlib.suppress(ResponseError):  # without the stream there is no group either
-            await self._call(self._client.xgroup_destroy(self._topology.input, group))
+            await self._call(self._client.xgroup_destroy(self.topology.input, group))
         return True
 
     async def lag(self, group: str) -> Lag:
@@ -286,7 +288,7 @@ class RedisStream:
         if not messages:
             return Lag(0, 0.0)
         first = await self._oldest(group, info)
-        entries = await self._call(self._client.xrange(self._topology.input, min=write_place(first), count=1))
+        entries = await self._call(self._client.xrange(self.topology.input, min=write_place(first), count=1))
         if not entries:
             return Lag(messages, 0.0)
         milliseconds, _ = split_halves(read_place(_text(entries[0][0])))
@@ -296,10 +298,10 @@ class RedisStream:
         """Delete this worker's consumer if nothing is pending for it, so that dead names don't pile up."""
         with contextlib.suppress(BrokerError, ResponseError):
             mine = await self._call(
-                self._client.xpending_range(self._topology.input, group, "-", "+", 1, consumername=self._consumer)
+                self._client.xpending_range(self.topology.input, group, "-", "+", 1, consumername=self._consumer)
             )
             if not mine:
-                await self._call(self._client.xgroup_delconsumer(self._topology.input, group, self._consumer))
+                await self._call(self._client.xgroup_delconsumer(self.topology.input, group, self._consumer))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -307,169 +309,6 @@ class RedisStream:
             self._publisher.cancel()
         with contextlib.suppress(Exception):
             await self._broker.stop()
-
-
-class _Entry:
-    """What is needed to settle an entry."""
-
-    __slots__ = ("entry", "group", "settled")
-
-    def __init__(self, group: str, entry: bytes) -> None:
-        self.group, self.entry, self.settled = group, entry, False
-
-
-class RedisSubscription:
-    """A consumer of a group. Besides new entries it takes over those that other consumers have left."""
-
-    def __init__(self, broker: RedisStream, subscriber: Any, group: str, take: Take, room: Room, most: int) -> None:
-        self._broker, self._subscriber, self._group = broker, subscriber, group
-        self._take, self._room, self._most = take, room, most
-        self._open: dict[bytes, Incoming] = {}
-        self._again: dict[bytes, asyncio.TimerHandle] = {}
-        self._acks: list[bytes] = []
-        self._turn = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._stopped = False
-
-    def begin(self) -> None:
-        """Begin to look after what is pending."""
-        self._tasks = [asyncio.ensure_future(loop()) for loop in (self._acknowledge, self._reclaim)]
-
-    @property
-    def trouble(self) -> str | None:
-        """Why nothing can be fetched at the moment."""
-        if not self._stopped and not self._subscriber.running:
-            return f"the consumer group {self._group} is gone"
-        return None
-
-    async def take(self, entries: Iterable[tuple[bytes, dict[bytes, bytes]]], times: dict[bytes, int]) -> None:
-        """Hand entries on, and come back when as many more may be fetched."""
-        messages = [self._incoming(entry, data, times.get(entry, 1)) for entry, data in entries]
-        for message in messages:
-            self._open[message.raw.entry] = message
-        async with self._turn:
-            await self._take(messages)
-            await self._room(self._most)
-
-    def _incoming(self, entry: bytes, data: dict[bytes, bytes], delivered: int) -> Incoming:
-        place = read_place(entry.decode())
-        body, headers = read_entry(data)
-        return Incoming(
-            subject=self._broker._topology.input,
-            part=WHOLE,
-            place=place,
-            body=body,
-            headers=headers,
-            delivered=delivered,
-            at=split_halves(place)[0] / 1000,
-            raw=_Entry(self._group, entry),
-        )
-
-    async def _reclaim(self) -> None:
-        while True:
-            with contextlib.suppress(BrokerError, ResponseError):
-                await self._broker.claim(self._group, list(self._again))
-                entries, times = await self._broker.reclaim(self._group, self._most)
-                fresh = [(entry, data) for entry, data in entries if entry not in self._open]
-                if fresh:
-                    await self.take(fresh, times)
-            await asyncio.sleep(min(self._broker._limits.ack_wait / 3, 5.0))
-
-    async def _acknowledge(self) -> None:
-        while True:
-            await asyncio.sleep(_ACK_SECONDS)
-            if self._acks:
-                acks, self._acks = self._acks, []
-                try:
-                    await self._broker.acknowledge(self._group, acks)
-                except BrokerError:
-                    self._acks = acks + self._acks
-                except ResponseError:
-                    pass  # the group is gone
-
-    async def stop(self, *, wait: bool) -> None:
-        """Fetch no more; with ``wait`` entries that were on their way are given back."""
-        self._stopped = True
-        for handle in self._again.values():
-            handle.cancel()
-        with contextlib.suppress(RedisError, OSError):
-            await self._subscriber.stop()
-        for task in self._tasks:
-            task.cancel()
-        acks, self._acks = self._acks, []
-        if acks:
-            await self._acknowledge_now(acks)
-        if wait:
-            await self._give_back(
-                [entry for entry in await self._mine() if entry not in self._open or entry in self._again]
-            )
-
-    async def _mine(self) -> list[bytes]:
-        broker = self._broker
-        with contextlib.suppress(BrokerError, ResponseError):
-            pending = await broker._call(
-                broker._client.xpending_range(
-                    broker._topology.input, self._group, "-", "+", 100_000, consumername=broker._consumer
-                )
-            )
-            return [one["message_id"] for one in pending]
-        return []
-
-    async def _give_back(self, entries: Sequence[bytes]) -> None:
-        with contextlib.suppress(BrokerError, ResponseError):
-            await self._broker.claim(self._group, entries, idle=_GIVEN_BACK)
-
-    async def done(self, message: Incoming) -> None:
-        """Acknowledge, together with others."""
-        self._open.pop(message.raw.entry, None)
-        if message.raw.settled:
-            return
-        message.raw.settled = True
-        if self._stopped:
-            await self._acknowledge_now([message.raw.entry])
-        else:
-            self._acks.append(message.raw.entry)
-
-    async def _acknowledge_now(self, entries: Sequence[bytes]) -> None:
-        with contextlib.suppress(BrokerError, ResponseError):
-            await self._broker.acknowledge(self._group, entries)
-
-    async def again(self, message: Incoming, delay: float) -> None:
-        """Hand it on again after the delay; the group remembers how often, for when this process ends meanwhile."""
-        entry = message.raw.entry
-        message.delivered += 1
-        with contextlib.suppress(BrokerError, ResponseError):
-            await self._broker.claim(self._group, [entry], retrycount=message.delivered)
-
-        def due() -> None:
-            self._again.pop(entry, None)
-            self._tasks.append(asyncio.ensure_future(self._take([message])))
-            self._tasks = [task for task in self._tasks if not task.done()]
-
-        self._again[entry] = asyncio.get_running_loop().call_later(delay, due)
-
-    async def release(self, messages: Sequence[Incoming]) -> None:
-        """Give entries back, for the next consumer that looks."""
-        await self._give_back([message.raw.entry for message in messages if not message.raw.settled])
-
-    async def touch(self, messages: Sequence[Incoming]) -> None:
-        """Say that entries are being worked on."""
-        with contextlib.suppress(BrokerError, ResponseError):
-            await self._broker.claim(self._group, [message.raw.entry for message in messages])
-
-    async def leave(self) -> None:
-        """Have the group forget this consumer."""
-        await self._broker.forget_consumer(self._group)
-
-
-def read_entry(data: dict[bytes, bytes]) -> tuple[bytes, dict[str, str]]:
-    """Return an entry's body and headers; one without the field ``data`` has an empty body."""
-    if (packed := data.get(_FASTSTREAM_DATA)) is not None:
-        body, headers = BinaryMessageFormatV1.parse(packed)
-        return body, {str(name): str(value) for name, value in headers.items()}
-    fields = {name.decode("utf-8", "replace"): value for name, value in data.items()}
-    body = fields.pop(DATA, b"")
-    return body, {name: value.decode("utf-8", "replace") for name, value in fields.items()}
 
 
 async def _as_it_is(message: Any, _original: Any = None) -> Any:

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from scaffolder.errors import Collision, HostError, InvalidAnswer
 from scaffolder.git import BRANCH, GitAccess, git_in, initialise, read_blob, safe_environment, said
-from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, HostedRepository, NewRepository
-from scaffolder.names import check_name, shortened
+from scaffolder.hosts.base import BranchProtection, HostedRepository, NewRepository
+from scaffolder.names import ANSWERS_FILE, check_name, shortened
 
 CLAIM = "mlplatform.claim"
 PROTECTED = "mlplatform.protected"

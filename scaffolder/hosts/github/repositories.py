@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from scaffolder.errors import Collision, HostError, InvalidAnswer
 from scaffolder.git import BRANCH, GitAccess, http_access
-from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, HostedRepository, NewRepository
+from scaffolder.hosts.base import BranchProtection, HostedRepository, NewRepository
 from scaffolder.hosts.github.api import GitHubApi, GitHubRefused, Json
 from scaffolder.hosts.marks import carries, claimed, shortened_description
-from scaffolder.names import shortened
+from scaffolder.names import ANSWERS_FILE, shortened
 
 _ORG = re.compile(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")

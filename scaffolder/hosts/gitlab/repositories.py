@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from scaffolder.errors import Collision, HostError
 from scaffolder.git import BRANCH, GitAccess, http_access
-from scaffolder.hosts.base import ANSWERS_FILE, BranchProtection, HostedRepository, NewRepository
+from scaffolder.hosts.base import BranchProtection, HostedRepository, NewRepository
 from scaffolder.hosts.gitlab.api import GitLabApi, GitLabRefused, Json, encoded
 from scaffolder.hosts.marks import carries, claimed, shortened_description
+from scaffolder.names import ANSWERS_FILE
 
 _NOBODY, _DEVELOPERS = 0, 30
 _RULE = "ML platform"

@@ -1,10 +1,7 @@
 """kill -9 of the backend anywhere in a run: the next one finds the process or its last word, and nothing is done twice."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +14,17 @@ from backend.batch.models import BatchRun
 from backend.core.clock import SystemClock
 from backend.core.config import Settings
 from tests.backend.deployments.conftest import ADA, wait_until
-from tests.backend.deployments.test_kill import alive, kill
+from tests.killing import Forker, alive
 
 from .conftest import MODEL, Shop, day
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
-PROCESS = Path(__file__).with_name("batch_process.py")
 OVER = ("succeeded", "unchanged", "failed", "cancelled")
 
 
-class Backends:
-    """Starts backends quickly: one process has imported everything and forks them."""
-
-    def __init__(self) -> None:
-        self._forker = subprocess.Popen(
-            [sys.executable, str(PROCESS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._said() == "ready"
-
-    def start(self, *arguments: str) -> int:
-        assert self._forker.stdin is not None
-        self._forker.stdin.write(json.dumps(arguments) + "\n")
-        self._forker.stdin.flush()
-        return int(self._said())
-
-    def close(self) -> None:
-        self._forker.kill()
-        self._forker.wait()
-
-    def _said(self) -> str:
-        assert self._forker.stdout is not None
-        return self._forker.stdout.readline().strip()
-
-
 @pytest.fixture(scope="module")
-def backends() -> Iterator[Backends]:
-    made = Backends()
+def backends() -> Iterator[Forker]:
+    made = Forker("tests.backend.batch.batch_process")
     yield made
     made.close()
 
@@ -60,19 +32,14 @@ def backends() -> Iterator[Backends]:
 class Killed(Shop):
     """A shop whose backend comes and goes."""
 
-    def __init__(self, settings: Settings, model: Callable[[str], Path], folder: Path, backends: Backends) -> None:
+    def __init__(self, settings: Settings, model: Callable[[str], Path], folder: Path, backends: Forker) -> None:
         super().__init__(build_services(settings, SystemClock()), model)
         self._backends = backends
         self._settings = folder / "settings.json"
         self._settings.write_text(settings.model_dump_json(by_alias=True))
 
-    @contextmanager
-    def backend(self, kill_at: str = "never") -> Iterator[int]:
-        pid = self._backends.start(str(self._settings), kill_at)
-        try:
-            yield pid
-        finally:
-            kill(pid)
+    def backend(self, kill_at: str = "never") -> AbstractContextManager[int]:
+        return self._backends.process(str(self._settings), kill_at)
 
     def ask(self, number: int) -> str:
         with self.services.database.write() as session:
@@ -99,7 +66,7 @@ class Killed(Shop):
 
 
 @pytest.fixture
-def killed(settings: Settings, python_model: Any, tmp_path: Path, backends: Backends) -> Iterator[Killed]:
+def killed(settings: Settings, python_model: Any, tmp_path: Path, backends: Forker) -> Iterator[Killed]:
     made = Killed(settings, python_model, tmp_path, backends)
     made.add_version(1)
     made.make_live(1)

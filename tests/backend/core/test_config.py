@@ -66,7 +66,7 @@ def test_variables_defaults_and_escapes(tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[list[str], list[str]]] = [
-    (["{bakend: {}}"], ["0: mlPlatform.bakend: unknown key; accepted here: backend, batch, database,"]),
+    (["{bakend: {}}"], ["0: mlPlatform.bakend: unknown key; accepted here: backend, batch, catalog, database,"]),
     (["{}", "{backend: {prot: 1}}"], ["1: mlPlatform.backend.prot: unknown key; accepted here: baseUrl, host, port"]),
     (["{backend: {port: 99999}}"], ["0: mlPlatform.backend.port: Input should be less than or equal to 65535"]),
     (["{backend: {port: '${PORT}'}}"], ["0: mlPlatform.backend.port: the environment variable PORT is not set"]),
@@ -75,7 +75,9 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["{database: {url: 'oracle://x'}}"], ["0: mlPlatform.database.url: not a database URL"]),
     (
         ["{identity: {issuers: [{issuer: x, jwksUri: 'http://x', kind: saml}]}}"],
-        ["0: mlPlatform.identity.issuers[0].kind: Input should be 'backstage', 'github', 'gitlab' or 'oidc'"],
+        [
+            "0: mlPlatform.identity.issuers[0].kind: Input should be 'backstage', 'github', 'gitlab', 'kubernetes' or 'oidc'"
+        ],
     ),
     (
         ["{environments: {production: {policy: {require: {pii: [pased]}}}}}"],

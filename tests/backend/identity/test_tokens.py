@@ -17,7 +17,8 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from backend.app import create_app
 from backend.core.clock import SystemClock
-from backend.core.config import IdentitySettings, IssuerSettings, Settings
+from backend.core.config import Settings
+from backend.core.config_identity import IdentitySettings, IssuerSettings
 from backend.core.errors import Unavailable
 from backend.identity.limiter import EventLimiter
 from backend.identity.verification import RemoteKeys, TokenRefused, TokenVerifier
@@ -138,6 +139,64 @@ def test_a_gitlab_job_is_its_project(issuer: Issuer) -> None:
     claims = {"iss": name, "sub": "project_path:ml/teams/wine:ref_type:branch", "project_path": "ml/teams/wine"}
     principal = verifier(issuer, "gitlab", name).verify(issuer.token(claims))
     assert principal.ref == "repository:gitlab.example.org/ml/teams/wine"
+
+
+CLUSTER = "https://kubernetes.default.svc.cluster.local"
+ACCOUNTS = [
+    {"namespace": "ci-risk", "name": "churn-ci", "repository": "github.com/acme/churn"},
+    {"namespace": "ci-search", "name": "*", "repository": "git.example.org/search/{name}"},
+]
+
+
+def service_account(namespace: str, name: str) -> dict[str, Any]:
+    """The claims of a projected service-account token, as Kubernetes writes them."""
+    return {
+        "iss": CLUSTER,
+        "sub": f"system:serviceaccount:{namespace}:{name}",
+        "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": "4711"}},
+    }
+
+
+def test_a_service_account_of_a_cluster_is_the_repository_that_the_settings_say(issuer: Issuer) -> None:
+    check = verifier(issuer, "kubernetes", CLUSTER, serviceAccounts=ACCOUNTS)
+    principal = check.verify(issuer.token(service_account("ci-risk", "churn-ci")))
+    assert (principal.kind, principal.ref) == ("repository", "repository:github.com/acme/churn")
+    assert (
+        check.verify(issuer.token(service_account("ci-search", "rank"))).ref == "repository:git.example.org/search/rank"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        (service_account("ci-risk", "rank"), "ci-risk/rank is mapped to no repository"),
+        (service_account("default", "churn-ci"), "default/churn-ci is mapped to no repository"),
+        ({"iss": CLUSTER, "sub": "system:serviceaccount:ci-risk"}, "no service account"),
+        ({"iss": CLUSTER, "sub": "system:serviceaccount:ci-search:a:b"}, "no service account"),
+        ({"iss": CLUSTER, "sub": "system:node:ci-search"}, "no service account"),
+        (service_account("ci-search", "../../platform"), "no service account"),
+    ],
+)
+def test_other_accounts_are_nobody(issuer: Issuer, claims: dict[str, Any], told: str) -> None:
+    with pytest.raises(TokenRefused, match=told):
+        verifier(issuer, "kubernetes", CLUSTER, serviceAccounts=ACCOUNTS).verify(issuer.token(claims))
+
+
+@pytest.mark.parametrize(
+    ("kind", "accounts", "told"),
+    [
+        ("kubernetes", [], "that kind needs it"),
+        ("github", ACCOUNTS, "belongs to kind kubernetes"),
+        ("kubernetes", [{"namespace": "ci", "name": "*", "repository": "github.com/acme/churn"}], "needs {name}"),
+        ("kubernetes", [{"namespace": "ci", "name": "a", "repository": "github.com/acme/{org}"}], "only {name}"),
+        ("kubernetes", [{"namespace": "*", "name": "a", "repository": "github.com/acme/churn"}], "namespace"),
+    ],
+)
+def test_a_mapping_that_would_give_away_too_much_is_refused(
+    issuer: Issuer, kind: str, accounts: list[dict[str, str]], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        verifier(issuer, kind, CLUSTER, serviceAccounts=accounts)
 
 
 def test_a_backstage_user_brings_groups(issuer: Issuer) -> None:

@@ -5,8 +5,10 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import jsonschema
-import kubernetes_validate
+from jsonschema.protocols import Validator
+from jsonschema.validators import Draft202012Validator, validator_for
+from kubernetes_validate.utils import all_versions, major_minor, schema_contents
+from referencing import Registry, Resource
 
 Json = dict[str, Any]
 KUBERNETES = "1.37"
@@ -30,21 +32,43 @@ def judge(manifest: Json) -> None:
             assert set(manifest) == {"apiVersion", "kind", "metadata", "spec"}
             generated(manifest["spec"], "ModelSpec", [seldon_deploy_sdk.models], "swagger_types")
         case "keda.sh" | "monitoring.coreos.com":
-            jsonschema.validate(manifest, closed_schema(group, manifest["kind"]))
+            crd(group, manifest["kind"]).validate(manifest)
         case "kustomize.config.k8s.io":
             pass  # kustomize itself reads it
         case _:
-            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+            core(manifest["kind"], manifest["apiVersion"]).validate(manifest)
 
 
 @cache
-def closed_schema(group: str, kind: str) -> Json:
-    """Return the JSON Schema of a kind, made from the CRD by cloudcoil, that takes no field it does not name."""
+def core(kind: str, api_version: str) -> Validator:
+    """Return the judge of one of Kubernetes' own kinds; what ``kubernetes_validate.validate`` reads anew for each object."""
+    release = [version for version in all_versions() if major_minor(version) == KUBERNETES][-1]
+    folder = f"kubernetes-json-schema/v{release}-local-strict"
+    group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
+    schema = schema_contents(f"{folder}/{kind.lower()}-{group}.json", KUBERNETES)
+    return Draft202012Validator(schema, registry=Resource.from_contents(schema) @ _definitions(folder))
+
+
+@cache
+def _definitions(folder: str) -> Registry:
+    registry: Registry = Resource.from_contents(schema_contents(f"{folder}/_definitions.json", KUBERNETES)) @ Registry()
+    return registry
+
+
+@cache
+def crd(group: str, kind: str) -> Validator:
+    """Return the judge of a kind, made from the CRD by cloudcoil, that takes no field it does not name."""
     if group == "keda.sh":
         from cloudcoil.models.keda import v1alpha1 as kinds
     else:
         from cloudcoil.models.prometheus_operator import v1 as kinds  # type: ignore[no-redef]
-    return _closed(getattr(kinds, kind).model_json_schema(by_alias=True))
+    return closed_judge(getattr(kinds, kind).model_json_schema(by_alias=True))
+
+
+def closed_judge(schema: Json) -> Validator:
+    """Return the judge by a schema that takes no field it does not name."""
+    closed = _closed(schema)
+    return validator_for(closed)(closed)
 
 
 def _closed(schema: Any) -> Any:

@@ -157,7 +157,8 @@ class ValkeyServer:
     async def client(self) -> "RedisClient":
         import redis.asyncio
 
-        client = redis.asyncio.Redis.from_url(self.address.url)
+        # As long as it takes: a disk may be seconds behind, and an order that is sent again would count twice.
+        client = redis.asyncio.Redis.from_url(self.address.url, socket_timeout=None)
         deadline = time.monotonic() + 15
         while True:
             with contextlib.suppress(Exception):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlplatform.streaming.brokers import nats
 from mlplatform.streaming.brokers.address import Address, BrokerError
 from mlplatform.streaming.messages import REASON
 from tests.mlplatform.streaming.conftest import Server
@@ -339,3 +340,13 @@ def test_a_broker_that_is_not_there_is_told_with_its_address(folder: Path, schem
         await broker.close()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("secret", ["SUAKEY", "-----BEGIN NATS USER JWT-----\nx"])
+def test_a_key_without_the_package_for_it_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    file = folder / "credentials"
+    file.write_text(secret)
+    file.chmod(0o600)
+    monkeypatch.setattr(nats, "find_spec", lambda _name: None)
+    with pytest.raises(BrokerError, match=r"add `mlplatform\[streaming-nkeys\]` to the dependencies"):
+        nats.security(Address("nats://127.0.0.1:4222", file))

@@ -1,12 +1,7 @@
 """kill -9 anywhere while a repository is made: the next process goes on, and there is one whole repository, or none."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,12 +16,12 @@ from scaffolder import repository
 from scaffolder.models import ENDED, Scaffold
 from scaffolder.service import Wish
 from tests.backend.deployments.conftest import ADA
+from tests.killing import Forker, alive
 
 from ..hosts.github import TOKEN, GitHubServer
 from .conftest import scaffolding_settings, wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
-PROCESS = Path(__file__).with_name("maker_process.py")
 PLACES = [
     *(f"commit:{number}" for number in range(1, 18)),
     *(f"before:{number}" for number in (3, 7, 9, 15)),
@@ -36,48 +31,9 @@ PLACES = [
 ]
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-class Makers:
-    """Starts makers quickly: one process has imported everything and forks them."""
-
-    def __init__(self) -> None:
-        self._forker = subprocess.Popen(
-            [sys.executable, str(PROCESS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._said() == "ready"
-
-    @contextmanager
-    def maker(self, settings: Path, kill_at: str = "never") -> Iterator[int]:
-        assert self._forker.stdin is not None
-        self._forker.stdin.write(json.dumps([str(settings), kill_at]) + "\n")
-        self._forker.stdin.flush()
-        pid = int(self._said())
-        try:
-            yield pid
-        finally:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not alive(pid), 10)
-
-    def close(self) -> None:
-        self._forker.kill()
-        self._forker.wait()
-
-    def _said(self) -> str:
-        assert self._forker.stdout is not None
-        return self._forker.stdout.readline().strip()
-
-
 @pytest.fixture(scope="module")
-def makers() -> Iterator[Makers]:
-    made = Makers()
+def makers() -> Iterator[Forker]:
+    made = Forker("tests.scaffolder.service.maker_process")
     yield made
     made.close()
 
@@ -85,7 +41,7 @@ def makers() -> Iterator[Makers]:
 class Place:
     """A platform without a maker, on the embedded host or on GitHub."""
 
-    def __init__(self, settings: Settings, file: Path, makers: Makers, hub: GitHubServer | None) -> None:
+    def __init__(self, settings: Settings, file: Path, makers: Forker, hub: GitHubServer | None) -> None:
         self.services: Services = build_services(settings, SystemClock())
         self.file, self.makers, self.hub = file, makers, hub
 
@@ -103,9 +59,9 @@ class Place:
 
     def killed_and_finished(self, id: str, kill_at: str) -> Scaffold:
         """Have it made by a maker that is killed, then by another."""
-        with self.makers.maker(self.file, kill_at) as pid:
+        with self.makers.process(str(self.file), kill_at) as pid:
             wait_until(lambda: not alive(pid) or self.row(id).state in ENDED, 120, lambda: str(vars(self.row(id))))
-        with self.makers.maker(self.file):
+        with self.makers.process(str(self.file), "never"):
             wait_until(lambda: self.row(id).state in ENDED, 120, lambda: str(vars(self.row(id))))
             wait_until(lambda: self.settled(id), 20)
         return self.row(id)
@@ -140,7 +96,7 @@ class Place:
 
 @pytest.fixture(params=["embedded", "github"])
 def place(
-    request: pytest.FixtureRequest, tmp_path: Path, empty_mlflow: Path, home: Path, makers: Makers
+    request: pytest.FixtureRequest, tmp_path: Path, empty_mlflow: Path, home: Path, makers: Forker
 ) -> Iterator[Place]:
     hub = GitHubServer(tmp_path / "hub") if request.param == "github" else None
     hosts = (

@@ -21,8 +21,8 @@ Change = Callable[[str], str]
 FIXES: dict[str, Change] = {
     "Makefile.jinja": lambda text: text.replace("lock: $(UV)  ##", "lock: setup  ##"),
     "{{ github }}/workflows/ci.yml.jinja": lambda text: text.replace("timeout-minutes: 30", "timeout-minutes: 45"),
-    "{{ realtime }}/pyproject.toml.jinja": lambda text: text.replace("line-length = 120", "line-length = 110"),
-    "{{ realtime }}/docs/runbook.md.jinja": lambda text: text.replace("\n## ", "\nAsk in office hours.\n\n## ", 1),
+    "pyproject.toml.jinja": lambda text: text.replace("line-length = 120", "line-length = 110"),
+    "docs/runbook.md.jinja": lambda text: text.replace("\n## ", "\nAsk in office hours.\n\n## ", 1),
 }
 EDITS: dict[str, dict[str, Change]] = {
     "untouched": {},

@@ -86,7 +86,7 @@ def main() -> int:
     try:
         module, arguments, environment = server_arguments(options.home, options.program)
         command = options.command or [
-            *isolated(_python(options.python, environment, folders), folders),
+            *isolated(options.python or environment_python(environment, folders), folders),
             "-m",
             module,
         ]
@@ -105,20 +105,23 @@ def main() -> int:
         return _CANNOT_START
 
 
-def _python(given: Path | None, environment: Path, folders: Folders) -> Path:
-    if given is not None:
-        return given
+def environment_python(environment: Path, folders: Folders) -> Path:
+    """Return the interpreter of a version's environment, which is made now if need be; that takes long, so it is said.
+
+    Raises:
+        EnvironmentFailed: it could not be made.
+    """
     from backend.deployments.targets.local.environments import EnvironmentFailed, ensure, is_ready, lock_digest
 
     try:
         if not is_ready(folders.environments / lock_digest(environment)):
-            print("making the Python environment of this version", flush=True)  # noqa: T201 - replica's log
+            print("making the Python environment of this version", flush=True)  # noqa: T201 - goes to the log
     except OSError:
         pass  # said better below
     try:
         return ensure(environment, folders.environments)
     except EnvironmentFailed as fault:
-        raise RuntimeError(f"the Python environment could not be made: {fault}") from fault
+        raise EnvironmentFailed(f"the Python environment could not be made: {fault}") from fault
 
 
 if __name__ == "__main__":
