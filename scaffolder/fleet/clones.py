@@ -12,7 +12,8 @@ from pathlib import Path
 
 from scaffolder.errors import HostError, HostUnavailable
 from scaffolder.git import git_in, initialise, said
-from scaffolder.hosts.base import ANSWERS_FILE, GitHost, HostedRepository
+from scaffolder.hosts.base import GitHost, HostedRepository
+from scaffolder.names import ANSWERS_FILE
 
 PLATFORM = "ML platform <ml-platform@localhost>"
 _FETCH_SECONDS = 300

@@ -17,7 +17,8 @@ from scaffolder.fleet import repository
 from scaffolder.fleet.clones import Clones
 from scaffolder.fleet.models import FleetRepository
 from scaffolder.fleet.proposing import branch_of
-from scaffolder.hosts.base import ANSWERS_FILE, GitHost, HostedRepository, PullState
+from scaffolder.hosts.base import GitHost, HostedRepository, PullState
+from scaffolder.names import ANSWERS_FILE
 from scaffolder.release import Release
 from scaffolder.update.answers import SOURCE, VERSION, read_answers
 from scaffolder.update.engine import UpdateEngine
