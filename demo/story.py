@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from demo import load, repository
+from demo import load, repository, template_fix
 from demo.shell import DemoError, Person, person, wait_until
 
 AUTHOR, APPROVER = "ada", "grace"
@@ -68,6 +68,8 @@ class Story:
             self._worse_version()
         with self._chapter("A version that is slow and errs in production is rolled back"):
             self._broken_version()
+        with self._chapter("A fix of the template arrives by pull request"):
+            self._template_fix()
         with self._chapter("The audit trail"):
             self._audit()
         self._farewell()
@@ -78,12 +80,14 @@ class Story:
             someone.stop()
 
     def _start_platform(self) -> None:
-        operator = self._person("operator")
+        self.operator = self._person("operator")
         configs = [part for path in self.configs for part in ("--config", str(path))]
-        self.urls = operator.platform("up", *configs).document["urls"]
+        self.urls = self.operator.platform("up", *configs).document["urls"]
         self.author, self.approver = self._person(AUTHOR), self._person(APPROVER)
         self.author.platform("login", "--user", f"user:default/{AUTHOR}")
         self.approver.platform("login", "--user", f"user:default/{APPROVER}")
+        self.operator = self._person("operator")  # who knows now where the backend is
+        self.operator.platform("login", "--user", "user:default/operator")
 
     def _create(self) -> None:
         taken = {item["name"] for item in self._get("/registry/models?limit=200")["items"]}
@@ -170,6 +174,37 @@ class Story:
                 f"from its first failed request to its last one: {(max(served) - failures[0].sent_at).total_seconds():.1f} s"
             )
         self._say(self._failures(seen))
+
+    def _template_fix(self) -> None:
+        self.author.git("revert", "--no-edit", "HEAD")
+        self.author.git("checkout", "--quiet", "-b", "features")
+        self.author.git("push", "--quiet", "origin", "features")
+        opened = self.author.platform("pr", "create", "--title", "Use all features").document
+        self.author.platform("pr", "merge", str(opened["number"]))
+        self._say(f"the engineer's own work is merged: #{opened['number']} {opened['title']}")
+
+        checkout = template_fix.copy_checkout(self.home / "demo" / "platform-checkout")
+        golden_path = self.operator.platform("templates", "list").document["items"][0]
+        change = template_fix.ignore_more(checkout, len(golden_path["versions"]) - 1)
+        version = template_fix.release(self.operator, checkout, "--dev")["version"]
+        self._say(f"platform engineers release {version} of the template: {change}")
+        campaign = self.operator.platform("fleet", "campaign", "start", version, "--waves", "50").document
+        ours = wait_until(lambda: self._update_of(campaign["id"]), seconds=120, what="a request for the update")
+        pull = self.author.platform("pr", "show", str(ours["number"])).document
+        self._say(f"a request is open: #{pull['number']} {pull['title']}, platform check is {ours['checks']}")
+        self.author.platform("pr", "merge", str(pull["number"]))
+        self.author.git("checkout", "--quiet", "main")
+        self.author.git("fetch", "--quiet", "origin")
+        self.author.git("reset", "--quiet", "--hard", "origin/main")
+        merged = wait_until(lambda: self._update_of(campaign["id"], "merged"), seconds=60, what="it is merged")
+        self._say(f"[green]merged[/green]: {merged['name']} is on {version}, with everything its engineers changed")
+
+    def _update_of(self, campaign: str, state: str = "open") -> dict[str, Any] | None:
+        found = self.operator.platform("fleet", "campaign", "show", campaign, show=False).document["repositories"]
+        one: dict[str, Any] = next((one for one in found if one["name"] == self.model), {"state": "pending"})
+        if one["state"] not in {"pending", "open", "merged"}:
+            raise DemoError(f"the update of {self.model} ended as {one['state']}: {one['message']}")
+        return one if one["state"] == state else None
 
     def _audit(self) -> None:
         events = self.author.platform("audit", "events", "--subject", f"model:{self.model}", "--limit", "500").document[

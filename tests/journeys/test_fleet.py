@@ -1,10 +1,6 @@
 """A fix of the template reaches thirty repositories that engineers have changed: by pull request, conflicts and all."""
 
-import json
-import os
-import shutil
 import subprocess
-import sys
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from demo import template_fix
 from demo.shell import Person, wait_until
 from scaffolder.fleet.proposing import branch_of
-from tests.journeys.conftest import ROOT, RunningPlatform
+from tests.journeys.conftest import RunningPlatform
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(1200)]
 
@@ -90,26 +87,15 @@ def recorded(person: Person, subject: str) -> list[str]:
     return [item["event"]["type"].rpartition(".")[2] for item in found]
 
 
-def release(platform: RunningPlatform, checkout: Path) -> str:
+def release(operator: Person, folder: Path) -> str:
     """Release a fix of the template as platform engineers do, from a checkout of their own; return its version."""
-    for room in ("templates", "scaffolder", "mlplatform", "backend", "catalog"):
-        shutil.copytree(ROOT / room, checkout / room, ignore=shutil.ignore_patterns("__pycache__", ".*cache"))
+    checkout = template_fix.copy_checkout(folder)
     makefile = checkout / "templates" / TEMPLATE / "template" / "Makefile.jinja"
     makefile.write_text(makefile.read_text(encoding="utf-8").replace(RELEASED, FIXED), encoding="utf-8")
     major, minor, _patch = (checkout / "templates" / "VERSION").read_text(encoding="utf-8").strip().split(".")
     (checkout / "templates" / "VERSION").write_text(f"{major}.{int(minor) + 1}.0\n", encoding="utf-8")
-    program = "import sys; from mlplatform.cli.main import main; sys.exit(main())"
     notes = "### Changed\n- `make gates GATES=--verbose` shows every check."
-    process = subprocess.run(
-        [sys.executable, "-c", program, "templates", "release", "--notes", notes, "--json"],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout), "ML_PLATFORM_HOME": str(platform.home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    return str(json.loads(process.stdout)["version"])
+    return str(template_fix.release(operator, checkout, "--notes", notes)["version"])
 
 
 def test_a_fix_of_the_template_reaches_every_repository(running_platform: RunningPlatform, tmp_path: Path) -> None:
@@ -120,7 +106,7 @@ def test_a_fix_of_the_template_reaches_every_repository(running_platform: Runnin
         theirs = list(
             threads.map(lambda number: changed_by_hand(edsger, url, urls[number], number, tmp_path), range(len(NAMES)))
         )
-    version = release(running_platform, tmp_path / "checkout")
+    version = release(operator, tmp_path / "checkout")
 
     planned = operator.platform("fleet", "campaign", "start", version, "--owner", OWNER, "--dry-run").document
     assert sorted(one["name"] for one in planned["items"]) == NAMES
