@@ -35,7 +35,7 @@ clean: setup  ## stop everything and forget all of its state
 	@ML_PLATFORM_HOME="$(HOME_FOLDER)" $(RUN) platform down --forget
 
 test: setup check docs  ## everything CI runs: lint, types, unit, PostgreSQL, faults, journeys, docs
-	@$(RUN) pytest -q -n 2 --dist loadfile -m "journey or postgres or fault or slow" --durations=15
+	@$(RUN) pytest -q -n 2 --dist loadfile --no-loadscope-reorder --reruns 1 -rR -m "journey or postgres or fault or slow" --durations=15
 
 check: setup lint types unit  ## lint, types and unit tests, in under two minutes
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Mount
 
@@ -79,12 +79,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    api = APIRouter(prefix=API_PREFIX)
+    app.include_router(health.router)
     own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
     for domain in (*own, scaffold_routes, pull_routes, fleet_routes, catalog_routes):
-        api.include_router(domain.router)
-    app.include_router(health.router)
-    app.include_router(api)
+        app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
         app.router.routes.append(Mount(MLFLOW_PATH, app=mlflow, name="mlflow"))
     uploads = settings.limits.bundle_bytes + settings.limits.manifest_bytes + 65_536

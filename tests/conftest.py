@@ -1,6 +1,7 @@
 """Databases for all tests: a new one each, on SQLite and on a real PostgreSQL server."""
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import URL, create_engine, make_url, text
 
 SLOW_ROOMS = (
     "backend/local",
@@ -29,6 +30,20 @@ SLOW_ROOMS = (
 )
 """Rooms whose tests start real servers, train models or build environments: part of `make test`, not of `make check`."""
 
+LONGEST_FIRST = (
+    "journeys",
+    "backend/batch/test_rollouts.py",
+    "backend/batch/test_backfills.py",
+    "mlplatform/streaming/test_faults.py",
+    "scaffolder/service/test_kill.py",
+    "backend/batch/test_runs.py",
+    "backend/deployments/test_rollout.py",
+    "templates/test_generated_works.py",
+    "scaffolder/fleet",
+    "mlplatform/pipeline",
+)
+"""Begun first, so that at the end of the tests no process is left alone with a long file."""
+
 # Without Phase.explain, which takes minutes to comment on what is shrunk already.
 settings.register_profile("platform", phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
 settings.load_profile("platform")
@@ -36,9 +51,17 @@ settings.load_profile("platform")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
+    places = {
+        item.path: item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else "" for item in items
+    }
     for item in items:
-        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW_ROOMS):
+        if places[item.path].startswith(SLOW_ROOMS):
             item.add_marker(pytest.mark.slow)
+    ranks = {
+        path: next((rank for rank, room in enumerate(LONGEST_FIRST) if place.startswith(room)), len(LONGEST_FIRST))
+        for path, place in places.items()
+    }
+    items.sort(key=lambda item: ranks[item.path])
 
 
 class SetClock:
@@ -76,23 +99,54 @@ def postgres_server() -> Iterator[str]:
     server.cleanup()
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """Make an empty PostgreSQL database for one test."""
-    name = f"t{uuid.uuid4().hex}"
+def _with_tables(url: str, home: Path) -> None:
+    from backend.core.database import Database
+    from backend.migrations import upgrade
+
+    database = Database(url)
+    upgrade(database, home)
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> URL:
+    """A database with the platform's tables and no rows, to be copied: migrations take longer than most tests."""
     url = make_url(postgres_server).set(drivername="postgresql+psycopg")
     server = create_engine(url, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield url.set(database=name).render_as_string(hide_password=False)
+        connection.execute(text("CREATE DATABASE with_tables"))
+    server.dispose()
+    template = url.set(database="with_tables")
+    _with_tables(template.render_as_string(hide_password=False), tmp_path_factory.mktemp("postgres-template"))
+    return template
+
+
+@pytest.fixture
+def postgres_url(postgres_template: URL) -> Iterator[str]:
+    """Make a PostgreSQL database without rows for one test."""
+    name = f"t{uuid.uuid4().hex}"
+    server = create_engine(postgres_template.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {postgres_template.database}"))
+    yield postgres_template.set(database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a file."""
+    folder = tmp_path_factory.mktemp("sqlite-template")
+    _with_tables(f"sqlite:///{folder / 'platform.db'}", folder)
+    return folder / "platform.db"
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database of one test, on each kind of database in turn."""
+    """URL of a database of one test, with tables and no rows, on each kind of database in turn."""
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path / 'platform.db'}"
+    file = tmp_path / "platform.db"
+    shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+    return f"sqlite:///{file}"

@@ -15,6 +15,7 @@ from mlplatform.batch.lake import LakeFile
 from mlplatform.batch.manifest import Identity, InputFile, Manifest
 from mlplatform.spec.batch import Batch
 from tests.backend.deployments.conftest import wait_until
+from tests.marks import on_one_database
 
 from .conftest import MODEL, Running, day
 
@@ -121,6 +122,7 @@ def test_a_range_is_planned_scored_and_then_unchanged(shop: Running) -> None:
 
 
 @slow
+@on_one_database
 def test_days_that_fail_do_not_keep_the_others(shop: Running) -> None:
     shop.write(1, 3)
     shop.write(2, value=-1.0)
@@ -132,6 +134,7 @@ def test_days_that_fail_do_not_keep_the_others(shop: Running) -> None:
 
 
 @slow
+@on_one_database
 def test_a_cancelled_backfill_ends_what_runs_and_keeps_what_is_done(shop: Running) -> None:
     shop.write(*range(1, 9))
     made = shop.backfill(1, 8, parallelism=1)
@@ -145,6 +148,7 @@ def test_a_cancelled_backfill_ends_what_runs_and_keeps_what_is_done(shop: Runnin
 
 
 @slow
+@on_one_database
 def test_only_what_a_version_has_scored(shop: Running) -> None:
     shop.write(1, 2, 3)
     shop.until(shop.request(1)["id"])
@@ -167,6 +171,7 @@ def test_only_what_a_version_has_scored(shop: Running) -> None:
         (0, 1, {"parallelism": 0}, 422, "parallelism"),
     ],
 )
+@on_one_database
 def test_ranges_that_are_refused(
     shop: Running, first: int, last: int, more: dict[str, Any], status: int, said: str
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.backend.deployments.conftest import wait_until
+from tests.marks import on_one_database
 
 from .conftest import MODEL, Running, day
 
@@ -50,6 +51,7 @@ def test_a_version_is_tried_compared_and_promoted(shop: Running) -> None:
     assert list((shop.services.settings.home / "run" / "trials").glob("*")) == []
 
 
+@on_one_database
 def test_without_data_and_primary_there_is_nothing_to_try(shop: Running) -> None:
     shop.add_version(2)
     done = shop.deploy(2)
@@ -82,6 +84,7 @@ def test_without_data_and_primary_there_is_nothing_to_try(shop: Running) -> None
         (SLEEPY, {}, "rolled_back", "ms a row, over"),
     ],
 )
+@on_one_database
 def test_a_version_that_does_worse_is_taken_back(
     shop: Running, body: str | None, spec: dict[str, Any], outcome: str, said: str
 ) -> None:
@@ -94,6 +97,7 @@ def test_a_version_that_does_worse_is_taken_back(
     assert all(len(shop.read(number)) == 0 for number in (1, 2))
 
 
+@on_one_database
 def test_an_abort_ends_the_trials(shop: Running) -> None:
     shop.write(1)
     shop.add_version(2, "def predict(self, c, x, params=None):\n    time.sleep(60)\n    return x['x']")
@@ -107,6 +111,7 @@ def test_an_abort_ends_the_trials(shop: Running) -> None:
     assert shop.until(trial["id"])["message"] == "the rollout is over"
 
 
+@on_one_database
 def test_versions_with_other_keys_are_promoted_without_a_comparison(shop: Running) -> None:
     shop.write(1)
     shop.add_version(2, batch={"keys": ["x"]})
@@ -115,6 +120,7 @@ def test_versions_with_other_keys_are_promoted_without_a_comparison(shop: Runnin
     assert done["steps"][2]["reason"] == "not compared: v1 names rows by other keys"
 
 
+@on_one_database
 def test_a_rollback_is_immediate_and_names_what_is_left_to_score_again(shop: Running) -> None:
     shop.write(1, 2, 3)
     shop.until(shop.request(1)["id"])

@@ -10,6 +10,7 @@ import pytest
 
 from backend.local.processes import recorded
 from tests.backend.deployments.conftest import wait_until
+from tests.marks import on_one_database
 
 from .conftest import MODEL, Running, day
 
@@ -56,6 +57,7 @@ def test_a_day_is_scored_published_and_recognised(shop: Running) -> None:
     assert f"ml_platform_batch_run_duration_seconds_count{{{place}}} 3.0" in metrics
 
 
+@on_one_database
 def test_rows_that_do_not_fit_are_told_without_their_values(shop: Running) -> None:
     shop.write(1, rows=3, value=-424242.0)
     done = shop.until(shop.request(1)["id"])
@@ -66,6 +68,7 @@ def test_rows_that_do_not_fit_are_told_without_their_values(shop: Running) -> No
     assert shop.read(1) == []
 
 
+@on_one_database
 def test_what_may_go_better_later_is_tried_again_and_then_fails(shop: Running) -> None:
     done = shop.until(shop.request(9)["id"])
     assert (done["state"], done["attempts"]) == ("failed", 3)
@@ -76,6 +79,7 @@ def test_what_may_go_better_later_is_tried_again_and_then_fails(shop: Running) -
     assert len(shop.events("run.started")) == 3
 
 
+@on_one_database
 def test_an_answer_that_is_none_fails_and_says_which(shop: Running) -> None:
     shop.add_version(2, NAN)
     shop.make_live(2)
@@ -108,6 +112,7 @@ def test_a_cancelled_run_is_ended_at_once_and_changes_nothing(shop: Running) -> 
 
 
 @pytest.mark.fault
+@on_one_database
 def test_a_run_that_is_killed_is_tried_again(shop: Running) -> None:
     marker = shop.lake.parent / "first"
     body = f"""
@@ -127,6 +132,7 @@ def test_a_run_that_is_killed_is_tried_again(shop: Running) -> None:
 
 
 @pytest.mark.fault
+@on_one_database
 def test_a_run_that_is_always_killed_fails_with_that(shop: Running) -> None:
     shop.add_version(2, SLOW, batch={"retries": 1})
     shop.make_live(2)
@@ -142,6 +148,7 @@ def test_a_run_that_is_always_killed_fails_with_that(shop: Running) -> None:
     assert (done["state"], done["message"]) == ("failed", "its process was killed (after 2 attempts)")
 
 
+@on_one_database
 def test_a_run_that_takes_too_long_has_failed(shop: Running) -> None:
     shop.add_version(2, SLOW, batch={"timeout": "1s", "retries": 0})
     shop.make_live(2)
@@ -166,6 +173,7 @@ def test_one_run_of_a_day_at_a_time(shop: Running) -> None:
         shop.ada.post(f"/batch/runs/{run['id']}/cancel", {"reason": "enough"})
 
 
+@on_one_database
 def test_logs_of_runs_are_kept_and_redacted(shop: Running) -> None:
     body = """
     def predict(self, context, model_input, params=None):
@@ -181,6 +189,7 @@ def test_logs_of_runs_are_kept_and_redacted(shop: Running) -> None:
     assert all(line.startswith("2/2013-01-02 ") for line in text.splitlines()), text
 
 
+@on_one_database
 def test_who_may_and_what_may(shop: Running) -> None:
     shop.add_version(2)
     body = {"environment": "lab", "model": MODEL, "day": str(day(1))}

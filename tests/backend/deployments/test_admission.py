@@ -13,6 +13,7 @@ from backend.deployments.admission import Actor, Decision, Facts, decide
 from mlplatform.attest import dsse
 from mlplatform.attest.statement import Subject, build_statement
 from mlplatform.gates.result import Check, Gate, GateResult, Outcome
+from tests.marks import on_one_database
 
 from ..conftest import Someone
 from .conftest import Lab
@@ -94,6 +95,7 @@ def test_all_gates_passed_is_admitted(lab: Lab) -> None:
     assert lab.until(answer.json()["id"], "completed")["outcome"] == "promoted"
 
 
+@on_one_database
 def test_a_newer_failure_beats_an_older_pass_and_the_other_way_round(lab: Lab) -> None:
     attest(lab, lab.ada, *Gate)
     attest(lab, lab.ada, Gate.THRESHOLDS, outcome=Outcome.FAILED)
@@ -105,6 +107,7 @@ def test_a_newer_failure_beats_an_older_pass_and_the_other_way_round(lab: Lab) -
     assert ask(lab.ada, "staging").status_code == 201
 
 
+@on_one_database
 def test_not_evaluated_is_never_enough_for_production_by_default(lab: Lab) -> None:
     attest(lab, lab.ada, *(gate for gate in Gate if gate is not Gate.VULNERABILITIES))
     attest(lab, lab.ada, Gate.VULNERABILITIES, outcome=Outcome.NOT_EVALUATED)
@@ -157,6 +160,7 @@ def test_somebody_elses_model_is_not_theirs_to_deploy(lab: Lab) -> None:
         ({"unknown": 1}, 422),
     ],
 )
+@on_one_database
 def test_wrong_requests_are_answered_with_a_problem(lab: Lab, body: dict[str, Any], status: int) -> None:
     answer = ask(lab.ada, **{"environment": "lab", **body})
     assert answer.status_code == status, answer.text
@@ -246,12 +250,14 @@ class TestApproval:
 
 
 class TestBreakGlass:
+    @on_one_database
     def test_takes_the_right_group(self, lab: Lab) -> None:
         answer = ask(lab.ada, "production", breakGlass={"reason": "customers are down"})
         assert answer.status_code == 403
         (event,) = lab.events("deployment.refused")
         assert event["data"]["breakGlass"] == "customers are down"
 
+    @on_one_database
     def test_shouts(self, lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
         operator = lab.backend.someone("operator")
         with caplog.at_level(logging.CRITICAL):
@@ -269,6 +275,7 @@ class TestBreakGlass:
         assert lab.until(answer.json()["id"], "completed")["outcome"] == "promoted"
 
 
+@on_one_database
 def test_signers_that_the_environment_does_not_take_do_not_count(lab: Lab) -> None:
     """By the rules alone: what a user signed is no obstacle and no help where only CI counts."""
     attest(lab, lab.ada, *Gate)
@@ -288,6 +295,7 @@ def test_signers_that_the_environment_does_not_take_do_not_count(lab: Lab) -> No
     assert "about the repository local/wine" in elsewhere.findings[0].message
 
 
+@on_one_database
 def test_a_rejection_is_a_failed_requirement(lab: Lab) -> None:
     needs_approval = EnvironmentSettings(approval=ApprovalSettings(required=True))
     facts = Facts(

@@ -4,11 +4,14 @@ import time
 
 import pytest
 
+from tests.marks import on_one_database
+
 from .conftest import PLACE, Lab, add_version, wait_until
 
 pytestmark = pytest.mark.slow
 
 
+@on_one_database
 def test_the_first_version_is_promoted_without_analysis(lab: Lab) -> None:
     done = lab.deploy(1)
     assert (done["outcome"], done["previousVersion"]) == ("promoted", None)
@@ -65,6 +68,7 @@ def test_a_good_version_goes_through_all_steps(lab: Lab) -> None:
         ({"latency": 150.0}, "latency_vs_primary", "allowed by the primary's"),
     ],
 )
+@on_one_database
 def test_a_bad_version_is_rolled_back_with_numbers(
     lab: Lab, behaviour: dict[str, float], check: str, said: str
 ) -> None:
@@ -89,6 +93,7 @@ def test_a_bad_version_is_rolled_back_with_numbers(
     assert event["data"]["canary"]["requests"] == breached[0]["canary"]["requests"]
 
 
+@on_one_database
 def test_a_version_that_turns_bad_later_is_rolled_back_too(lab: Lab) -> None:
     add_version(lab.services, 3, rollout={"steps": [10, 100], "interval": "3s"})
     lab.deploy(1)
@@ -120,6 +125,7 @@ def test_shadow_traffic_is_judged_before_any_user_meets_the_version(lab: Lab) ->
         ({"warms": "prediction is NaN"}, "does not answer trial requests well: prediction is NaN"),
     ],
 )
+@on_one_database
 def test_a_version_that_does_not_come_up_fails_without_traffic(lab: Lab, behaviour: dict[str, str], said: str) -> None:
     add_version(lab.services, 3, serving={"startupTimeout": "1s"})
     lab.deploy(1)
@@ -132,6 +138,7 @@ def test_a_version_that_does_not_come_up_fails_without_traffic(lab: Lab, behavio
     assert [event["data"]["reason"] for event in lab.events("rollout.failed")] == [done["reason"]]
 
 
+@on_one_database
 def test_a_damaged_artefact_is_said_so(lab: Lab) -> None:
     add_version(lab.services, 3)
     with lab.services.database.read() as session:
@@ -144,6 +151,7 @@ def test_a_damaged_artefact_is_said_so(lab: Lab) -> None:
     assert lab.target.weights == {1: 100}
 
 
+@on_one_database
 def test_too_little_traffic_holds_the_step_until_there_is_more(lab: Lab) -> None:
     lab.deploy(1)
     lab.target.play(rate=1.0)
@@ -157,6 +165,7 @@ def test_too_little_traffic_holds_the_step_until_there_is_more(lab: Lab) -> None
     assert len(lab.events("rollout.held")) == 1
 
 
+@on_one_database
 def test_too_little_traffic_for_too_long_ends_as_held(lab: Lab) -> None:
     add_version(lab.services, 3, rollout={"analysis": {"holdTimeout": "0.5s"}})
     lab.deploy(1)
@@ -210,6 +219,7 @@ def test_one_at_a_time(lab: Lab) -> None:
     assert second.json()["deployment"] == started["id"]
 
 
+@on_one_database
 def test_the_live_version_is_not_deployed_again(lab: Lab) -> None:
     lab.deploy(1)
     assert lab.ada.post("/deployments", {"model": "wine", "version": 1, "environment": "lab"}).status_code == 409
@@ -238,6 +248,7 @@ class TestRollback:
         # What was rolled back is no former version to come back to.
         assert self.rollback(lab)[0] == 409
 
+    @on_one_database
     def test_to_a_version_that_was_stopped_starts_it_first(self, lab: Lab) -> None:
         lab.deploy(1)
         add_version(lab.services, 3, rollout={"keepWarm": "0.1s"})
@@ -262,6 +273,7 @@ class TestRollback:
         assert lab.target.weights == {1: 100}
         assert lab.until(started["id"], "completed")["outcome"] == "aborted"
 
+    @on_one_database
     def test_with_nothing_to_go_back_to(self, lab: Lab) -> None:
         assert self.rollback(lab)[0] == 409
         lab.deploy(1)
@@ -269,6 +281,7 @@ class TestRollback:
 
 
 class TestTrouble:
+    @on_one_database
     def test_a_canary_that_dies_is_rolled_back(self, lab: Lab) -> None:
         add_version(lab.services, 3, rollout={"interval": "60s"})
         lab.deploy(1)
@@ -280,6 +293,7 @@ class TestTrouble:
         assert done["outcome"] == "rolled_back"
         assert done["reason"] == "v3 has no live replica any more"
 
+    @on_one_database
     def test_a_dead_primary_is_stood_in_for_and_gets_its_traffic_back(self, lab: Lab) -> None:
         lab.deploy(1)
         lab.deploy(2)
@@ -293,6 +307,7 @@ class TestTrouble:
         assert over["data"]["reason"] == "v2 has no live replica; its 100 % of traffic went to v1"
         assert back["data"]["reason"] == "v2 is back and has its 100 % of traffic again"
 
+    @on_one_database
     def test_a_bad_canary_stands_in_for_a_primary_that_is_dead(self, lab: Lab) -> None:
         add_version(lab.services, 3, rollout={"interval": "60s"}, serving={"startupTimeout": "1s"})
         add_version(lab.services, 4, serving={"startupTimeout": "1s"})
@@ -318,6 +333,7 @@ class TestTrouble:
         done = lab.until(started["id"], "completed")
         assert (done["outcome"], lab.target.weights) == ("promoted", {3: 100})
 
+    @on_one_database
     def test_a_rollback_does_not_go_to_a_warm_version_that_is_dead(self, lab: Lab) -> None:
         add_version(lab.services, 3, serving={"startupTimeout": "1s"})
         lab.deploy(3)
@@ -329,11 +345,13 @@ class TestTrouble:
         assert done["outcome"] == "failed"
         assert lab.target.weights == {2: 100}
 
+    @on_one_database
     def test_replicas_that_vanish_are_started_again(self, lab: Lab) -> None:
         lab.deploy(1)
         (lab.target.folder / "state.json").unlink()
         wait_until(lambda: lab.target.running == [1] and lab.target.weights == {1: 100}, 12)
 
+    @on_one_database
     def test_a_proxy_that_is_down_loses_no_rollout(self, lab: Lab) -> None:
         lab.deploy(1)
         started = lab.deploy(2, wait=False)
@@ -344,6 +362,7 @@ class TestTrouble:
         lab.target.play()
         assert lab.until(started["id"], "completed")["outcome"] == "promoted"
 
+    @on_one_database
     def test_warm_versions_are_stopped_in_time(self, lab: Lab) -> None:
         add_version(lab.services, 3, rollout={"keepWarm": "0.3s"})
         lab.deploy(1)

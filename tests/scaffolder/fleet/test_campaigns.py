@@ -7,6 +7,7 @@ import pytest
 from scaffolder.fleet.proposing import CHECK, branch_of
 from scaffolder.git import Author
 from scaffolder.hosts.base import Checks, PullState
+from tests.marks import on_one_database
 from tests.scaffolder.template_repositories import git
 
 from .conftest import SECOND, TEMPLATE, THIRD, Fleet, same_files, wait_until
@@ -53,6 +54,7 @@ def test_each_repository_gets_one_request_with_what_copier_would_do(fleet: Fleet
     assert types == {"open", "conflicts"}
 
 
+@on_one_database
 def test_the_rest_waits_for_the_first_wave(fleet: Fleet) -> None:
     for name in ("a", "b", "c", "d"):
         fleet.add(name)
@@ -79,6 +81,7 @@ def test_the_rest_waits_for_the_first_wave(fleet: Fleet) -> None:
     assert fleet.show("d", "settings.ini", "main").count("timeout = 30") == 1
 
 
+@on_one_database
 def test_somebody_may_let_the_next_wave_begin(fleet: Fleet) -> None:
     for name in ("a", "b"):
         fleet.add(name)
@@ -90,6 +93,7 @@ def test_somebody_may_let_the_next_wave_begin(fleet: Fleet) -> None:
     fleet.until(campaign["id"], lambda _campaign, now: now["b"]["state"] == "open")
 
 
+@on_one_database
 def test_a_later_release_takes_open_requests_over(fleet: Fleet) -> None:
     for name in ("a", "b"):
         fleet.add(name)
@@ -130,6 +134,7 @@ def test_running_again_makes_no_second_request(fleet: Fleet) -> None:
     assert [len(fleet.pulls(name)) for name in ("a", "closed")] == [1, 1]
 
 
+@on_one_database
 def test_a_branch_that_somebody_works_on_is_left_alone(fleet: Fleet) -> None:
     fleet.add("a", CONFLICTING)
     fleet.release(SECOND, "v2.0.0")
@@ -159,6 +164,7 @@ def test_a_branch_that_somebody_works_on_is_left_alone(fleet: Fleet) -> None:
     assert fleet.over(second["id"])["counts"] == {"merged": 1}
 
 
+@on_one_database
 def test_what_was_merged_meanwhile_is_computed_again(fleet: Fleet) -> None:
     fleet.add("a")
     fleet.release(SECOND, "v2.0.0")
@@ -194,6 +200,7 @@ def test_pause_resume_and_abort(fleet: Fleet) -> None:
     assert [pull.state for pull in fleet.pulls("b")] == [PullState.CLOSED]
 
 
+@on_one_database
 def test_what_goes_wrong_with_one_repository_stops_no_other(fleet: Fleet) -> None:
     for name in ("broken", "fine", "gone"):
         fleet.add(name, {".copier-answers.yml": "_src_path: [\n"} if name == "broken" else None)
@@ -221,6 +228,7 @@ def test_what_goes_wrong_with_one_repository_stops_no_other(fleet: Fleet) -> Non
         ({"template": TEMPLATE, "version": "v1.0.0", "owner": "risk"}, 422),
     ],
 )
+@on_one_database
 def test_wrong_wishes_are_answered_with_a_problem(fleet: Fleet, body: dict[str, object], status: int) -> None:
     answer = fleet.operator.post("/fleet/campaigns", body)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
