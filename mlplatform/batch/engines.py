@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 EngineName = Literal["polars", "ray"]
 
+_STARTS = 4
+"""Ray gives its own processes half a minute to start, which may be too short on a busy machine."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -96,16 +99,7 @@ def _with_ray(model_dir: Path, job: ScoringJob, units: Sequence[Unit], progress:
     elsewhere = bool(os.environ.get("RAY_ADDRESS"))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not ray.is_initialized():
-        options: dict[str, Any] = {} if elsewhere else {"num_cpus": cores, "include_dashboard": False}
-        options |= {"log_to_driver": False, "logging_level": logging.ERROR}
-        try:
-            ray.init(**options)
-        except Exception:
-            if elsewhere:
-                raise
-            # Ray gives its own processes half a minute to start, which may be too short on a busy machine.
-            ray.shutdown()
-            ray.init(**options)
+        _start_ray({} if elsewhere else {"num_cpus": cores, "include_dashboard": False}, 1 if elsewhere else _STARTS)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         plain = [{"unit": json.dumps(_plain_unit(unit))} for unit in units]
@@ -127,6 +121,20 @@ def _with_ray(model_dir: Path, job: ScoringJob, units: Sequence[Unit], progress:
             yield result
     finally:
         ray.shutdown()
+
+
+def _start_ray(options: dict[str, Any], tries: int) -> None:
+    import ray
+
+    for left in reversed(range(tries)):
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+            return
+        except Exception:
+            if not left:
+                raise
+            _logger.warning("Ray did not start within its half minute; trying again")
+            ray.shutdown()
 
 
 def _plain_unit(unit: Unit) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from uv import find_uv_bin
 
 from scaffolder import lock
+from tests.ray_alone import needs_ray
 from tests.templates.conftest import COMBINATIONS, Generated
 from tests.templates.pairs import Combination
 
@@ -64,6 +65,8 @@ def test_what_is_made_from_dependencies_is_not_stale() -> None:
 @pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant not in _IN_THE_WORKFLOW.values()])
 def test_its_first_command_passes(variant: str, repositories: list[Generated]) -> None:
     """The other variants run theirs in the workflow, below."""
+    if variant == "batch-ray":
+        needs_ray()
     repository = pick(repositories, lambda one: one.variant == variant and one.answers.get("owner") is not None).path
     run("make", "test", f"PYTHON={sys.executable}", cwd=repository)
     assert run("git", "status", "--porcelain", cwd=repository) == ""

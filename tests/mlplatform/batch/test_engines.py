@@ -7,20 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.mlplatform.batch.conftest import Model, rows
+from tests.ray_alone import needs_ray
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-RAY_ALONE = """
-import logging, ray
-ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-
-@ray.remote
-class Six:
-    def times(self, number): return 6 * number
-
-print(ray.get(Six.remote().times.remote(7), timeout=120))
-ray.shutdown()
-"""
 
 RUN = """
 import sys
@@ -31,18 +20,9 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ray_works() -> None:
-    """Leave these tests out where Ray by itself, without any code of ours, can't run an actor in time."""
-    pytest.importorskip("ray")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", RAY_ALONE], capture_output=True, text=True, timeout=240, check=False
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("Ray alone can't run an actor here within 240 s")
-    if done.stdout.strip() != "42":
-        pytest.skip(f"Ray alone can't run an actor here: {done.stderr.strip()[-300:]}")
+@pytest.fixture(autouse=True)
+def _with_ray() -> None:
+    needs_ray()
 
 
 def run(model: Model, folder: Path) -> "subprocess.CompletedProcess[str]":
