@@ -24,5 +24,9 @@ class Collision(ScaffoldError):
     """Something of that name is there already; it was not touched."""
 
 
+class TemplateRefused(ScaffoldError):
+    """A template asks for what templates may not have: another source, commands, a way out of its folder."""
+
+
 class HostError(ScaffoldError):
     """The git host did not do what was asked of it."""
