@@ -23,7 +23,7 @@ from scaffolder.cookiecutter.files import (
 from scaffolder.cookiecutter.hooks import HookPlan, read_hooks
 from scaffolder.cookiecutter.limits import DEFAULT, Limits
 from scaffolder.cookiecutter.names import copier_names
-from scaffolder.cookiecutter.questions import Question, Questionnaire, write_yaml
+from scaffolder.cookiecutter.questions import Questionnaire, write_yaml
 from scaffolder.cookiecutter.report import Kind, Report
 from scaffolder.cookiecutter.rewrite import MAPPING, Rewriter
 from scaffolder.cookiecutter.source import CONTEXT_FILE
@@ -134,7 +134,7 @@ def _converted(
     report.add(Kind.CONVERTED, project.name, None, message)
     questionnaire = Questionnaire(rewriter, context)
     questions = questionnaire.build()
-    plan = read_hooks(folder, project, sources, context, rewriter) if with_hooks else HookPlan()
+    plan = read_hooks(folder, sources, context, rewriter) if with_hooks else HookPlan()
 
     suffix = choose_suffix(part for source in sources for part in source.path.parts)
     files = FileConverter(rewriter, context, report, suffix, limits)
@@ -158,17 +158,14 @@ def _converted(
 
     for name in rewriter.stored.keys() - questions.keys():
         questions[name] = questionnaire.remembered(name)
+    for name, template in plan.computed.items():
+        questions[name] = {"type": "str", "default": template, "when": False}
     if rewriter.uses_mapping:
         questions[MAPPING] = questionnaire.mapping()
     for name, validator in plan.validators.items():
         questions[name]["validator"] = validator
-    config = write_yaml(_settings(syntax, context, suffix, plan), _asked_first(questions), _head(report))
+    config = write_yaml(_settings(syntax, context, suffix, plan), questions, _head(report))
     return _Parts(report, config, whole)
-
-
-def _asked_first(questions: dict[str, Question]) -> dict[str, Question]:
-    """Return the questions in their order; it is that of their references to each other."""
-    return questions
 
 
 def _settings(syntax: Syntax, context: Context, suffix: str, plan: HookPlan) -> dict[str, Any]:

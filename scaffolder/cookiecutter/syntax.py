@@ -72,6 +72,10 @@ class Syntax:
         """Return a tag; the ``+`` signs keep it from taking whitespace away around itself."""
         return f"{self._get('block_start_string', '{%')}+ {statement} +{self._get('block_end_string', '%}')}"
 
+    def tag(self, statement: str) -> str:
+        """Return a tag as people write it, for places without whitespace to lose."""
+        return f"{self._get('block_start_string', '{%')} {statement} {self._get('block_end_string', '%}')}"
+
     def has_jinja(self, text: str) -> bool:
         """Say whether rendering could do anything to a text (besides its newlines)."""
         openings = [self._get(f"{kind}_start_string", mark) for kind, mark in _OPENINGS.items()]
