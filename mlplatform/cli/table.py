@@ -22,6 +22,7 @@ class Entry:
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Model repository": {
         "new": Entry("new:new", "Make a model repository from the golden-path template."),
+        "adopt": Entry("adopt:adopt", "Put an existing repository on the golden path."),
         "check": Entry("check:check", "Check model.yaml and what it refers to."),
         "train": Entry("stages:train", "Train the model.", True),
         "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds.", True),
@@ -45,6 +46,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
+        "templates": Entry("templates:templates", "Import templates of other kinds."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }

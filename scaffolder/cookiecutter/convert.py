@@ -43,6 +43,8 @@ class Import:
 
     folder: Path
     report: Report
+    original: Path
+    """The Cookiecutter template, while it is there."""
 
 
 @dataclass
@@ -62,11 +64,13 @@ def convert(
     commit: str | None = None,
     context_file: str = CONTEXT_FILE,
     with_hooks: bool = True,
+    name: str | None = None,
     limits: Limits = DEFAULT,
 ) -> list[Import]:
     """Convert the template in ``folder`` into a new folder ``out``; several where it only chooses among others.
 
-    Nothing of the template is run or rendered. It all appears or nothing does.
+    Nothing of the template is run or rendered. It all appears or nothing does. ``name`` is what the template is called where
+    its folder's name says nothing.
 
     Raises:
         Collision: ``out`` holds something.
@@ -74,8 +78,9 @@ def convert(
         ScaffoldError: it is no Cookiecutter template.
     """
     with _beside(out) as staging:
-        made = _convert_into(folder, staging, source, commit, context_file, with_hooks, limits, depth=0)
-        found = [Import(out / place, report) for place, report in made]
+        job = _Job(commit, context_file, with_hooks, limits)
+        made = _convert_into(job, folder, staging, name or folder.name, source, depth=0)
+        found = [Import(out / place, report, original) for place, report, original in made]
         try:
             staging.rename(out)
         except OSError as fault:
@@ -83,33 +88,34 @@ def convert(
     return found
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for all templates of one conversion."""
+
+    commit: str | None
+    context_file: str
+    with_hooks: bool
+    limits: Limits
+
+
 def _convert_into(
-    folder: Path,
-    out: Path,
-    source: str,
-    commit: str | None,
-    context_file: str,
-    with_hooks: bool,
-    limits: Limits,
-    depth: int,
-) -> list[tuple[PurePosixPath, Report]]:
-    context = read_context(folder, context_file, limits)
+    job: _Job, folder: Path, out: Path, name: str, source: str, depth: int
+) -> list[tuple[PurePosixPath, Report, Path]]:
+    context = read_context(folder, job.context_file, job.limits)
     if not context.nested:
-        parts = _converted(folder, context, source, commit, with_hooks, limits)
+        parts = _converted(job, folder, context, Report(name, source, job.commit))
         _write(parts, folder, out)
-        return [(PurePosixPath(), parts.report)]
+        return [(PurePosixPath(), parts.report, folder)]
     if depth >= _NESTING:
-        raise TemplateRefused(f"{context_file} chooses among templates more than {_NESTING} levels deep")
+        raise TemplateRefused(f"{job.context_file} chooses among templates more than {_NESTING} levels deep")
     made = []
-    for name, place in context.nested.items():
+    for label, place in context.nested.items():
         below = (folder / place).resolve()
         if not below.is_dir():
-            raise TemplateRefused(f"{context_file} names the template {place}, which is not there")
-        label = PurePosixPath(_folder_name(name))
-        inner = _convert_into(
-            below, out / label, f"{source}#{place}", commit, context_file, with_hooks, limits, depth + 1
-        )
-        made += [(label / path, report) for path, report in inner]
+            raise TemplateRefused(f"{job.context_file} names the template {place}, which is not there")
+        branch = PurePosixPath(_folder_name(label))
+        inner = _convert_into(job, below, out / branch, label, f"{source}#{place}", depth + 1)
+        made += [(branch / path, report, original) for path, report, original in inner]
     return made
 
 
@@ -118,10 +124,7 @@ def _folder_name(name: str) -> str:
     return word or "template"
 
 
-def _converted(
-    folder: Path, context: Context, source: str, commit: str | None, with_hooks: bool, limits: Limits
-) -> _Parts:
-    report = Report(folder.name, source, commit)
+def _converted(job: _Job, folder: Path, context: Context, report: Report) -> _Parts:
     syntax = Syntax.of(context.settings.get("_jinja2_env_vars", {}))
     names = copier_names(variable.name for variable in context.variables)
     report.renamed = {old: new for old, new in names.items() if old != new}
@@ -134,10 +137,10 @@ def _converted(
     report.add(Kind.CONVERTED, project.name, None, message)
     questionnaire = Questionnaire(rewriter, context)
     questions = questionnaire.build()
-    plan = read_hooks(folder, sources, context, rewriter) if with_hooks else HookPlan()
+    plan = read_hooks(folder, sources, context, rewriter) if job.with_hooks else HookPlan()
 
     suffix = choose_suffix(part for source in sources for part in source.path.parts)
-    files = FileConverter(rewriter, context, report, suffix, limits)
+    files = FileConverter(rewriter, context, report, suffix, job.limits)
     placed = files.names(sources, plan.renamed)
     _refuse_collisions(placed)
     partials = {

@@ -1,14 +1,10 @@
 """``platform new``."""
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Any
 
 import click
 
-from mlplatform.cli import options, output
-from mlplatform.cli.errors import CliError
+from mlplatform.cli import options, output, rooms
 
 
 @options.command(
@@ -40,7 +36,7 @@ def new(
 ) -> None:
     """Render, commit, and push."""
     given = dict(_pair(answer) for answer in answers)
-    made = _scaffolder().new_repository(
+    made = rooms.scaffolder("api", "platform new").new_repository(
         name, type=kind, data=given, defaults=defaults, dest=dest.resolve(), register=register, progress=output.say
     )
     document = {
@@ -62,10 +58,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not key.isidentifier():
         raise click.UsageError(f"--data takes KEY=VALUE, not {text!r}.")
     return key, value
-
-
-def _scaffolder() -> Any:
-    if importlib.util.find_spec("scaffolder") is None:
-        fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
-        raise CliError("`platform new` needs the scaffolder, which is not installed in this environment", fix)
-    return importlib.import_module("scaffolder.api")
