@@ -35,7 +35,7 @@ def new(
     name: str, kind: str, answers: tuple[str, ...], defaults: bool, dest: Path, register: bool, as_json: bool
 ) -> None:
     """Render, commit, and push."""
-    given = dict(_pair(answer) for answer in answers)
+    given = dict(options.pair(answer) for answer in answers)
     made = rooms.scaffolder("api", "platform new").new_repository(
         name, type=kind, data=given, defaults=defaults, dest=dest.resolve(), register=register, progress=output.say
     )
@@ -51,10 +51,3 @@ def new(
         output.say(f"next: cd {made.path} && platform run")
 
     output.result(document, as_json=as_json, human=human)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise click.UsageError(f"--data takes KEY=VALUE, not {text!r}.")
-    return key, value
