@@ -8,7 +8,19 @@ from scaffolder.adopt.answers import Answers
 from scaffolder.adopt.survey.facts import FoundFunction, Survey
 
 MODULE = "golden_path"
-_FRAME = {"df", "data", "frame", "dataset", "dataframe", "train_df", "training_data", "train_data", "train", "table", "rows"}
+_FRAME = {
+    "df",
+    "data",
+    "frame",
+    "dataset",
+    "dataframe",
+    "train_df",
+    "training_data",
+    "train_data",
+    "train",
+    "table",
+    "rows",
+}
 _INPUTS = {"x", "features", "x_train", "inputs", "xs"}
 _TRUTH = {"y", "target", "targets", "labels", "label", "y_train", "ys"}
 _SEED = {"seed", "random_state"}

@@ -87,9 +87,7 @@ def _training(survey: Survey, answers: Answers, entry: Entry | None) -> list[str
 def _columns(found: Guess[tuple[FoundColumn, ...]] | None, what: str) -> list[str]:
     if found is None:
         return [f"    - {{name: {_open(what)}, type: {_open(_TYPES)}}}"]
-    return [
-        f"    - {{name: {_quoted(column.name)}, type: {column.type or _open(_TYPES)}}}" for column in found.value
-    ]
+    return [f"    - {{name: {_quoted(column.name)}, type: {column.type or _open(_TYPES)}}}" for column in found.value]
 
 
 def _threshold(evaluator: str | None) -> Iterable[str]:

@@ -106,8 +106,12 @@ class Planner:
         if self._has(path):
             self.decide(Action.LEFT, path, "yours is kept; `copier update` shows what the template would have")
             return
-        why = {ANSWERS_FILE: "the answers, and the template's version, for `copier update`"}.get(path, "of the template")
-        self._put(path, content[0], "the platform's toolkit" if path.startswith("vendor/") else why, executable=content[1])
+        why = {ANSWERS_FILE: "the answers, and the template's version, for `copier update`"}.get(
+            path, "of the template"
+        )
+        self._put(
+            path, content[0], "the platform's toolkit" if path.startswith("vendor/") else why, executable=content[1]
+        )
 
     def _model_yaml(self) -> None:
         text = write_model_yaml(self.survey, self.answers, self.entry)
@@ -116,12 +120,18 @@ class Planner:
     def _entry(self) -> None:
         if self.entry is not None:
             calls = "your functions" if self.entry.training else "your data loader"
-            self._put(self.entry.path, self.entry.text, f"calls {calls} for the platform; look it over, nothing was run")
+            self._put(
+                self.entry.path, self.entry.text, f"calls {calls} for the platform; look it over, nothing was run"
+            )
 
     def _project(self) -> None:
         wheel = next((path for path in self.rendered if path.startswith("vendor/") and path.endswith(".whl")), "")
         project: Project = declare(
-            self.repository, self.survey, self.answers.name, PurePosixPath(wheel).name, str(self.answers.template["description"])
+            self.repository,
+            self.survey,
+            self.answers.name,
+            PurePosixPath(wheel).name,
+            str(self.answers.template["description"]),
         )
         if project.text is not None:
             self._put("pyproject.toml", project.text, project.why)
@@ -144,7 +154,9 @@ class Planner:
         if merged is not None:
             self._put(path, merged, "lines for what the platform's tools write")
         if hides:
-            self.decide(Action.LEFT, path, f"without {', '.join(hides)}, which would hide files that you have committed")
+            self.decide(
+                Action.LEFT, path, f"without {', '.join(hides)}, which would hide files that you have committed"
+            )
 
     def _makefile(self, path: str, content: Content) -> None:
         made = texts.platform_mk(texts.uv_version(content[0].decode()))
@@ -159,7 +171,9 @@ class Planner:
         if self._has(path) and before is None:
             self.decide(Action.LEFT, path, "is no text file")
         elif (merged := texts.merged_makefile(before)) is not None:
-            self._put(path, merged, "includes platform.mk, after everything of yours" if before else "includes platform.mk")
+            self._put(
+                path, merged, "includes platform.mk, after everything of yours" if before else "includes platform.mk"
+            )
 
     def _codeowners(self, path: str, content: Content) -> None:
         there = next((place for place in _OWNERS if self._has(place)), None)
@@ -188,7 +202,9 @@ class Planner:
             return
         docs = re.search(r"(?m)^docs_dir:\s*[\"']?([\w./-]+)", before or "")
         if docs is not None and docs[1].strip("/") != "docs":
-            self.decide(Action.LEFT, path, f"your pages lie in {docs[1]}; link the runbook and model card in docs/ if you like")
+            self.decide(
+                Action.LEFT, path, f"your pages lie in {docs[1]}; link the runbook and model card in docs/ if you like"
+            )
             return
         merged = texts.merged_nav(before or "", pages)
         if merged is not None:
@@ -228,7 +244,9 @@ class Planner:
     def _page(self, path: str, content: Content) -> None:
         if path == "README.md" or self._has(path):
             action = Action.LEFT if self._has(path) else Action.NOT_TAKEN
-            self.decide(action, path, "yours is kept" if self._has(path) else "it speaks of the template's sample model")
+            self.decide(
+                action, path, "yours is kept" if self._has(path) else "it speaks of the template's sample model"
+            )
             return
         lines = [line for line in content[0].decode().split("\n") if "quickstart.md" not in line]
         self._put(path, "\n".join(lines), "first page of the documentation")
@@ -249,7 +267,9 @@ class Planner:
             why = "fill in model.yaml, run `make platform-openapi`, and add the API to catalog-info.yaml"
             self.decide(Action.NEEDS_YOU, OPENAPI, why)
         else:
-            self._put(OPENAPI, openapi_document(self.plan.text("model.yaml") or ""), "the model server's API, from model.yaml")
+            self._put(
+                OPENAPI, openapi_document(self.plan.text("model.yaml") or ""), "the model server's API, from model.yaml"
+            )
 
     def _schema_is_known(self) -> bool:
         return placeholder("")[:-1] not in (self.plan.text("model.yaml") or "")

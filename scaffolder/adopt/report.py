@@ -43,6 +43,15 @@ _TITLES = {
 }
 
 
+def grouped(decisions: Sequence[Decision], action: Action) -> list[tuple[str, str]]:
+    """Return the paths and the reason of decisions, those with the same reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for decision in decisions:
+        if decision.action == action:
+            by_reason.setdefault(decision.why, []).append(decision.path)
+    return [(", ".join(paths), why) for why, paths in by_reason.items()]
+
+
 def as_markdown(survey: Survey, decisions: Sequence[Decision], faults: Sequence[str], template: str) -> str:
     """Return the report: what was found out, what was decided, what ``platform check`` says."""
     lines = [
@@ -58,9 +67,8 @@ def as_markdown(survey: Survey, decisions: Sequence[Decision], faults: Sequence[
         lines.append(f"| {name} | {_cell(str(guess.value))} | {_cell('; '.join(guess.evidence[:3]))} |")
     lines += [*(f"\n* {note}" for note in survey.notes), ""]
     for action, title in _TITLES.items():
-        found = [decision for decision in decisions if decision.action is action]
-        if found:
-            lines += [f"## {title}", "", *(f"* `{decision.path}`: {decision.why}" for decision in found), ""]
+        if found := grouped(decisions, action):
+            lines += [f"## {title}", "", *(f"* {paths}: {why}" for paths, why in found), ""]
     lines += ["## platform check", ""]
     lines += [f"    {line}" for fault in faults for line in fault.splitlines()] or ["passes."]
     return "\n".join(lines) + "\n"
@@ -70,9 +78,8 @@ def commit_message(title: str, decisions: Sequence[Decision]) -> str:
     """Return the commit's message: every decision is in its body."""
     lines = [title, "", "Adds what is missing and changes nothing that is there."]
     for action, heading in _TITLES.items():
-        found = [decision for decision in decisions if decision.action is action]
-        if found:
-            lines += ["", f"{heading}:", *(f"- {decision.path}: {decision.why}" for decision in found)]
+        if found := grouped(decisions, action):
+            lines += ["", f"{heading}:", *(f"- {paths}: {why}" for paths, why in found)]
     return "\n".join(lines) + "\n"
 
 

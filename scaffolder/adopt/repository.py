@@ -83,7 +83,8 @@ class Repository:
             top = "" if bare else repository.ask("rev-parse", "--show-toplevel")
         except GitCommandError as fault:
             raise AdoptionRefused(
-                f"{folder} is no git repository", fix="make it one and commit what you have: git init, git add, git commit"
+                f"{folder} is no git repository",
+                fix="make it one and commit what you have: git init, git add, git commit",
             ) from fault
         if bare:
             raise AdoptionRefused(f"{folder} is a bare repository", fix="clone it and adopt the clone")
@@ -110,7 +111,8 @@ class Repository:
         if changed:
             shown = ", ".join(line[3:] for line in changed[:3]) + (" …" if len(changed) > 3 else "")
             raise AdoptionRefused(
-                f"the repository has changes that are not committed: {shown}", fix="commit or stash them, then run it again"
+                f"the repository has changes that are not committed: {shown}",
+                fix="commit or stash them, then run it again",
             )
 
     @cached_property
@@ -159,7 +161,12 @@ class Repository:
         total = 0
         for path in paths:
             entry = self.entries.get(path)
-            if entry is not None and entry.is_file and entry.size <= _READ_BYTES and total + entry.size <= _LISTED_BYTES:
+            if (
+                entry is not None
+                and entry.is_file
+                and entry.size <= _READ_BYTES
+                and total + entry.size <= _LISTED_BYTES
+            ):
                 wanted.append((path, entry))
                 total += entry.size
         if not wanted:
@@ -195,46 +202,47 @@ class Repository:
         """
         from git import GitCommandError
 
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", branch) or self.answer("check-ref-format", "--branch", branch) is None:
+        if (
+            not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", branch)
+            or self.answer("check-ref-format", "--branch", branch) is None
+        ):
             raise AdoptionRefused(f"{branch!r} can't be a branch's name")
         if self.answer("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
             raise AdoptionRefused(
-                f"there is a branch {branch} already", fix=f"merge it, or delete it (git branch -D {branch}) and run it again"
+                f"there is a branch {branch} already",
+                fix=f"merge it, or delete it (git branch -D {branch}) and run it again",
             )
         try:
             tree = self._tree(files)
-            with self.git.custom_environment(**self._identity()):
-                with tempfile.TemporaryFile() as stream:
-                    stream.write(message.encode())
-                    stream.seek(0)
-                    command = ["git", "-C", str(self.folder), "commit-tree", tree, "-p", self.head, "-F", "-"]
-                    commit = str(self.git.execute(command, istream=stream))
+            with self.git.custom_environment(**self._identity()), tempfile.TemporaryFile() as stream:
+                stream.write(message.encode())
+                stream.seek(0)
+                command = ["git", "-C", str(self.folder), "commit-tree", tree, "-p", self.head, "-F", "-"]
+                commit = str(self.git.execute(command, istream=stream))
             self.ask("update-ref", "-m", "platform adopt", f"refs/heads/{branch}", commit, "0" * len(commit))
         except GitCommandError as fault:
             raise ScaffoldError(f"the commit could not be made: {str(fault.stderr).strip()}") from fault
         return commit
 
     def _tree(self, files: Mapping[str, tuple[bytes, bool]]) -> str:
-        with tempfile.TemporaryDirectory(prefix="adopt-") as temporary:
+        with tempfile.TemporaryDirectory(prefix="adopt-") as temporary, tempfile.TemporaryFile() as stream:
+            for path, (content, executable) in sorted(files.items()):
+                mode = "100755" if executable else "100644"
+                stream.write(f"{mode} {self._blob(content)}\t{_safe(path)}\0".encode())
+            stream.seek(0)
             with self.git.custom_environment(GIT_INDEX_FILE=str(Path(temporary, "index"))):
                 self.ask("read-tree", "HEAD")
-                lines = []
-                for path, (content, executable) in sorted(files.items()):
-                    mode = "100755" if executable else "100644"
-                    lines.append(f"{mode} {self._blob(content)}\t{_safe(path)}\0")
-                with tempfile.TemporaryFile() as stream:
-                    stream.write("".join(lines).encode())
-                    stream.seek(0)
-                    self.git.execute(
-                        ["git", "-C", str(self.folder), "update-index", "-z", "--index-info"], istream=stream
-                    )
+                command = ["git", "-C", str(self.folder), "update-index", "-z", "--index-info"]
+                self.git.execute(command, istream=stream)
                 return self.ask("write-tree")
 
     def _blob(self, content: bytes) -> str:
         with tempfile.TemporaryFile() as stream:
             stream.write(content)
             stream.seek(0)
-            return str(self.git.execute(["git", "-C", str(self.folder), "hash-object", "-w", "--stdin"], istream=stream))
+            return str(
+                self.git.execute(["git", "-C", str(self.folder), "hash-object", "-w", "--stdin"], istream=stream)
+            )
 
     def _identity(self) -> dict[str, str]:
         name, email = (self.answer("config", "--get", key) for key in ("user.name", "user.email"))
@@ -282,6 +290,12 @@ def _batched(said: bytes, paths: list[str]) -> dict[str, bytes]:
 
 def _safe(path: str) -> str:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts) or "\0" in path:
+    if (
+        not parts
+        or path.startswith("/")
+        or ".." in parts
+        or any(part.lower() == ".git" for part in parts)
+        or "\0" in path
+    ):
         raise ScaffoldError(f"{path!r} is no place in a repository")
     return path

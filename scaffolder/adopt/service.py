@@ -108,7 +108,9 @@ def _check_free(repository: Repository) -> None:
         from scaffolder.release import SOURCE_URL
 
         if SOURCE_URL in answers:
-            raise AdoptionRefused("the repository is on the golden path already", fix="bring it up to date: copier update")
+            raise AdoptionRefused(
+                "the repository is on the golden path already", fix="bring it up to date: copier update"
+            )
         raise AdoptionRefused(
             f"the repository is kept by another Copier template (see {ANSWERS_FILE})",
             fix="one file can't follow two templates; remove that file if the other template is given up",
@@ -145,8 +147,14 @@ def _lock(repository: Repository, plan: Plan, *, with_lock: bool) -> None:
     if not with_lock:
         plan.decisions.append(Decision(Action.NEEDS_YOU, "uv.lock", "run `uv lock` and commit the result"))
         return
-    wanted = {path: content for path, (content, _) in plan.files.items() if path == "pyproject.toml" or path.startswith("vendor/")}
-    wanted |= repository.read_many(path for path in ("README.md", "README.rst", "LICENSE") if path in repository.entries)
+    wanted = {
+        path: content
+        for path, (content, _) in plan.files.items()
+        if path == "pyproject.toml" or path.startswith("vendor/")
+    }
+    wanted |= repository.read_many(
+        path for path in ("README.md", "README.rst", "LICENSE") if path in repository.entries
+    )
     made = lock(wanted, before)
     if made.text is None:
         why = f"`uv lock` did not find one: {made.why}. Correct the dependencies, run it, and commit the result"
@@ -169,7 +177,11 @@ def _check(repository: Repository, plan: Plan) -> list[str]:
 
     with tempfile.TemporaryDirectory(prefix="check-") as temporary:
         folder = Path(temporary)
-        looked_at = [path for path in repository.entries if path.endswith(".py") or path in {"pyproject.toml", "uv.lock", "README.md"}]
+        looked_at = [
+            path
+            for path in repository.entries
+            if path.endswith(".py") or path in {"pyproject.toml", "uv.lock", "README.md"}
+        ]
         contents = repository.read_many(looked_at) | {path: content for path, (content, _) in plan.files.items()}
         for path, content in contents.items():
             place = folder / path

@@ -77,16 +77,19 @@ def import_template(
     return Imported(made, verified)
 
 
-def _verified(
-    folder: Path, out: Path, made: Import, context_file: str, most: int, limits: Limits
-) -> list[Compared]:
+def _verified(folder: Path, out: Path, made: Import, context_file: str, most: int, limits: Limits) -> list[Compared]:
     import tempfile
 
     original = made.original if made.original is not None else folder
     context = read_context(original, context_file, limits)
     with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
         plain = convert(
-            original, Path(temporary, "plain"), source="verify", context_file=context_file, with_hooks=False, limits=limits
+            original,
+            Path(temporary, "plain"),
+            source="verify",
+            context_file=context_file,
+            with_hooks=False,
+            limits=limits,
         )[0]
         sets = list(covering(context, most))
         return compare(original, plain.folder, sets, plain.report.renamed, context_file=context_file, limits=limits)

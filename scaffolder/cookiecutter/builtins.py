@@ -71,7 +71,7 @@ def slugify(syntax: Syntax, written: str) -> str:
     tree = Environment().parse("{{ x | " + written + " }}")  # noqa: S701
     call = next(node for node in tree.find_all(nodes.Filter) if node.name == "slugify")
     try:
-        options: dict[str, Any] = {pair.key: pair.value.as_const() for pair in call.kwargs}
+        options: dict[str, Any] = {str(pair.key): pair.value.as_const() for pair in call.kwargs}
     except nodes.Impossible:
         raise ValueError("`slugify` is called with arguments that are computed") from None
     separator, lower = options.pop("separator", "-"), options.pop("lowercase", True)

@@ -99,7 +99,7 @@ def _sandbox(*, lenient: bool) -> None:
     from jinja2 import StrictUndefined, Undefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    class Sandboxed(ExtensionLoaderMixin, SandboxedEnvironment):
+    class Sandboxed(ExtensionLoaderMixin, SandboxedEnvironment):  # type: ignore[misc]
         """What Cookiecutter's ``StrictEnvironment`` is, in the sandbox."""
 
         def __init__(self, **options: Any) -> None:
@@ -109,7 +109,7 @@ def _sandbox(*, lenient: bool) -> None:
         loaded = sys.modules.get(module)
         if loaded is not None and hasattr(loaded, "StrictEnvironment"):
             loaded.StrictEnvironment = Sandboxed  # type: ignore[attr-defined]
-    utils.StrictEnvironment = Sandboxed  # type: ignore[misc, assignment]
+    utils.StrictEnvironment = Sandboxed
 
 
 def _refuse_extensions(variables: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ def _refuse_ways_out(folder: Path, context: dict[str, Any]) -> None:
 def _paths(project: Path) -> Iterator[str]:
     for place, folders, names in os.walk(project):
         for name in (*folders, *names):
-            yield os.path.normpath(os.path.join(os.path.relpath(place, project), name))
+            yield str(Path(place, name).relative_to(project))
 
 
 def _leads_out(path: str) -> bool:

@@ -118,7 +118,9 @@ def covering(context: Context, most: int = 40, seed: int = 0) -> Iterator[dict[s
     for _ in range(most):
         if not left:
             return
-        best = max((_candidate(names, options, left, source) for _ in range(30)), key=lambda row: len(left & _pairs(row)))
+        best = max(
+            (_candidate(names, options, left, source) for _ in range(30)), key=lambda row: len(left & _pairs(row))
+        )
         left -= _pairs(best)
         yield {name: options[name][index] for name, index in best.items()}
 
@@ -147,4 +149,6 @@ def _values(variable: Variable) -> list[Any]:
 
 def describe(answers: Mapping[str, Any]) -> str:
     """Return answers as they are written on a command line."""
-    return " ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in answers.items())
+    return " ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in answers.items()
+    )

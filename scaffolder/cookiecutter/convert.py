@@ -144,7 +144,8 @@ def _converted(job: _Job, folder: Path, context: Context, report: Report) -> _Pa
     placed = files.names(sources, plan.renamed)
     _refuse_collisions(placed)
     partials = {
-        str(file.path): f"{SUBDIRECTORY}/{placed[file.path]}{suffix if will_render(file, syntax) else ''}" for file in sources
+        str(file.path): f"{SUBDIRECTORY}/{placed[file.path]}{suffix if will_render(file, syntax) else ''}"
+        for file in sources
     }
     included = sorted(path for path in (folder / PARTIALS).rglob("*") if path.is_file())
     partials |= {
@@ -155,7 +156,9 @@ def _converted(job: _Job, folder: Path, context: Context, report: Report) -> _Pa
     answers = PurePosixPath(f"{syntax.variable('_copier_conf.answers_file')}{suffix}")
     answered = f"{_ANSWERS}{syntax.variable('_copier_answers | to_nice_yaml -').replace('- ', '-', 1)}\n"
     converted.append(Converted(answers, answered.encode(), 0o644))
-    report.add(Kind.DIFFERENT, CONTEXT_FILE, None, "a project has an answers file more, `.copier-answers.yml`, for updates")
+    report.add(
+        Kind.DIFFERENT, CONTEXT_FILE, None, "a project has an answers file more, `.copier-answers.yml`, for updates"
+    )
     whole = [Converted(PurePosixPath(SUBDIRECTORY) / file.path, file.content, file.mode) for file in converted]
     whole += [files.partial(PurePosixPath(path.relative_to(folder / PARTIALS).as_posix()), path) for path in included]
 
@@ -189,7 +192,9 @@ def _settings(syntax: Syntax, context: Context, suffix: str, plan: HookPlan) -> 
 
 
 def _head(report: Report) -> list[str]:
-    return [f"{report.template}, converted from a Cookiecutter template. {REPORT_FILE} says what differs and what needs you."]
+    return [
+        f"{report.template}, converted from a Cookiecutter template. {REPORT_FILE} says what differs and what needs you."
+    ]
 
 
 def _note_settings(context: Context, report: Report) -> None:
@@ -236,7 +241,9 @@ def _beside(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=".import-"))
     except OSError as fault:
-        raise ScaffoldError(f"{out.parent} can't be written to: {fault.strerror}", fix="choose another with --out") from fault
+        raise ScaffoldError(
+            f"{out.parent} can't be written to: {fault.strerror}", fix="choose another with --out"
+        ) from fault
     try:
         yield staging / "template"
     finally:

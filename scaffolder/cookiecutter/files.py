@@ -90,7 +90,9 @@ class _Walk:
             copied = raw_from is None and self._copied(path)
             if not entry.is_dir():
                 whole = len(path.parts)
-                yield Source(path, Path(entry.path), copied or raw_from is not None, whole if raw_from is None else raw_from)
+                yield Source(
+                    path, Path(entry.path), copied or raw_from is not None, whole if raw_from is None else raw_from
+                )
             elif copied:
                 yield from self.below(path, len(path.parts))
             elif entry.is_symlink() and raw_from is None:
@@ -142,7 +144,9 @@ class FileConverter:
                 except Refused as refused:
                     raise TemplateRefused(f"the name {whole} {refused.message}", fix=refused.fix) from refused
             if "/" in made or len(f"{made}{self.suffix}".encode()) > _NAME_BYTES:
-                raise TemplateRefused(f"the name {whole} can't be written for Copier: it would be too long or hold a slash")
+                raise TemplateRefused(
+                    f"the name {whole} can't be written for Copier: it would be too long or hold a slash"
+                )
             parts.append(made)
         return PurePosixPath(*parts)
 
@@ -156,7 +160,9 @@ class FileConverter:
             text, newline = _read(source.file, self.context)
         except UnicodeDecodeError as fault:
             fix = "save it as UTF-8, or name it in _copy_without_render; Cookiecutter fails on it"
-            self.report.add(Kind.NEEDS_YOU, where, None, f"is text but not UTF-8 (byte {fault.start}); it is copied", fix)
+            self.report.add(
+                Kind.NEEDS_YOU, where, None, f"is text but not UTF-8 (byte {fault.start}); it is copied", fix
+            )
             return self._copied(name, source.file.read_bytes(), mode)
         if len(text) > self.limits.template_bytes and self.rewriter.syntax.has_jinja(text):
             raise TemplateRefused(f"{where} is a template of {len(text)} characters")

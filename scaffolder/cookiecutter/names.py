@@ -27,7 +27,10 @@ def copier_names(variables: Iterable[str]) -> dict[str, str]:
             continue
         stem = name.lstrip("_")
         prefix = RENDERED if name.startswith("__") else PRIVATE if name.startswith("_") else ""
-        word = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in stem).strip("_") or "variable"
+        word = (
+            "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in stem).strip("_")
+            or "variable"
+        )
         names[name] = unused(f"{prefix}_{word}" if prefix else word, names.values())
     return {name: names[name] for name in given}
 

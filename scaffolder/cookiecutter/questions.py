@@ -75,7 +75,11 @@ class Questionnaire:
 
     def _with_help(self, question: Question, variable: Variable) -> Question:
         syntax = self.rewriter.syntax
-        return {"type": question["type"], **({"help": syntax.literal(variable.prompt)} if variable.prompt else {}), **question}
+        return {
+            "type": question["type"],
+            **({"help": syntax.literal(variable.prompt)} if variable.prompt else {}),
+            **question,
+        }
 
     def _constant(self, value: Any) -> Question:
         """Return a value that is taken as it is, whatever it looks like."""
@@ -92,13 +96,16 @@ class Questionnaire:
 
     def _choice(self, variable: Variable, earlier: list[str]) -> Question:
         """Return a question with choices; the first is the default, as in Cookiecutter."""
-        values = [item if isinstance(item, bool) or not isinstance(item, _SCALAR) else str(item) for item in variable.value]
-        if all(isinstance(value, str) for value in values):
-            rendered = [self._text(variable, value, earlier) for value in values]
-            if len(set(values)) < len(values):
+        values = [
+            item if isinstance(item, bool) or not isinstance(item, _SCALAR) else str(item) for item in variable.value
+        ]
+        texts = [value for value in values if isinstance(value, str)]
+        if len(texts) == len(values):
+            rendered = [self._text(variable, text, earlier) for text in texts]
+            if len(set(texts)) < len(texts):
                 self._note(variable, Kind.DROPPED, f"`{variable.name}` offers a value twice")
                 rendered = list(dict.fromkeys(rendered))
-            return {"type": "str", "choices": self._labelled(variable, values, rendered), "default": rendered[0]}
+            return {"type": "str", "choices": self._labelled(variable, texts, rendered), "default": rendered[0]}
         if any(self.rewriter.syntax.has_jinja(str(value)) for value in values):
             message = f"the choices of `{variable.name}` are mappings that refer to other variables"
             self._note(variable, Kind.NEEDS_YOU, message, "they are taken as they stand; write them out")
@@ -143,7 +150,9 @@ class Questionnaire:
             branches.append(f"{{{quoted(key)}: {value}}} if {chosen} == {quoted(key)}")
         together = " else ".join([*branches, "{}"])
         made[name] = {"type": "json", "when": False, "default": self._printed(f"({together}) | to_json")}
-        self._note(variable, Kind.CONVERTED, f"`{variable.name}` is a question, with questions of its own for each choice")
+        self._note(
+            variable, Kind.CONVERTED, f"`{variable.name}` is a question, with questions of its own for each choice"
+        )
         return made
 
     def _as_json(self, variable: Variable, value: Any, earlier: list[str]) -> str:
@@ -154,7 +163,9 @@ class Questionnaire:
 
         def expression(part: Any) -> str:
             if isinstance(part, dict):
-                return "{" + ", ".join(f"{expression(str(key))}: {expression(item)}" for key, item in part.items()) + "}"
+                return (
+                    "{" + ", ".join(f"{expression(str(key))}: {expression(item)}" for key, item in part.items()) + "}"
+                )
             if isinstance(part, list):
                 return "[" + ", ".join(expression(item) for item in part) + "]"
             if part is None or isinstance(part, bool):

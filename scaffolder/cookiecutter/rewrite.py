@@ -27,7 +27,15 @@ SESSION = {
     "_checkout": "the branch, tag or commit that was asked for",
 }
 """What Cookiecutter adds to the variables for the time of a run."""
-_SKIPPED = {"whitespace", "comment", "linecomment", "linecomment_begin", "linecomment_end", "comment_begin", "comment_end"}
+_SKIPPED = {
+    "whitespace",
+    "comment",
+    "linecomment",
+    "linecomment_begin",
+    "linecomment_end",
+    "comment_begin",
+    "comment_end",
+}
 
 
 class Refused(Exception):
@@ -55,9 +63,7 @@ class Rewriter:
     stored: dict[str, str] = field(default_factory=dict)
     """Values that are made once and then remembered: their templates by name."""
 
-    def rewrite(
-        self, source: str, file: str, *, line: int = 1, earlier: Sequence[str] | None = None
-    ) -> str:
+    def rewrite(self, source: str, file: str, *, line: int = 1, earlier: Sequence[str] | None = None) -> str:
         """Return the source rewritten; ``line`` is where its first line stands in ``file``.
 
         ``earlier`` are the variables that may be referred to, in a question's default; a file may refer to all.
@@ -74,7 +80,9 @@ class Rewriter:
             local = self._local_names(source)
         except TemplateSyntaxError as fault:
             raise Refused(
-                line + fault.lineno - 1, f"is no valid Jinja: {fault.message}", "correct it; Cookiecutter fails on it too"
+                line + fault.lineno - 1,
+                f"is no valid Jinja: {fault.message}",
+                "correct it; Cookiecutter fails on it too",
             ) from fault
         except RecursionError:
             raise TemplateRefused(f"{file} nests its Jinja too deep") from None
@@ -126,7 +134,8 @@ class Rewriter:
         from cookiecutter.environment import StrictEnvironment
 
         context = {MAPPING: {"_extensions": ["jinja2.ext.do", "jinja2.ext.loopcontrols"]}}
-        return StrictEnvironment(context=context, **self.syntax.options)
+        environment: Environment = StrictEnvironment(context=context, **self.syntax.options)
+        return environment
 
     @cached_property
     def _copier_environment(self) -> "Environment":
@@ -168,7 +177,9 @@ class _Rewriting:
                 return self.source[tag[0].start : inner[0].start] + done + tag[-1].text
             if first in {"break", "continue"}:
                 raise self._refused(
-                    inner[0], f"the tag `{first}` is an extension", f"write the loop without `{first}`, with a condition"
+                    inner[0],
+                    f"the tag `{first}` is an extension",
+                    f"write the loop without `{first}`, with a condition",
                 )
             if first in {"include", "import", "from", "extends"}:
                 return tag[0].text + self._including(tag, inner) + tag[-1].text
@@ -203,7 +214,9 @@ class _Rewriting:
             return self._reference(tokens, index)
         if token.text in builtins.FUNCTIONS and after == "(" and token.text not in self.local:
             count = _call_length(tokens, index + 1)
-            arguments = self._between(tokens[index + 1].end, tokens[index + 2 : index + count], tokens[index + count].start)
+            arguments = self._between(
+                tokens[index + 1].end, tokens[index + 2 : index + count], tokens[index + count].start
+            )
             wanted, template = builtins.FUNCTIONS[token.text](self.owner.syntax, arguments)
             name = self.owner.store(wanted, template)
             message = f"`{token.text}()` is called once, and its value is kept in the answers file as `{name}`"
@@ -243,7 +256,9 @@ class _Rewriting:
             self._note(Kind.NEEDS_YOU, tokens[index], f"`cookiecutter.{name}` is no variable of the template", fix)
         elif name in {"update", "pop", "setdefault", "clear", "popitem"}:
             fix = "give the question the changed value as its default, or a variable of its own"
-            self._note(Kind.NEEDS_YOU, tokens[index], f"`cookiecutter.{name}` changes answers while files are rendered", fix)
+            self._note(
+                Kind.NEEDS_YOU, tokens[index], f"`cookiecutter.{name}` changes answers while files are rendered", fix
+            )
         return self._mapping(), 1
 
     def _mapping(self) -> str:
@@ -266,7 +281,9 @@ class _Rewriting:
         try:
             chain = builtins.slugify(self.owner.syntax, written)
         except ValueError as fault:
-            raise self._refused(token, str(fault), "write the slug with `lower`, `replace` and `regex_replace`") from fault
+            raise self._refused(
+                token, str(fault), "write the slug with `lower`, `replace` and `regex_replace`"
+            ) from fault
         note = "`slugify` leaves out letters beyond ASCII instead of spelling them, and does not read HTML entities"
         self._note(Kind.DIFFERENT, token, note)
         return chain, count
@@ -296,9 +313,7 @@ class _Rewriting:
                 named, f"`{inner[0].text}` takes {name}, which is not there", "correct the name, or take it out"
             )
         rest = inner[2:]
-        return (
-            self.source[tag[0].end : named.start] + quoted(place) + self._between(named.end, rest, tag[-1].start)
-        )
+        return self.source[tag[0].end : named.start] + quoted(place) + self._between(named.end, rest, tag[-1].start)
 
     def _note(self, kind: Kind, token: Token, message: str, fix: str | None = None) -> None:
         self.owner.report.add(kind, self.file, self.before + token.line, message, fix)

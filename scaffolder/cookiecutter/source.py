@@ -1,4 +1,4 @@
-"""Where Cookiecutter templates may come from, and how one is fetched: a folder of this machine, or a git URL on the allow-list."""
+"""Where Cookiecutter templates may come from, and how one is fetched: a folder, or a git URL on the allow-list."""
 
 import os
 import re
@@ -191,7 +191,12 @@ def _clone(source: str, folder: Path, checkout: str | None, limits: Limits) -> s
 
     git = Git()
     git.update_environment(**_GIT)
-    settings = ("core.hooksPath=/dev/null", "core.symlinks=true", "transfer.fsckObjects=true", "http.followRedirects=false")
+    settings = (
+        "core.hooksPath=/dev/null",
+        "core.symlinks=true",
+        "transfer.fsckObjects=true",
+        "http.followRedirects=false",
+    )
     options = [part for setting in settings for part in ("-c", setting)]
     command = ["git", *options, "clone", "--quiet", "--no-recurse-submodules"]
     if checkout is None or not re.fullmatch(r"[0-9a-f]{40}", checkout):

@@ -22,7 +22,12 @@ _STYLES = {"added": "green", "merged": "green", "left": "dim", "not taken": "dim
     ],
 )
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
-@click.option("--type", "kind", type=click.Choice(["realtime", "batch", "streaming"]), help="Which golden path, instead of a guess.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["realtime", "batch", "streaming"]),
+    help="Which golden path, instead of a guess.",
+)
 @click.option("--data", "answers", metavar="KEY=VALUE", multiple=True, help="Answer that the code does not give.")
 @click.option("--branch", default="platform/adopt", show_default=True, help="Branch to make.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and make no branch.")
@@ -56,7 +61,9 @@ def adopt(
 
 
 def _ask(question: str, proposal: str | None) -> str | None:
-    answer = click.prompt(f"{question} (Enter leaves it open)", default=proposal or "", show_default=bool(proposal), err=True)
+    answer = click.prompt(
+        f"{question} (Enter leaves it open)", default=proposal or "", show_default=bool(proposal), err=True
+    )
     return str(answer).strip() or None
 
 
@@ -66,9 +73,13 @@ def _document(done: Any) -> dict[str, Any]:
         "base": done.base,
         "commit": done.commit,
         "templateVersion": done.template_version,
-        "answers": {**done.answers.template, **{key: value for key, value in done.answers.own.items() if value is not None}},
+        "answers": {
+            **done.answers.template,
+            **{key: value for key, value in done.answers.own.items() if value is not None},
+        },
         "evidence": {
-            name: {"value": str(guess.value), "by": list(guess.evidence)} for name, guess in done.survey.guesses().items()
+            name: {"value": str(guess.value), "by": list(guess.evidence)}
+            for name, guess in done.survey.guesses().items()
         },
         "notes": done.survey.notes,
         "decisions": [decision.as_dict() for decision in done.decisions],
@@ -83,11 +94,10 @@ def _show(done: Any) -> None:
     for note in done.survey.notes:
         output.write(f"note: {note}")
     output.write()
-    for action in _STYLES:
-        for decision in done.decisions:
-            if decision.action == action:
-                word = output.paint(f"{action:<9}", _STYLES[action], sys.stdout)
-                output.write(f"{word}  {decision.path}: {decision.why}")
+    grouped = rooms.scaffolder("adopt.report", "platform adopt").grouped
+    for action, style in _STYLES.items():
+        for paths, why in grouped(done.decisions, action):
+            output.write(f"{output.paint(f'{action:<9}', style, sys.stdout)}  {paths}: {why}")
     output.write()
     if done.faults:
         output.write("platform check will say:")
@@ -99,4 +109,6 @@ def _show(done: Any) -> None:
         output.say("nothing was written (--dry-run)")
     else:
         output.write(f"{done.branch} at {done.commit[:12]}, from {done.base}; your checkout is as it was")
-        output.say(f"next: git diff {done.base}...{done.branch}, then merge it; git branch -D {done.branch} takes it back")
+        output.say(
+            f"next: git diff {done.base}...{done.branch}, then merge it; git branch -D {done.branch} takes it back"
+        )

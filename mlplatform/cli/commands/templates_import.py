@@ -22,7 +22,9 @@ _STYLES = {"needs you": "red", "different": "yellow", "converted": "green", "dro
     ],
 )
 @click.argument("source")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to make; the template's name by default.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to make; the template's name by default."
+)
 @click.option("--checkout", metavar="REF", help="Branch, tag or commit, for a git URL.")
 @click.option("--directory", metavar="FOLDER", help="Folder of the repository that holds the template.")
 @click.option(

@@ -58,7 +58,7 @@ def _for_setuptools(wheel: str) -> Project:
         False,
         "setup.py or setup.cfg declares the project, and setuptools would read a [project] table instead of it",
         fix="move the metadata into [project] of pyproject.toml, add mlplatform[serve] and mlflow to a dependency group named "
-        f"{PLATFORM_GROUP} with [tool.uv.sources] mlplatform = {{ path = \"vendor/{wheel}\" }}, and run `uv lock`",
+        f'{PLATFORM_GROUP} with [tool.uv.sources] mlplatform = {{ path = "vendor/{wheel}" }}, and run `uv lock`',
     )
 
 
@@ -70,16 +70,23 @@ def _extended(before: str, wheel: str) -> Project:
     if PLATFORM_GROUP in groups or GATES_GROUP in groups:
         fix = "add mlplatform[serve] and mlflow to the one and mlplatform[gates] to the other"
         return Project(None, False, f"it has groups named {PLATFORM_GROUP} or {GATES_GROUP} already", fix)
-    if "mlplatform" in uv.get("sources", {}) or "default-groups" in uv and not isinstance(uv["default-groups"], list):
-        return Project(None, False, "it says for itself where mlplatform comes from", "see that it is the vendored wheel")
+    if "mlplatform" in uv.get("sources", {}) or ("default-groups" in uv and not isinstance(uv["default-groups"], list)):
+        return Project(
+            None, False, "it says for itself where mlplatform comes from", "see that it is the vendored wheel"
+        )
     marker = "" if _starts_at(str(project.get("requires-python", _PYTHON))) >= _LOWEST else "; python_version >= '3.11'"
     defaults = uv.get("default-groups", ["dev"] if "dev" in groups else [])
     text = before if before.endswith("\n") else f"{before}\n"
-    lines = [_group(PLATFORM_GROUP, ("mlplatform[serve]", *_SERVED), marker), _group(GATES_GROUP, ("mlplatform[gates]",), marker)]
+    lines = [
+        _group(PLATFORM_GROUP, ("mlplatform[serve]", *_SERVED), marker),
+        _group(GATES_GROUP, ("mlplatform[gates]",), marker),
+    ]
     text = _into(text, "dependency-groups", lines)
     text = _into(text, "tool.uv.sources", [f'mlplatform = {{ path = "vendor/{wheel}" }}'])
     if "default-groups" in uv:
-        text, count = re.subn(r"(?m)^(default-groups\s*=\s*\[)([^\]\n]*)\]", rf'\1\2{", " if defaults else ""}"{PLATFORM_GROUP}"]', text)
+        text, count = re.subn(
+            r"(?m)^(default-groups\s*=\s*\[)([^\]\n]*)\]", rf'\1\2{", " if defaults else ""}"{PLATFORM_GROUP}"]', text
+        )
         if count != 1:
             return Project(None, False, "its default-groups are written in a way that is left alone", _by_hand(wheel))
     else:
@@ -87,7 +94,9 @@ def _extended(before: str, wheel: str) -> Project:
         text = _into(text, "tool.uv", [f"default-groups = [{named}]"])
     if not _only_adds(document, text):
         return Project(None, False, "nothing could be added to it without changing something", _by_hand(wheel))
-    return Project(text, False, f"dependency groups `{PLATFORM_GROUP}` and `{GATES_GROUP}`, and where the toolkit's wheel lies")
+    return Project(
+        text, False, f"dependency groups `{PLATFORM_GROUP}` and `{GATES_GROUP}`, and where the toolkit's wheel lies"
+    )
 
 
 def _by_hand(wheel: str) -> str:
@@ -114,7 +123,9 @@ def _only_adds(before: dict[str, Any], text: str) -> bool:
 def _contains(after: Any, before: Any) -> bool:
     """Say whether everything that was there is there still; lists may have got longer at their end."""
     if isinstance(before, dict):
-        return isinstance(after, dict) and all(key in after and _contains(after[key], value) for key, value in before.items())
+        return isinstance(after, dict) and all(
+            key in after and _contains(after[key], value) for key, value in before.items()
+        )
     if isinstance(before, list):
         return isinstance(after, list) and after[: len(before)] == before
     return bool(after == before)
@@ -127,12 +138,12 @@ def _group(name: str, requirements: tuple[str, ...], marker: str) -> str:
 def _new(name: str, description: str, python: str, dependencies: list[str], wheel: str) -> str:
     listed = "".join(f"    {_string(dependency)},\n" for dependency in dependencies)
     return (
-        f"[project]\nname = {_string(name)}\nversion = \"0.1.0\"\ndescription = {_string(description)}\n"
+        f'[project]\nname = {_string(name)}\nversion = "0.1.0"\ndescription = {_string(description)}\n'
         f"requires-python = {_string(python)}\ndependencies = [\n{listed}]\n\n"
         f"[dependency-groups]\n# What the model server needs besides, and what only the gates do.\n"
         f"{_group(PLATFORM_GROUP, ('mlplatform[serve]', *_SERVED), '')}\n{_group(GATES_GROUP, ('mlplatform[gates]',), '')}\n\n"
-        f"[tool.uv]\npackage = false\ndefault-groups = [\"{PLATFORM_GROUP}\"]\n\n"
-        f"[tool.uv.sources]\nmlplatform = {{ path = \"vendor/{wheel}\" }}\n"
+        f'[tool.uv]\npackage = false\ndefault-groups = ["{PLATFORM_GROUP}"]\n\n'
+        f'[tool.uv.sources]\nmlplatform = {{ path = "vendor/{wheel}" }}\n'
     )
 
 
@@ -162,7 +173,9 @@ def _dependencies(repository: Repository, manager: Manager) -> tuple[list[str], 
         lines = _of_conda(repository)
     elif manager is Manager.PIPENV:
         table = _toml(repository.text("Pipfile")).get("packages", {})
-        lines = [f"{name}{'' if version == '*' else version}" for name, version in table.items() if isinstance(version, str)]
+        lines = [
+            f"{name}{'' if version == '*' else version}" for name, version in table.items() if isinstance(version, str)
+        ]
         odd = [name for name, version in table.items() if not isinstance(version, str)]
         return _checked(lines)[0], odd
     else:
@@ -178,7 +191,9 @@ def _of_conda(repository: Repository) -> list[str]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    path = next((path for path in ("environment.yml", "environment.yaml", "conda.yaml") if path in repository.entries), "")
+    path = next(
+        (path for path in ("environment.yml", "environment.yaml", "conda.yaml") if path in repository.entries), ""
+    )
     try:
         document = YAML(typ="safe", pure=True).load(repository.text(path) or "")
     except (YAMLError, ValueError, RecursionError):
@@ -187,7 +202,11 @@ def _of_conda(repository: Repository) -> list[str]:
     for item in document.get("dependencies", []) if isinstance(document, dict) else []:
         if isinstance(item, str) and not re.match(r"(python|pip)\b(?!-)", item):
             parts = item.rpartition("::")[2].split("=")
-            version = f"=={parts[1]}.*" if len(parts) > 1 and re.fullmatch(r"[\d.]+", parts[1]) and ">" not in parts[0] else ""
+            version = (
+                f"=={parts[1]}.*"
+                if len(parts) > 1 and re.fullmatch(r"[\d.]+", parts[1]) and ">" not in parts[0]
+                else ""
+            )
             found.append(item if re.search(r"[<>~!]|==", item) else f"{parts[0].strip()}{version}")
         elif isinstance(item, dict) and isinstance(item.get("pip"), list):
             found += [str(part) for part in item["pip"]]

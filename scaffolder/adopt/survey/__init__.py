@@ -12,8 +12,29 @@ from scaffolder.adopt.survey.owner import find_owner
 from scaffolder.adopt.survey.project import Project
 
 _KINDS = {
-    "streaming": {"faststream", "kafka", "confluent_kafka", "aiokafka", "nats", "bytewax", "pulsar", "quixstreams", "faust"},
-    "realtime": {"fastapi", "flask", "bentoml", "starlette", "litestar", "sanic", "mlserver", "kserve", "ray.serve", "gradio"},
+    "streaming": {
+        "faststream",
+        "kafka",
+        "confluent_kafka",
+        "aiokafka",
+        "nats",
+        "bytewax",
+        "pulsar",
+        "quixstreams",
+        "faust",
+    },
+    "realtime": {
+        "fastapi",
+        "flask",
+        "bentoml",
+        "starlette",
+        "litestar",
+        "sanic",
+        "mlserver",
+        "kserve",
+        "ray.serve",
+        "gradio",
+    },
     "batch": {"airflow", "prefect", "dagster", "luigi", "metaflow", "kedro"},
 }
 """Packages that speak for a golden path, the strongest word first."""

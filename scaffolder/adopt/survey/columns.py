@@ -12,8 +12,10 @@ from scaffolder.adopt.survey.facts import FoundColumn, Guess
 from scaffolder.adopt.survey.modules import Module
 
 Columns = tuple[FoundColumn, ...]
-_PYDANTIC = {"float": "double", "int": "long", "str": "string", "bool": "boolean", "datetime": "datetime", "date": "datetime",
-             "NonNegativeFloat": "double", "PositiveFloat": "double", "PositiveInt": "long", "NonNegativeInt": "long"}  # fmt: skip
+_PYDANTIC = {
+    "float": "double", "int": "long", "str": "string", "bool": "boolean", "datetime": "datetime", "date": "datetime",
+    "NonNegativeFloat": "double", "PositiveFloat": "double", "PositiveInt": "long", "NonNegativeInt": "long",
+}  # fmt: skip
 _LISTS = re.compile(r"^(ALL_)?(FEATURES?|FEATURE_(COLUMNS|NAMES|COLS)|INPUT_(COLUMNS|FEATURES)|(NUM|NUMERIC|NUMERICAL|CAT|"
                     r"CATEGORICAL|CONTINUOUS|BINARY)(_\w+)?)$", re.IGNORECASE)  # fmt: skip
 _ASKED = re.compile(r"(Request|Input|Inputs|Features|Payload|Item|Record|Instance|Sample|Row)$")
@@ -64,9 +66,13 @@ def _pydantic(modules: Iterable[Module]) -> Iterator[tuple[str, Guess[Columns]]]
         if module.is_test:
             continue
         for node in ast.walk(module.tree):
-            if not isinstance(node, ast.ClassDef) or not any(ast.unparse(base).endswith("BaseModel") for base in node.bases):
+            if not isinstance(node, ast.ClassDef) or not any(
+                ast.unparse(base).endswith("BaseModel") for base in node.bases
+            ):
                 continue
-            fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+            fields = [
+                part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+            ]
             columns = [FoundColumn(part.target.id, _plain_type(part.annotation)) for part in fields]  # type: ignore[union-attr]
             if columns and all(column.type is not None for column in columns):
                 yield node.name, Guess(tuple(columns[:_MOST]), (f"{module.file}:{node.lineno} {node.name}",))
@@ -97,7 +103,9 @@ def _listed(modules: Iterable[Module], table: Guess[Columns] | None) -> Guess[Co
             name, value = node.targets[0].id, node.value
             if not _LISTS.match(name) or not isinstance(value, ast.List | ast.Tuple):
                 continue
-            items = [part.value for part in value.elts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            items = [
+                part.value for part in value.elts if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            ]
             if items and len(items) == len(value.elts):
                 names += [item for item in items if item not in names]
                 places.append(f"{module.file}:{node.lineno} {name}")
@@ -112,7 +120,11 @@ def _table(repository: Repository, target: str | None) -> tuple[Guess[Columns], 
         text = repository.text(path)
         if not text:
             continue
-        rows = list(csv.reader(io.StringIO("\n".join(text.split("\n")[: _ROWS + 1])), delimiter="\t" if path.endswith(".tsv") else ","))
+        rows = list(
+            csv.reader(
+                io.StringIO("\n".join(text.split("\n")[: _ROWS + 1])), delimiter="\t" if path.endswith(".tsv") else ","
+            )
+        )
         if len(rows) < 2 or not 1 < len(rows[0]) <= _MOST or any(not name.strip() for name in rows[0]):
             continue
         if target is not None and target not in rows[0]:

@@ -16,7 +16,9 @@ _CLASSIFIES = re.compile(
     r"Classifier$|^(LogisticRegression|SVC|LinearSVC|GaussianNB|MultinomialNB|BernoulliNB|CrossEntropyLoss|BCELoss|"
     r"BCEWithLogitsLoss|NLLLoss|LinearDiscriminantAnalysis)$"
 )
-_REGRESSES = re.compile(r"Regressor$|^(LinearRegression|Ridge|Lasso|ElasticNet|SVR|LinearSVR|MSELoss|L1Loss|HuberLoss|BayesianRidge)$")
+_REGRESSES = re.compile(
+    r"Regressor$|^(LinearRegression|Ridge|Lasso|ElasticNet|SVR|LinearSVR|MSELoss|L1Loss|HuberLoss|BayesianRidge)$"
+)
 
 
 def functions(modules: Iterable[Module]) -> Iterator[tuple[Module, ast.FunctionDef]]:
@@ -50,7 +52,9 @@ def loaders(modules: list[Module]) -> list[FoundFunction]:
     for module, node in functions(modules):
         certain = _mentions(node.returns, "DataFrame") or any(_is_frame(value, node) for value in _returned(node))
         if certain and not _fits(node):
-            scored.append((bool(node.args.args) and bool(_required(node)), not _LOAD.match(node.name), _found(module, node)))
+            scored.append(
+                (bool(node.args.args) and bool(_required(node)), not _LOAD.match(node.name), _found(module, node))
+            )
     scored.sort(key=lambda item: item[:2])
     return [found for _, _, found in scored]
 
@@ -153,7 +157,9 @@ def _required(node: ast.FunctionDef) -> tuple[str, ...]:
 
 def _fits(node: ast.AST) -> bool:
     calls = [part for part in ast.walk(node) if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)]
-    return any(call.func.attr in {"fit", "backward", "partial_fit"} for call in calls if isinstance(call.func, ast.Attribute))
+    return any(
+        call.func.attr in {"fit", "backward", "partial_fit"} for call in calls if isinstance(call.func, ast.Attribute)
+    )
 
 
 def _returned(node: ast.FunctionDef) -> Iterator[ast.expr]:
@@ -171,7 +177,19 @@ def _is_frame(value: ast.expr, function: ast.FunctionDef, depth: int = 0) -> boo
         if _READERS.match(name) or name == "DataFrame":
             return True
         chained = value.func.value if isinstance(value.func, ast.Attribute) else None
-        kept = {"dropna", "copy", "reset_index", "rename", "assign", "query", "drop", "fillna", "astype", "sort_values", "sample"}
+        kept = {
+            "dropna",
+            "copy",
+            "reset_index",
+            "rename",
+            "assign",
+            "query",
+            "drop",
+            "fillna",
+            "astype",
+            "sort_values",
+            "sample",
+        }
         return name in kept and chained is not None and _is_frame(chained, function, depth + 1)
     if isinstance(value, ast.Attribute):
         return value.attr == "frame"
@@ -182,7 +200,9 @@ def _is_frame(value: ast.expr, function: ast.FunctionDef, depth: int = 0) -> boo
             if isinstance(part, ast.Assign)
             and any(isinstance(target, ast.Name) and target.id == value.id for target in part.targets)
         ]
-        return bool(bound) and any(_is_frame(part, function, depth + 1) for part in bound if not _is_self(part, value.id))
+        return bool(bound) and any(
+            _is_frame(part, function, depth + 1) for part in bound if not _is_self(part, value.id)
+        )
     return False
 
 
@@ -202,8 +222,8 @@ def _called(node: ast.Call) -> str:
 
 def _imports(tree: ast.Module, module: str, name: str) -> bool:
     return any(
-        isinstance(node, ast.ImportFrom) and node.module == module and any(alias.name == name for alias in node.names)
-        or isinstance(node, ast.Import | ast.ImportFrom) and any(alias.name in {"datasets", module} for alias in node.names)
+        (isinstance(node, ast.ImportFrom) and node.module == module and any(alias.name == name for alias in node.names))
+        or (isinstance(node, ast.Import | ast.ImportFrom) and any(alias.name in {"datasets", module} for alias in node.names))
         for node in ast.walk(tree)
     )  # fmt: skip
 

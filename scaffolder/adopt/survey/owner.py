@@ -25,7 +25,7 @@ def find_owner(repository: Repository) -> tuple[Guess[str] | None, Guess[str] | 
                 org = org or Guess(match[1], (f"{path}:{number}",))
     if org is None and (remote := repository.answer("remote", "get-url", "origin")):
         match = _REMOTE.search(remote.strip())
-        if match and "://" in remote or match and "@" in remote:
+        if (match and "://" in remote) or (match and "@" in remote):
             org = Guess(match[1], ("the remote origin",))
     return owner, org, _authors(repository)
 

@@ -76,7 +76,9 @@ class Project:
             match = re.search(r"(\d+\.\d+)", self.repository.text(path) or "")
             if match:
                 return Guess(f"=={match[1]}.*", (path,))
-        match = re.search(r"^\s*-\s*python\s*([=<>~!]+.*)$", self.repository.text("environment.yml") or "", re.MULTILINE)
+        match = re.search(
+            r"^\s*-\s*python\s*([=<>~!]+.*)$", self.repository.text("environment.yml") or "", re.MULTILINE
+        )
         if match:
             return Guess(match[1].strip(), ("environment.yml",))
         return None
@@ -155,7 +157,11 @@ class Project:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "setup":
                 for word in node.keywords:
-                    if word.arg == keyword and isinstance(word.value, ast.Constant) and isinstance(word.value.value, str):
+                    if (
+                        word.arg == keyword
+                        and isinstance(word.value, ast.Constant)
+                        and isinstance(word.value.value, str)
+                    ):
                         return word.value.value
         return None
 

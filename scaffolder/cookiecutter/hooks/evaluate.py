@@ -30,12 +30,19 @@ from scaffolder.cookiecutter.syntax import quoted
 Truth = bool | str | None
 """True, false, a Jinja condition, or nothing where it can't be known."""
 
-_HERE = {"os.getcwd", "os.path.realpath", "os.path.abspath", "os.path.normpath", "os.path.expanduser", "pathlib.Path.cwd"}
+_HERE = {
+    "os.getcwd",
+    "os.path.realpath",
+    "os.path.abspath",
+    "os.path.normpath",
+    "os.path.expanduser",
+    "pathlib.Path.cwd",
+}
 _EXISTS = {"os.path.exists", "os.path.isfile", "os.path.isdir", "os.path.lexists", "os.path.islink"}
 _CURRENT = {"os.path.curdir": "", "os.curdir": "", "os.sep": "/", "os.path.sep": "/"}
 _TEXT_METHODS = {
     "lower", "upper", "title", "capitalize", "strip", "startswith", "endswith", "isidentifier", "isalnum", "isalpha",
-    "isdigit", "islower", "isupper", "replace", "isnumeric", "isdecimal", "isascii", "islower", "lstrip", "rstrip",
+    "isdigit", "islower", "isupper", "replace", "isnumeric", "isdecimal", "isascii", "lstrip", "rstrip",
 }  # fmt: skip
 _TRUTHS = {name for name in _TEXT_METHODS if name.startswith("is")} | {"startswith", "endswith"}
 _COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -325,7 +332,7 @@ def _known(value: Value) -> object:
 def _decided(left: object, symbol: str, right: object) -> bool:
     if symbol in {"==", "!="}:
         return (left == right) is (symbol == "==")
-    inside = isinstance(right, str | tuple) and left in right  # type: ignore[operator]
+    inside = isinstance(right, str | tuple) and left in right
     return inside is (symbol == "in")
 
 

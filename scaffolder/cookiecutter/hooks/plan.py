@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from scaffolder.cookiecutter.context import Asked, Context
 from scaffolder.cookiecutter.files import Source
 from scaffolder.cookiecutter.hooks.actions import Action, Delete, Left, Move, Refuse, Say, Skip
-from scaffolder.cookiecutter.hooks.values import Fragment, Place, Text, compact
+from scaffolder.cookiecutter.hooks.values import Fragment, Part, Place, Text, compact
 from scaffolder.cookiecutter.names import unused
 from scaffolder.cookiecutter.report import Kind
 from scaffolder.cookiecutter.rewrite import Refused, Rewriter
@@ -42,6 +42,7 @@ class Planner:
     sources: Sequence[Source]
     plan: HookPlan = field(default_factory=HookPlan)
     _checks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    _told: set[tuple[str, int, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.entries: dict[str, PurePosixPath] = {}
@@ -105,7 +106,9 @@ class Planner:
             return
         into = [move for move in later if isinstance(move, Move) and self._is_in(move.to, path)]
         if into:
-            self._left(action, f"removes `{path}` and then puts something there", "give the file its name in the template")
+            self._left(
+                action, f"removes `{path}` and then puts something there", "give the file its name in the template"
+            )
             return
         pattern = self._pattern(action.place.text)
         self.plan.excluded.append(self._conditional(action, pattern))
@@ -132,10 +135,13 @@ class Planner:
         here, there = action.place.normal(syntax), action.to.normal(syntax)
         entry = self.entries.get(here or "")
         if entry is None or not there:
-            self._left(action, f"renames `{here or '?'}`, which the template has not under this name", "rename it there")
+            self._left(
+                action, f"renames `{here or '?'}`, which the template has not under this name", "rename it there"
+            )
             return
         if (existing := self.entries.get(there)) is not None and any(
-            source.path.parts[: len(existing.parts)] == existing.parts and source.path != existing for source in self.sources
+            source.path.parts[: len(existing.parts)] == existing.parts and source.path != existing
+            for source in self.sources
         ):
             there = f"{there}/{entry.name}"
         above = compact(str(entry.parent)) if entry.parent.parts else ""
@@ -173,12 +179,14 @@ class Planner:
             self._left(action, "refuses all answers", "take it out")
             return
         message = Text.of(*(_uncoloured(part) for part in action.message.parts))
-        used = {name for name in _REFERENCE.findall(f"{action.condition} {message.template(syntax)}")}
+        used = set(_REFERENCE.findall(f"{action.condition} {message.template(syntax)}"))
         known = [index for index, variable in enumerate(self.order) if variable.name in used]
         after = max(known, default=-1)
         target = next((item for item in self.order[after:] if not item.name.startswith("_")), None) if known else None
         if target is None:
-            self._left(action, "checks something that no question comes after", "validate the question that it comes from")
+            self._left(
+                action, "checks something that no question comes after", "validate the question that it comes from"
+            )
             return
         earlier = [variable.name for variable in self.order[: self.order.index(target) + 1]]
         whole = f"{syntax.tag(f'if {action.condition}')}{message.template(syntax)}{syntax.tag('endif')}"
@@ -188,7 +196,9 @@ class Planner:
         condition, _, text = body.removeprefix(start[0]).partition(start[2])
         self._checks.setdefault(self.rewriter.names[target.name], []).append((condition, text))
         shown = message.template(syntax).strip().splitlines()[0][:80]
-        self._note(action, Kind.CONVERTED, f"refuses with the same message, as the validator of `{target.name}`: {shown}")
+        self._note(
+            action, Kind.CONVERTED, f"refuses with the same message, as the validator of `{target.name}`: {shown}"
+        )
 
     def _say(self, action: Say) -> None:
         text = Text.of(*(_uncoloured(part) for part in action.message.parts), "\n")
@@ -206,6 +216,9 @@ class Planner:
         return self.rewriter.rewrite(template, action.file, line=action.line)
 
     def _left(self, action: Action, message: str, fix: str) -> None:
+        if (action.file, action.line, message) in self._told:
+            return  # under another condition: a helper that is called in several places
+        self._told.add((action.file, action.line, message))
         self._note(action, Kind.NEEDS_YOU, f"{message}{self._when(action)}", fix)
 
     def _when(self, action: Action) -> str:
@@ -219,5 +232,5 @@ class Planner:
         self.rewriter.report.add(kind, action.file, action.line, message, fix)
 
 
-def _uncoloured(part: object) -> "str | object":
+def _uncoloured(part: Part) -> Part:
     return _COLOUR.sub("", part) if isinstance(part, str) else part

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from scaffolder.cookiecutter.hooks.actions import Action, Delete, Left, Move, Refuse, Say, Skip
-from scaffolder.cookiecutter.hooks.evaluate import Evaluator, Truth
+from scaffolder.cookiecutter.hooks.actions import Action, Refuse
+from scaffolder.cookiecutter.hooks.effects import Effects
+from scaffolder.cookiecutter.hooks.evaluate import Truth
 from scaffolder.cookiecutter.hooks.source import MARK, HookSource
 from scaffolder.cookiecutter.hooks.values import (
     UNKNOWN,
@@ -18,19 +19,11 @@ from scaffolder.cookiecutter.hooks.values import (
     Place,
     Text,
     Value,
-    as_place,
     as_text,
     conjunction,
     negated,
 )
 
-_DELETES = {"os.remove", "os.unlink", "os.rmdir", "os.removedirs", "shutil.rmtree", ".unlink", ".rmdir"}
-_MOVES = {"os.rename", "os.replace", "os.renames", "shutil.move", ".rename", ".replace"}
-_PROCESSES = {
-    "os.system", "os.popen", "subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output",
-    "subprocess.Popen", "subprocess.getoutput",
-}  # fmt: skip
-_EXITS = {"sys.exit", "exit", "quit", "SystemExit", "os._exit"}
 _DEPTH = 12
 _STEPS = 20_000
 
@@ -55,16 +48,11 @@ class _Branch:
     body: list[ast.stmt]
 
 
-class Walker(Evaluator):
+class Walker(Effects):
     """A walk through one hook."""
 
     def __init__(self, source: HookSource, file: str, is_there: Callable[[Place], bool]) -> None:
-        super().__init__(source, is_there)
-        self.file = file
-        self.actions: list[Action] = []
-        self.conditions: list[str] = []
-        self._frames: list[tuple[ast.Call, frozenset[str]]] = []
-        """The calls that are being followed, with the names of their parameters."""
+        super().__init__(source, file, is_there)
         self._result: Value = UNKNOWN
         self._steps = 0
 
@@ -109,14 +97,15 @@ class Walker(Evaluator):
                 continue
             branches, end = self._marked(body, position)
             if branches is None:
-                self._leave(statement, self.source.jinja[number])
+                self.leave(statement, self.source.jinja[number])
                 position += 1
             else:
                 yield branches
                 position = end
 
     def _marked(self, body: list[ast.stmt], start: int) -> tuple[list[_Branch] | None, int]:
-        depth, before = 0, []
+        depth = 0
+        before: list[str] = []
         branches: list[_Branch] = []
         for position in range(start, len(body)):
             number = _mark(body[position])
@@ -177,7 +166,7 @@ class Walker(Evaluator):
             case ast.Pass() | ast.Global() | ast.Nonlocal() | ast.AnnAssign():
                 pass
             case _:
-                self._leave(node)
+                self.leave(node)
         return None
 
     def _alone(self, node: ast.Expr) -> None:
@@ -191,7 +180,7 @@ class Walker(Evaluator):
         value = self.value(node.value)
         own = isinstance(node.value, ast.Call) and isinstance(self.value_of_callee(node.value), Function)
         if value is UNKNOWN and len(self.actions) == known and not own:
-            self._leave(node)
+            self.leave(node)
 
     def value_of_callee(self, node: ast.Call) -> Value:
         """Return what is called."""
@@ -200,11 +189,15 @@ class Walker(Evaluator):
     def _docstring(self, node: ast.Expr, value: object) -> None:
         parts = self.source.text(value).parts if isinstance(value, str) else ()
         if any(not isinstance(part, str) and ".update(" in part.source for part in parts):
-            self._leave(node, "changes the answers while it is rendered (`cookiecutter.update`)")
+            self.leave(node, "changes the answers while it is rendered (`cookiecutter.update`)")
 
     def _appended(self, node: ast.expr) -> bool:
         """Follow ``name.append(item)``; under a condition what is known of the list is not known any more."""
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)):
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        ):
             return False
         name, kind = node.func.value.id, node.func.attr
         before = self.value(node.func.value)
@@ -264,7 +257,7 @@ class Walker(Evaluator):
         ends = ast.Return | ast.Raise | ast.Continue | ast.Break
         leaves = any(isinstance(part, ends) for part in ast.walk(node))
         shown = self.source.shown(ast.unparse(node).split("\n")[0])
-        self._leave(node, f"`{shown}` and what follows it in the function" if leaves else None)
+        self.leave(node, f"`{shown}` and what follows it in the function" if leaves else None)
         self._forget([node])
         if leaves:
             self._result = UNKNOWN
@@ -273,7 +266,7 @@ class Walker(Evaluator):
     def _for(self, node: ast.For) -> None:
         over = self.value(node.iter)
         if not isinstance(over, Items) or node.orelse or any(isinstance(part, ast.Break) for part in ast.walk(node)):
-            self._leave(node)
+            self.leave(node)
             self._forget(node.body)
             return
         for value in over.values:
@@ -295,7 +288,7 @@ class Walker(Evaluator):
         truth = self.truth(node.test)
         message = as_text(self.value(node.msg)) if node.msg is not None else Text.of("the answers are refused")
         if truth is None or message is None:
-            self._leave(node)
+            self.leave(node)
         elif truth is not True:
             condition = _all([*self.conditions, *([negated(truth)] if isinstance(truth, str) else [])])
             self.actions.append(Refuse(self.file, node.lineno, None if condition is True else str(condition), message))
@@ -303,7 +296,7 @@ class Walker(Evaluator):
     def _raise(self, node: ast.Raise) -> None:
         arguments = node.exc.args if isinstance(node.exc, ast.Call) else []
         message = as_text(self.value(arguments[0])) if arguments else None
-        self._refuse(node, message)
+        self.refuse(node, message)
 
     def _is_guard(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Call) and self.value(node.func) in {Named("contextlib.suppress"), Named("suppress")}
@@ -339,7 +332,7 @@ class Walker(Evaluator):
             raise TooLong
         scope = self._arguments(function.node, node)
         self.scopes.append(scope)
-        self._frames.append((node, frozenset(scope)))
+        self.frames.append((node, frozenset(scope)))
         self._result = Constant(None)
         try:
             self._body(function.node.body)
@@ -347,7 +340,7 @@ class Walker(Evaluator):
             return self._result
         finally:
             self.scopes.pop()
-            self._frames.pop()
+            self.frames.pop()
         return UNKNOWN if self._result != Constant(None) else self._result
 
     def _arguments(self, function: ast.FunctionDef, node: ast.Call) -> dict[str, Value]:
@@ -364,107 +357,9 @@ class Walker(Evaluator):
         scope |= {word.arg: self.value(word.value) for word in node.keywords if word.arg is not None}
         return scope
 
-    def effect(self, name: str, node: ast.Call) -> Value | None:
-        """Note deletions, moves, messages and refusals."""
-        owner = self.value(node.func.value) if isinstance(node.func, ast.Attribute) and name.startswith(".") else None
-        if name.startswith(".") and not isinstance(owner, Place):
-            return None
-        arguments = [self.value(argument) for argument in node.args]
-        if owner is not None:
-            arguments = [owner, *arguments]
-        if name in _DELETES:
-            return self._delete(node, arguments)
-        if name in _MOVES:
-            return self._move(node, arguments)
-        if name in _PROCESSES:
-            return self._process(node, arguments)
-        if name == "print":
-            pieces = [as_text(argument) for argument in arguments]
-            if None not in pieces:
-                whole = Text.of(*itertools.chain.from_iterable((" ", *piece.parts) for piece in pieces if piece))
-                self.actions.append(Say(self.file, node.lineno, self._condition(), _without_space(whole)))
-            return Constant(None)
-        if name in _EXITS:
-            return self._exit(node, arguments)
-        return None
-
-    def _delete(self, node: ast.Call, arguments: list[Value]) -> Value:
-        place = as_place(arguments[0]) if arguments else None
-        if place is None:
-            self._leave(node)
-        else:
-            self.actions.append(Delete(self.file, self._line(node), self._condition(), place))
-        return Constant(None)
-
-    def _move(self, node: ast.Call, arguments: list[Value]) -> Value:
-        places = [as_place(argument) for argument in arguments[:2]]
-        if len(places) != 2 or places[0] is None or places[1] is None:
-            self._leave(node)
-        else:
-            self.actions.append(Move(self.file, self._line(node), self._condition(), places[0], places[1]))
-        return Constant(None)
-
-    def _process(self, node: ast.Call, arguments: list[Value]) -> Value:
-        first = arguments[0] if arguments else UNKNOWN
-        words = [as_text(item) for item in first.values] if isinstance(first, Items) else [as_text(first)]
-        command = " ".join((word.known or "...") if word is not None else "..." for word in words)
-        if command.split()[:1] == ["git"]:
-            why = "the platform makes the first commit; by hand, run it after copying"
-            self.actions.append(Skip(self.file, self._line(node), self._condition(), command, why))
-        else:
-            shown = command if command.strip(". ") else self.source.shown(ast.unparse(node))
-            self.actions.append(
-                Left(self.file, self._line(node), self._condition(), f"runs `{shown[:100]}`", "run it by hand after copying")
-            )
-        return UNKNOWN
-
-    def _exit(self, node: ast.Call, arguments: list[Value]) -> Value:
-        first = arguments[0] if arguments else Constant(None)
-        if first in {Constant(0), Constant(None), Constant(False)} or first is UNKNOWN:
-            if self.conditions and first is not UNKNOWN:
-                self._leave(node)
-            return Constant(None)
-        self._refuse(node, as_text(first) if isinstance(first, Text) else None)
-        return Constant(None)
-
-    def _refuse(self, node: ast.stmt | ast.Call, message: Text | None) -> None:
-        """Note a refusal; what was printed just before it, under the same condition, is its message."""
-        condition = self._condition()
-        said: list[Text] = []
-        while self.actions and isinstance(self.actions[-1], Say) and self.actions[-1].condition == condition and condition:
-            said.insert(0, self.actions.pop().message)  # type: ignore[attr-defined]
-        whole = said + ([message] if message is not None else [])
-        if condition is None:
-            self._leave(node)
-            return
-        if not whole:
-            whole = [Text.of("the answers are refused by the template")]
-        parts = itertools.chain.from_iterable((" ", *text.parts) for text in whole)
-        self.actions.append(Refuse(self.file, self._line(node), condition, _without_space(Text.of(*parts))))
-
-    def _line(self, node: ast.AST) -> int:
-        """Return the line that a person would look at: where a helper got what it works on, not the helper's own."""
-        for call, parameters in reversed(self._frames):
-            if not any(isinstance(part, ast.Name) and part.id in parameters for part in ast.walk(node)):
-                break
-            node = call
-        return int(getattr(node, "lineno", 1))
-
-    def _condition(self) -> str | None:
-        return conjunction(self.conditions) if self.conditions else None
-
-    def _leave(self, node: ast.stmt | ast.Call, what: str | None = None) -> None:
-        shown = what or self.source.shown(ast.unparse(node).split("\n")[0])
-        self.actions.append(Left(self.file, node.lineno, self._condition(), what or f"`{shown}`"))
-
 
 def _all(conditions: list[str]) -> Truth:
     return conjunction(conditions) if conditions else True
-
-
-def _without_space(text: Text) -> Text:
-    first = text.parts[0] if text.parts else ""
-    return Text.of(first.removeprefix(" "), *text.parts[1:]) if isinstance(first, str) else text
 
 
 def _mark(statement: ast.stmt) -> int | None:

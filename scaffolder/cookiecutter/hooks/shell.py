@@ -60,7 +60,13 @@ class ShellReader:
             self._else()
         elif text == "fi":
             self._end("shell")
-        elif re.match(r"^(for|while|until|case|function)\b|\(\)\s*\{", text) or text in {"then", "done", "esac", "do", "}"}:
+        elif re.match(r"^(for|while|until|case|function)\b|\(\)\s*\{", text) or text in {
+            "then",
+            "done",
+            "esac",
+            "do",
+            "}",
+        }:
             self._leave(number, text)
         else:
             for command in re.split(r"\s*(?:&&|;)\s*", text):
@@ -175,5 +181,7 @@ class ShellReader:
             return "false"
         return conjunction(kept) if kept else None
 
-    def _leave(self, number: int, text: str, fix: str = "say it in the template, or do it by hand after copying") -> None:
+    def _leave(
+        self, number: int, text: str, fix: str = "say it in the template, or do it by hand after copying"
+    ) -> None:
         self.actions.append(Left(self.file, number, self._condition(), f"`{self.source.shown(text)}`", fix))

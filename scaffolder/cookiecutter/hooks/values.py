@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Union
 
 from scaffolder.cookiecutter.syntax import Syntax, quoted
 
@@ -39,7 +38,7 @@ class Fragment:
     source: str
 
 
-Part = Union[str, Expression, Fragment]
+Part = str | Expression | Fragment
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Place:
 class Items:
     """A list or tuple."""
 
-    values: tuple["Value", ...]
+    values: "tuple[Value, ...]"
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ class Constant:
     value: int | float | bool | None
 
 
-Value = Union[Text, Place, Items, Condition, Exists, Named, Function, Method, Pattern, Constant, Unknown]
+Value = Text | Place | Items | Condition | Exists | Named | Function | Method | Pattern | Constant | Unknown
 
 
 def compact(template: str) -> str:
