@@ -74,7 +74,7 @@ def _cookiecutter(request: dict[str, Any], given: dict[str, Any], out: str) -> d
     trusted = bool(request["trusted"])
     if not trusted:
         _sandbox(lenient=file != "cookiecutter.json")
-    context = generate_context(str(folder / file), extra_context=given)
+    context = generate_context(str(folder / file), extra_context=_as_texts(given, folder / file))
     context = {"cookiecutter": context.pop(Path(file).name.split(".")[0])}
     variables = context["cookiecutter"]
     context["_cookiecutter"] = {name: value for name, value in variables.items() if not name.startswith("_")}
@@ -90,6 +90,18 @@ def _cookiecutter(request: dict[str, Any], given: dict[str, Any], out: str) -> d
     made = generate_files(folder, context, output_dir=out, accept_hooks=trusted)
     answers = {name: value for name, value in variables.items() if not name.startswith("_")}
     return {"project": str(made), "answers": answers}
+
+
+def _as_texts(given: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return answers in a form that Cookiecutter takes for texts: it would render them as templates of their own."""
+    from scaffolder.cookiecutter.syntax import Syntax
+
+    variables = json.loads(file.read_text(encoding="utf-8"))
+    syntax = Syntax.of(variables.get("_jinja2_env_vars", {}))
+    return {
+        name: syntax.literal(value) if isinstance(value, str) and isinstance(variables.get(name), str) else value
+        for name, value in given.items()
+    }
 
 
 def _sandbox(*, lenient: bool) -> None:
@@ -133,16 +145,21 @@ def _refuse_ways_out(folder: Path, context: dict[str, Any]) -> None:
     top = environment.from_string(project.name).render(**context)
     if not top.strip() or _leads_out(top):
         raise ValueError(f"the project folder's name renders to {top[:80]!r}, which is no folder's name")
-    for path in _paths(project):
+    for path in _paths(project, context):
         rendered = environment.from_string(path).render(**context)
         if _leads_out(rendered):
             raise ValueError(f"{path} renders to {rendered[:80]!r}, which leads out of the project")
 
 
-def _paths(project: Path) -> Iterator[str]:
+def _paths(project: Path, context: dict[str, Any]) -> Iterator[str]:
+    """Yield the paths that Cookiecutter renders; what is below a folder that is only copied keeps its names."""
+    from cookiecutter.generate import is_copy_only_path
+
     for place, folders, names in os.walk(project):
         for name in (*folders, *names):
             yield str(Path(place, name).relative_to(project))
+        within = Path(place).relative_to(project)
+        folders[:] = [name for name in folders if not is_copy_only_path(str(within / name), context)]
 
 
 def _leads_out(path: str) -> bool:

@@ -35,7 +35,9 @@ class Compared:
     files: int
     differences: tuple[Difference, ...]
     fault: str | None = None
-    """What an engine said that could not render; ``None`` also where both refused."""
+    """What the engine said that could not render, where the other could."""
+    refused: str | None = None
+    """What both said, where neither could."""
 
 
 def compare(
@@ -71,7 +73,8 @@ def _compared(answers: Mapping[str, Any], left: Answer | ScaffoldError, right: A
             for engine, made in (("Cookiecutter", left), ("Copier", right))
             if isinstance(made, ScaffoldError)
         ]
-        return Compared(answers, 0, (), said[0] if len(said) == 1 else None)
+        alone = len(said) == 1
+        return Compared(answers, 0, (), said[0] if alone else None, None if alone else "; ".join(said))
     before, after = _files(left.project), _files(right.project)
     after.pop(ANSWERS_FILE, None)
     found = [Difference(path, _how(before.get(path), after.get(path))) for path in sorted({*before, *after})]
@@ -143,7 +146,7 @@ def _values(variable: Variable) -> list[Any]:
         return [True, False]
     if variable.asked is Asked.CHOICE:
         plain = [item for item in variable.value if not isinstance(item, str) or "{{" not in item]
-        return [str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item for item in plain]
+        return plain
     return []
 
 

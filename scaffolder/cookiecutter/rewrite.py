@@ -296,9 +296,9 @@ class _Rewriting:
         if zone not in {"local", ""}:
             self._note(Kind.DIFFERENT, inner[0], f"the time is that of the machine, not of the time zone {zone}")
         filter_ = f"strftime(('%s' | strftime | int) + {shift})" if shift else "strftime"
-        marks = self.owner.syntax
-        opening, closing = _opened(marks.block(f"filter {filter_}")), _closed(marks.block("endfilter"))
-        return f"{tag[0].text} {opening}{marks.literal(format_)}{closing} {tag[-1].text}"
+        syntax = self.owner.syntax
+        body = f"{syntax.closing}{syntax.literal(format_)}{syntax.opening}"
+        return f"{tag[0].text} filter {filter_} {body} endfilter {tag[-1].text}"
 
     def _including(self, tag: list[Token], inner: list[Token]) -> str:
         """Rewrite a tag that names another file: it lies elsewhere in the Copier template."""
@@ -343,13 +343,3 @@ def _call_length(tokens: list[Token], opening: int) -> int:
         if depth == 0:
             return count
     return len(tokens) - opening
-
-
-def _opened(tag: str) -> str:
-    """Return what follows a tag's own opening: the text from its statement on."""
-    return tag.partition("+ ")[2]
-
-
-def _closed(tag: str) -> str:
-    """Return a tag without its end: the text up to its statement."""
-    return tag.rpartition(" +")[0]

@@ -69,8 +69,18 @@ class Syntax:
         return f"{self._get('variable_start_string', '{{')} {expression} {self._get('variable_end_string', '}}')}"
 
     def block(self, statement: str) -> str:
-        """Return a tag; the ``+`` signs keep it from taking whitespace away around itself."""
-        return f"{self._get('block_start_string', '{%')}+ {statement} +{self._get('block_end_string', '%}')}"
+        """Return a tag that takes no whitespace away around itself, also where the template's options say that tags do."""
+        return f"{self.opening} {statement} {self.closing}"
+
+    @property
+    def opening(self) -> str:
+        """What a tag of :meth:`block` begins with."""
+        return f"{self._get('block_start_string', '{%')}{'+' if self.options.get('lstrip_blocks') else ''}"
+
+    @property
+    def closing(self) -> str:
+        """What a tag of :meth:`block` ends with."""
+        return f"{'+' if self.options.get('trim_blocks') else ''}{self._get('block_end_string', '%}')}"
 
     def tag(self, statement: str) -> str:
         """Return a tag as people write it, for places without whitespace to lose."""
@@ -92,7 +102,8 @@ class Syntax:
             return text
         if re.search(r"end\s*raw", text):
             raise TemplateRefused(f"a text with `endraw` can't be taken over as it is: {text[:60]!r}")
-        return f"{self.block('raw')}{text}{self.block('endraw')}"
+        # Jinja takes no `+` at the end of `raw`, and needs none: nothing is taken away after it.
+        return f"{self.opening} raw {self._get('block_end_string', '%}')}{text}{self.block('endraw')}"
 
     def tokens(self, source: str) -> list[Token]:
         """Return the tokens of a source whose newlines are ``\\n``.
