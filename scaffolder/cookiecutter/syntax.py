@@ -111,7 +111,7 @@ class Syntax:
         Raises:
             jinja2.TemplateSyntaxError: it is no Jinja, with its line.
         """
-        return list(self._tokens(source))
+        return list(self._tokens(source)) if source else []
 
     def _tokens(self, source: str) -> Iterator[Token]:
         position = 0

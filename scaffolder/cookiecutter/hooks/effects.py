@@ -44,7 +44,7 @@ class Effects(Evaluator):
         owner = self.value(node.func.value) if isinstance(node.func, ast.Attribute) and name.startswith(".") else None
         if name.startswith(".") and not isinstance(owner, Place):
             return None
-        arguments = [self.value(argument) for argument in node.args]
+        arguments = self.arguments(node)
         if owner is not None:
             arguments = [owner, *arguments]
         if name in _DELETES:

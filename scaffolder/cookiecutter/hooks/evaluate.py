@@ -23,7 +23,9 @@ from scaffolder.cookiecutter.hooks.values import (
     as_place,
     as_text,
     conjunction,
+    disjunction,
     negated,
+    split_guard,
 )
 from scaffolder.cookiecutter.syntax import quoted
 
@@ -79,6 +81,8 @@ class Evaluator(ABC):
             case ast.Attribute():
                 return self._attribute(node)
             case ast.List() | ast.Tuple() | ast.Set():
+                if any(isinstance(item, ast.Starred) for item in node.elts):
+                    return UNKNOWN
                 return Items(tuple(self.value(item) for item in node.elts))
             case ast.BinOp():
                 return self._binary(node)
@@ -91,6 +95,17 @@ class Evaluator(ABC):
                 truth = self.truth(node.test)
                 return self.value(node.body if truth else node.orelse) if isinstance(truth, bool) else UNKNOWN
         return UNKNOWN
+
+    def arguments(self, node: ast.Call) -> list[Value]:
+        """Return the values of a call's arguments by position; one that is spread out counts as what is in it."""
+        found: list[Value] = []
+        for argument in node.args:
+            if isinstance(argument, ast.Starred):
+                spread = self.value(argument.value)
+                found += spread.values if isinstance(spread, Items) else (UNKNOWN,)
+            else:
+                found.append(self.value(argument))
+        return found
 
     def truth(self, node: ast.expr) -> Truth:
         """Return when an expression is true."""
@@ -114,6 +129,8 @@ class Evaluator(ABC):
                 return self.is_there(value.place)
             case Text() if value.known is not None:
                 return bool(value.known)
+            case Text() if (guarded := split_guard(value)) is not None:
+                return guarded[0] if guarded[1].known and guarded[1].known.strip() else None
             case Text():
                 only = value.parts[0] if len(value.parts) == 1 else None
                 if isinstance(only, Expression) and not only.is_text:
@@ -137,7 +154,7 @@ class Evaluator(ABC):
             sources.append(truth)
         if not sources:
             return every
-        return conjunction(sources) if every else " or ".join(f"({source})" for source in sources)
+        return conjunction(sources) if every else disjunction(sources)
 
     def _compared(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Truth:
         first, second = self.value(left), self.value(right)
@@ -232,7 +249,7 @@ class Evaluator(ABC):
         return UNKNOWN
 
     def _known_call(self, name: str, node: ast.Call) -> Value:
-        arguments = [self.value(argument) for argument in node.args]
+        arguments = self.arguments(node)
         first = arguments[0] if arguments else UNKNOWN
         if name in _HERE:
             if not arguments:
@@ -272,7 +289,7 @@ class Evaluator(ABC):
 
     def _method(self, method: Method, node: ast.Call) -> Value:
         owner, name = method.owner, method.name
-        arguments = [self.value(argument) for argument in node.args]
+        arguments = self.arguments(node)
         if isinstance(owner, Pattern) and arguments and isinstance(arguments[0], Text):
             return self._searched(f"re.{name}", Text.of(owner.source), arguments[0], node)
         if isinstance(owner, Place):

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from scaffolder.cookiecutter.context import Asked, Context
 from scaffolder.cookiecutter.files import Source
 from scaffolder.cookiecutter.hooks.actions import Action, Delete, Left, Move, Refuse, Say, Skip
-from scaffolder.cookiecutter.hooks.values import Fragment, Part, Place, Text, compact
+from scaffolder.cookiecutter.hooks.values import Fragment, Part, Place, Text, compact, conjunction
 from scaffolder.cookiecutter.names import unused
 from scaffolder.cookiecutter.report import Kind
 from scaffolder.cookiecutter.rewrite import Refused, Rewriter
@@ -42,6 +42,7 @@ class Planner:
     sources: Sequence[Source]
     plan: HookPlan = field(default_factory=HookPlan)
     _checks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    _moved_to: list[str] = field(default_factory=list)
     _told: set[tuple[str, int, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -101,7 +102,8 @@ class Planner:
         if path is None or not path:
             self._left(action, "removes something outside of the project, or all of it", "leave it out")
             return
-        if not self.is_there(action.place) and not any(isinstance(part, Fragment) for part in action.place.text.parts):
+        known = self.is_there(action.place) or any(path == to or path.startswith(f"{to}/") for to in self._moved_to)
+        if not known and not any(isinstance(part, Fragment) for part in action.place.text.parts):
             self._note(action, Kind.DROPPED, f"`{path}` is removed, but the template has nothing of that name")
             return
         into = [move for move in later if isinstance(move, Move) and self._is_in(move.to, path)]
@@ -112,7 +114,19 @@ class Planner:
             return
         pattern = self._pattern(action.place.text)
         self.plan.excluded.append(self._conditional(action, pattern))
+        self._follow(action, path, later)
         self._note(action, Kind.CONVERTED, f"`{path}` is left out{self._when(action)}")
+
+    def _follow(self, action: Delete, path: str, later: Sequence[Action]) -> None:
+        """Leave it out at the place, too, where a later move would have taken what is around it."""
+        for move in later:
+            if not isinstance(move, Move):
+                continue
+            moved, to = (place.normal(self.rewriter.syntax) for place in (move.place, move.to))
+            if moved and to and path.startswith(f"{moved}/"):
+                conditions = [condition for condition in (action.condition, move.condition) if condition is not None]
+                both = replace(action, condition=conjunction(conditions) if conditions else None)
+                self.plan.excluded.append(self._conditional(both, f"/{to}{path[len(moved) :]}"))
 
     def _is_in(self, place: Place, folder: str) -> bool:
         path = place.normal(self.rewriter.syntax) or ""
@@ -152,6 +166,7 @@ class Planner:
         self._rename(action, entry, target)
         if existing is not None and there == compact(str(existing)):
             self._rename(action, existing, "")
+        self._moved_to.append(there)
         self._note(action, Kind.CONVERTED, f"`{here}` is called `{there}`{self._when(action)}")
 
     def _rename(self, action: Move, entry: PurePosixPath, target: str) -> None:

@@ -3,7 +3,7 @@
 import ast
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from scaffolder.cookiecutter.hooks.actions import Action, Refuse
@@ -21,7 +21,9 @@ from scaffolder.cookiecutter.hooks.values import (
     Value,
     as_text,
     conjunction,
+    disjunction,
     negated,
+    split_guard,
 )
 
 _DEPTH = 12
@@ -250,7 +252,7 @@ class Walker(Effects):
             for name, value in self.scopes[-1].items():
                 if before.get(name) != value:
                     self.scopes[-1][name] = UNKNOWN
-        return " or ".join(f"({condition})" for condition in left) if left else None
+        return disjunction(left) if left else None
 
     def _unknown(self, node: ast.stmt) -> None:
         """Leave a branch of which nobody knows when it is taken, and what follows where it may leave the function."""
@@ -270,11 +272,10 @@ class Walker(Effects):
             self._forget(node.body)
             return
         for value in over.values:
-            self._bind(node.target, value)
-            try:
+            guarded = split_guard(value) if isinstance(value, Text) else None
+            self._bind(node.target, value if guarded is None else guarded[1])
+            with self._under(guarded[0]) if guarded is not None else nullcontext(), suppress(_NextTurn):
                 self._body(node.body)
-            except _NextTurn:
-                continue
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
@@ -350,7 +351,7 @@ class Walker(Effects):
             scope[name] = self.value(default)
         for word, given in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
             scope[word.arg] = self.value(given) if given is not None else UNKNOWN
-        values = [self.value(argument) for argument in node.args]
+        values = self.arguments(node)
         scope |= dict(zip(names, values, strict=False))
         if function.args.vararg is not None:
             scope[function.args.vararg.arg] = Items(tuple(values[len(names) :]))

@@ -121,6 +121,8 @@ class ShellReader:
             words = shlex.split(match["test"]) if match else []
         except ValueError:
             return None
+        if any("$" in word for word in words):
+            return None
         if len(words) == 2 and words[0] in {"-n", "-z"}:
             text = self.source.text(words[1]).expression()
             return None if text is None else f"{text} {'!=' if words[0] == '-n' else '=='} ''"
@@ -128,7 +130,7 @@ class ShellReader:
             return "true"
         if len(words) == 3 and words[1] in {"=", "==", "!="}:
             left, right = (self.source.text(word).expression() for word in (words[0], words[2]))
-            if left is None or right is None or any("$" in word for word in words):
+            if left is None or right is None:
                 return None
             return f"{left} {'!=' if words[1] == '!=' else '=='} {right}"
         return None

@@ -131,9 +131,10 @@ def _with_marks(code: str) -> str:
             continue
         below = next((other for other in lines[index + 1 :] if other.strip() and not alone.match(other)), "")
         above = next((other for other in reversed(lines[:index]) if other.strip() and not alone.match(other)), "")
-        ends = [_indent(other) for other in (below, above) if other]
-        opens_block = above.rstrip().endswith(":")
-        indent = ends[0] if opens_block or not ends else (match[1] if "#" in line and match[1] in ends else ends[0])
+        around = [_indent(other) for other in (below, above) if other]
+        indent = around[0] if around else ""
+        if "#" in line and match[1] in around and not above.rstrip().endswith(":"):
+            indent = match[1]
         made[index] = f"{indent}JINJA_MARK_{match[3]}_"
     return "\n".join(made)
 

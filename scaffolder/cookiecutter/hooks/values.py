@@ -170,6 +170,13 @@ class Constant:
 Value = Text | Place | Items | Condition | Exists | Named | Function | Method | Pattern | Constant | Unknown
 
 
+_GUARDED = re.compile(
+    r"\s*\{%[-+]?\s*if\s+(?P<condition>(?:(?!%\}).)+?)\s*[-+]?%\}(?P<body>(?:(?!\{%|\{#).)*)\{%[-+]?\s*endif\s*[-+]?%\}\s*",
+    re.DOTALL,
+)
+_PRINTED = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+
+
 def compact(template: str) -> str:
     """Return a template without the spaces inside of its delimiters, so that spelling does not matter."""
     return re.sub(r"(\{\{|\{%)[-+]?\s*(.*?)\s*[-+]?(\}\}|%\})", r"\1\2\3", template, flags=re.DOTALL)
@@ -206,6 +213,27 @@ def conjunction(conditions: Sequence[str]) -> str:
     if len(conditions) == 1:
         return conditions[0]
     return " and ".join(f"({condition})" for condition in conditions)
+
+
+def disjunction(conditions: Sequence[str]) -> str:
+    """Return the condition that any of some holds."""
+    if len(conditions) == 1:
+        return conditions[0]
+    return " or ".join(f"({condition})" for condition in conditions)
+
+
+def split_guard(text: Text) -> tuple[str, Text] | None:
+    """Return condition and content of a text that is one ``{% if %} ... {% endif %}``, or nothing for any other."""
+    only = text.parts[0] if len(text.parts) == 1 else None
+    match = _GUARDED.fullmatch(only.source) if isinstance(only, Fragment) else None
+    if match is None:
+        return None
+    parts: list[Part] = []
+    position = 0
+    for inner in _PRINTED.finditer(match["body"]):
+        parts += [match["body"][position : inner.start()], Expression(inner[1])]
+        position = inner.end()
+    return match["condition"], Text(Text.of(*parts, match["body"][position:]).parts, text.stripped)
 
 
 def _balanced(text: str) -> bool:
