@@ -7,6 +7,8 @@ PYTHON ?= python3
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
 RUN := $(UV) run --frozen --all-groups --no-progress
+# A shell that forbids bytecode would have every start of every process compile MLflow and its friends again.
+unexport PYTHONDONTWRITEBYTECODE
 HOME_FOLDER := $(if $(ML_PLATFORM_HOME),$(ML_PLATFORM_HOME),$(CURDIR)/.mlplatform)
 
 $(UV):
@@ -33,7 +35,7 @@ clean: setup  ## stop everything and forget all of its state
 	@ML_PLATFORM_HOME="$(HOME_FOLDER)" $(RUN) platform down --forget
 
 test: setup check docs  ## everything CI runs: lint, types, unit, PostgreSQL, faults, journeys, docs
-	@$(RUN) pytest -q -m "journey or postgres or fault or slow" --durations=15
+	@$(RUN) pytest -q -n 2 --dist loadfile -m "journey or postgres or fault or slow" --durations=15
 
 check: setup lint types unit  ## lint, types and unit tests, in under two minutes
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.routing import Mount
 
 from backend import health
@@ -14,12 +15,16 @@ from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
 from backend.audit.service import AuditService
+from backend.batch import routes as batch_routes
+from backend.batch.service import BatchService
+from backend.batch.work import BatchWork
 from backend.core.clock import Clock, SystemClock
 from backend.core.config import API_PREFIX, Settings
 from backend.core.container import Services
 from backend.core.database import Database
 from backend.core.http import problems
 from backend.core.http.middleware import BodyLimit, RequestContext
+from backend.core.http.streams import Streams
 from backend.core.metrics import Metrics
 from backend.core.openapi import TAGS, document
 from backend.core.workflows import WorkflowRuntime
@@ -33,8 +38,20 @@ from backend.registry import routes as registry_routes
 from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
 from backend.registry.service import RegistryService
+from catalog import routes as catalog_routes
+from catalog.service import CatalogService
+from catalog.work import CatalogWork
+from scaffolder import pull_routes
+from scaffolder import routes as scaffold_routes
+from scaffolder.hosts.configured import Hosts
+from scaffolder.rendering import Rendering
+from scaffolder.sandbox import Limits, Sandbox
+from scaffolder.service import ScaffoldService
+from scaffolder.templates import Templates
+from scaffolder.work import ScaffoldWork
 
 MLFLOW_PATH = "/mlflow"
+DOCS_PATH = "/docs"
 
 _log = logging.getLogger(__name__)
 
@@ -43,20 +60,22 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """Make the app: bring the database up to date, build the services, mount the domains' routes."""
     services = build_services(settings, clock or SystemClock())
     mlflow = make_mlflow_door(services) if settings.mlflow.embedded else None
-    app = FastAPI(
+    app = FastAPIOffline(  # FastAPI's own pages would load scripts from elsewhere
+        docs_url=DOCS_PATH,
+        redoc_url=None,
+        static_url=f"{DOCS_PATH}-static",
         title="ML platform",
         version="0.1.0",
-        description="Plugin backend of the ML golden path: identities, models, attestations, deployments, audit.",
+        description="Plugin backend of the ML golden path: from an empty folder to production traffic.",
         openapi_tags=TAGS,
         openapi_url="/openapi.json",
-        docs_url=None,  # the pages would load scripts from elsewhere
-        redoc_url=None,
         lifespan=_lifespan(services, mlflow),
     )
     app.state.services = services
     problems.install(app)
     api = APIRouter(prefix=API_PREFIX)
-    for domain in (identity_routes, registry_routes, attestation_routes, deployment_routes, audit_routes):
+    own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
+    for domain in (*own, scaffold_routes, pull_routes, catalog_routes):
         api.include_router(domain.router)
     app.include_router(health.router)
     app.include_router(api)
@@ -66,17 +85,19 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     larger = [
         (re.compile(rf"^{API_PREFIX}/registry/models/[^/]+/versions/?$"), uploads),
         (re.compile(rf"^{API_PREFIX}/attestations/?$"), settings.limits.manifest_bytes),
-        (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.bundle_bytes),
+        # MLflow streams artefacts to disk and holds everything else in memory.
+        (re.compile(rf"^{MLFLOW_PATH}/(ajax-)?api/2\.0/mlflow-artifacts/"), settings.limits.bundle_bytes),
+        (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
     ]
     app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
-    app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH,))
+    app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH))
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
 
 def build_services(settings: Settings, clock: Clock) -> Services:
     """Build all services, from the database up."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     upgrade(database, settings.home)
     metrics = Metrics()
@@ -85,10 +106,27 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     attestations = AttestationService(settings, clock, audit, identity)
     registry = RegistryService(settings, clock, audit, attestations, metrics)
     runtime = WorkflowRuntime(settings, database)
-    services = Services(settings, clock, database, metrics, audit, identity, attestations, registry, runtime)
+    services = Services(
+        settings, clock, database, metrics, audit, identity, attestations, registry, runtime, Streams(settings.limits)
+    )
     services.deployments = DeploymentService(services)
+    services.batch = BatchService(services)
+    services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
+    _add_scaffolding(services)
     return services
+
+
+def _add_scaffolding(services: Services) -> None:
+    settings = services.settings
+    services.hosts = Hosts(settings.git_hosts, settings.home)
+    services.templates = Templates(settings.home, settings.templates, settings.template_sources, services.hosts)
+    box = Sandbox(settings.home / "sandbox", Limits(**settings.sandbox.model_dump()))
+    services.rendering = Rendering(settings.home, box)
+    services.catalog = CatalogService(services)
+    services.scaffolds = ScaffoldService(services)
+    CatalogWork(services)
+    ScaffoldWork(services)
 
 
 def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from backend.core.container import ServicesOf
 from backend.core.errors import Unavailable
@@ -43,4 +43,4 @@ def readyz(services: ServicesOf) -> Health:
 )
 def metrics(services: ServicesOf) -> Response:
     """Return the metrics in Prometheus' text format."""
-    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)

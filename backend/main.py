@@ -1,22 +1,44 @@
-"""Entry for servers: ``uvicorn --factory backend.main:create``, or gunicorn with uvicorn's worker."""
+"""Entry for servers: ``python -m backend``, or ``uvicorn --factory backend.main:create``."""
 
+import logging
 import os
 import sys
 
 from fastapi import FastAPI
 
 from backend.app import create_app
-from backend.core.config import load_settings
+from backend.core.config import Settings, load_settings
 from backend.core.config_files import ConfigError
+from mlplatform.redaction import redact
 from mlplatform.redaction.logging import configure
+
+_log = logging.getLogger(__name__)
 
 
 def create() -> FastAPI:
-    """Read the configuration (``ML_PLATFORM_CONFIG``, ``ML_PLATFORM_HOME``) and make the app."""
+    """Read the configuration (``ML_PLATFORM_CONFIG``, ``ML_PLATFORM_HOME``) and make the app.
+
+    Raises:
+        SystemExit: 2 if the configuration is wrong, 1 if the platform can't start with it; why is on standard error.
+    """
+    settings = configured()
+    try:
+        return create_app(settings)
+    except Exception:
+        # Servers print what they are not told to expect by themselves, past the redaction.
+        _log.critical("the platform can't start", exc_info=True)
+        raise SystemExit(1) from None
+
+
+def configured() -> Settings:
+    """Set the logging up and read the configuration.
+
+    Raises:
+        SystemExit: 2 if the configuration is wrong; its faults are on standard error.
+    """
     configure("backend", level=os.environ.get("ML_PLATFORM_LOG_LEVEL", "INFO"))
     try:
-        settings = load_settings(None, os.environ)
+        return load_settings(None, os.environ)
     except ConfigError as error:
-        sys.stderr.write("".join(f"error: {fault}\n" for fault in error.faults))
+        sys.stderr.write("".join(f"error: {redact(fault)}\n" for fault in error.faults))
         raise SystemExit(2) from None
-    return create_app(settings)

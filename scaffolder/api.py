@@ -1,4 +1,4 @@
-"""Make a model repository: what the command line, the backend and Backstage's action call."""
+"""Make a model repository on this machine: what the command line calls."""
 
 import shutil
 import tempfile
@@ -12,18 +12,17 @@ from scaffolder.errors import Collision, InvalidAnswer, ScaffoldError
 from scaffolder.home import platform_home
 from scaffolder.names import check_name, shortened
 
-KINDS = ("realtime",)
+KINDS = ("realtime", "batch", "streaming")
 _ELSEWHERE = "choose another folder with --dest"
 
 
 @dataclass(frozen=True)
-class NewRepository:
-    """A repository that was made: where it is, its first commit, the template's version, and its address on the git host."""
+class LocalRepository:
+    """A repository that was made on this machine: where it is, its first commit, the template's version."""
 
     path: Path
     commit: str
     template_version: str
-    url: str | None
 
 
 def new_repository(
@@ -33,59 +32,48 @@ def new_repository(
     data: Mapping[str, Any] | None = None,
     defaults: bool,
     dest: Path,
-    register: bool,
     progress: Callable[[str], None] = lambda _message: None,
     home: Path | None = None,
-) -> NewRepository:
-    """Render the golden path for a model into ``dest/name``, commit it, and with ``register`` push it to the git host.
+) -> LocalRepository:
+    """Render the golden path for a model into ``dest/name`` and commit it; no platform has to run.
 
     It all happens or nothing does: the repository is made under a temporary name beside its place and moved there as the
     last step. Without ``defaults`` the questions that ``data`` does not answer are asked on the terminal.
 
     Raises:
         InvalidAnswer: the name, the kind or an answer is not acceptable.
-        Collision: ``dest/name`` holds something, or the git host has a repository of that name.
+        Collision: ``dest/name`` holds something.
         ScaffoldError: anything else that kept the repository from being made.
     """
-    check_name(name)
-    if type not in KINDS:
-        raise InvalidAnswer(f"there is no golden path {shortened(type)}", fix=f"choose one of {', '.join(KINDS)}")
-    answers = dict(data or {})
-    for fixed, value in (("name", name), ("type", type)):
-        if answers.setdefault(fixed, value) != value:
-            raise InvalidAnswer(f"{fixed} is given twice, as {value!r} and as {shortened(str(answers[fixed]))}")
+    answers = _checked_answers(name, type, data or {})
     place = dest.absolute() / name
     _check_place(place)
-    root = platform_home(home, required=register)
+    root = platform_home(home)
 
     from scaffolder.engine import render
-    from scaffolder.git import first_commit, push
-    from scaffolder.hosts.embedded import EmbeddedHost
+    from scaffolder.git import first_commit
     from scaffolder.release import ensure_released
 
-    host = EmbeddedHost(root / "git")
-    if register and (org := answers.get("org")) and host.exists(str(org), name):
-        raise Collision(f"there is a repository {org}/{name} already", fix="choose another name")
     progress("Preparing the template")
     release = ensure_released(root)
     with _beside(place) as folder:
         progress(f"Rendering {release.tag}")
-        given = render(release, folder, answers, defaults=defaults)
+        render(release, folder, answers, defaults=defaults)
         progress("Making the first commit")
         commit = first_commit(folder, f"Start {name} from the golden path {release.tag}")
-        hosted = None
-        if register:
-            progress("Pushing to the git host")
-            hosted = host.create(given["org"], name, given["description"])
-        try:
-            if hosted is not None:
-                push(folder, hosted.url)
-            _move(folder, place)
-        except BaseException:
-            if hosted is not None:
-                host.remove(hosted)
-            raise
-    return NewRepository(place, commit, release.tag, hosted.url if hosted is not None else None)
+        _move(folder, place)
+    return LocalRepository(place, commit, release.tag)
+
+
+def _checked_answers(name: str, type: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    check_name(name)
+    if type not in KINDS:
+        raise InvalidAnswer(f"there is no golden path {shortened(type)}", fix=f"choose one of {', '.join(KINDS)}")
+    answers = dict(data)
+    for fixed, value in (("name", name), ("type", type)):
+        if answers.setdefault(fixed, value) != value:
+            raise InvalidAnswer(f"{fixed} is given twice, as {value!r} and as {shortened(str(answers[fixed]))}")
+    return answers
 
 
 def _check_place(place: Path) -> None:

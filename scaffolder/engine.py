@@ -1,24 +1,25 @@
-"""Render a released template with Copier, in this process.
+"""Render released templates with Copier, in this process, with whatever was compiled before.
 
-Copier changes the process's working folder while it clones, so renders take turns.
+All that a template can do here is Jinja in Copier's own sandbox, but Jinja can loop for ever and eat memory. So this is for the
+platform's own template, and :mod:`scaffolder.sandbox` calls it in a process of its own for those of others;
+:class:`scaffolder.rendering.Rendering` knows which is which.
 """
 
 import difflib
-import os
-import re
-import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaffolder.errors import InvalidAnswer, ScaffoldError
-from scaffolder.names import shortened
-from scaffolder.release import SOURCE_URL, Release
+from scaffolder.names import ANSWERS_FILE, shortened
+from scaffolder.release import Release
 
-ANSWERS_FILE = ".copier-answers.yml"
+if TYPE_CHECKING:
+    from scaffolder.update.render import InProcessRenderer
+    from scaffolder.update.store import TemplateStore, TemplateVersion
+
 _ANSWER_LENGTH = 2_000
-_COPIER_VALIDATION = re.compile(r"^Validation error for question '(?P<question>[^']+)': (?P<reason>.*)$", re.DOTALL)
-_turn = threading.Lock()
 
 
 def render(release: Release, folder: Path, data: Mapping[str, Any], *, defaults: bool) -> dict[str, Any]:
@@ -26,40 +27,57 @@ def render(release: Release, folder: Path, data: Mapping[str, Any], *, defaults:
 
     Raises:
         InvalidAnswer: an answer is unknown, too long or not acceptable; nothing was written.
-        ScaffoldError: the template can't be rendered.
+        TemplateRefused: the template would run code of its own; nothing was written.
+        ScaffoldError: the template can't be rendered, or makes no answers file.
     """
+    return render_version(_version(release), folder, data, source=release.url, defaults=defaults)
+
+
+def render_version(
+    version: "TemplateVersion", folder: Path, data: Mapping[str, Any], *, source: str, defaults: bool
+) -> dict[str, Any]:
+    """Render a version that is checked out, as :func:`render`; the answers file says that it is from ``source``."""
     _check_lengths(data)
-    import copier
-    from copier.errors import CopierError
-
-    try:
-        with _turn:
-            worker = copier.run_copy(
-                str(release.repository),
-                folder,
-                data=dict(data),
-                vcs_ref=release.tag,
-                settings=copier.Settings(),  # the same for everybody, whatever their own Copier settings say
-                defaults=defaults,
-                quiet=True,
-                unsafe=False,
-            )
-    except CopierError as fault:
-        raise ScaffoldError(f"the template can't be rendered: {fault}") from fault
-    except ValueError as fault:
-        raise _invalid(fault) from fault
-    _check_known(data, worker.template.questions_data)
-    _name_source(folder / ANSWERS_FILE, release)
-    return dict(worker.answers.combined)
+    renderer = in_process()
+    _check_known(data, renderer.questions(version))
+    _check_migrations(renderer, version)
+    answers = renderer.render(version, folder, data, source=source, defaults=defaults)
+    if not (folder / ANSWERS_FILE).is_file():
+        raise ScaffoldError(
+            f"the template makes no {ANSWERS_FILE}, so nobody would know where the repository came from",
+            fix="add it to the template, as Copier's documentation shows",
+        )
+    return answers
 
 
-def _name_source(path: Path, release: Release) -> None:
-    """Let the answers file name the template by its address instead of by this machine's path."""
-    text = path.read_text(encoding="utf-8")
-    named = re.sub(r"^_src_path:.*(?:\n .*)*$", f"_src_path: {SOURCE_URL}", text, flags=re.MULTILINE)
-    if str(release.repository) in named or SOURCE_URL not in named:
-        raise ScaffoldError(f"the template's answers file does not say where it came from: {os.fspath(path.name)}")
-    path.write_text(named, encoding="utf-8")
+def read_questions(release: Release) -> dict[str, Mapping[str, Any]]:
+    """Return the template's questions as ``copier.yml`` has them, in order.
+
+    Raises:
+        ScaffoldError: the template can't be read.
+    """
+    return in_process().questions(_version(release))
+
+
+def template_store(release: Release) -> "TemplateStore":
+    """Return the checked-out versions of a template, which lie beside its repository."""
+    from scaffolder.update.store import TemplateStore
+
+    return TemplateStore(release.repository, cache=release.repository.parent / "versions", addresses={release.url})
+
+
+@cache
+def in_process() -> "InProcessRenderer":
+    """Return the one renderer of this process: what it has compiled is what makes the next render fast."""
+    from scaffolder.update.render import InProcessRenderer
+
+    return InProcessRenderer()
+
+
+@cache
+def _version(release: Release) -> "TemplateVersion":
+    """Return a version of the platform's own template, whose tags never move."""
+    return template_store(release).version(release.tag)
 
 
 def _check_lengths(data: Mapping[str, Any]) -> None:
@@ -82,8 +100,12 @@ def _check_known(data: Mapping[str, Any], questions: Mapping[str, Mapping[str, A
             )
 
 
-def _invalid(fault: ValueError) -> InvalidAnswer:
-    match = _COPIER_VALIDATION.match(str(fault))
-    if match:
-        return InvalidAnswer(f"{match['question']}: {match['reason']}")
-    return InvalidAnswer(str(fault))
+def _check_migrations(renderer: "InProcessRenderer", version: "TemplateVersion") -> None:
+    """Refuse what Copier refuses at a later update only: then a repository could never be kept current."""
+    from scaffolder.update.errors import UnsafeTemplate
+
+    if renderer.settings(version).get("migrations"):
+        raise UnsafeTemplate(
+            "the template would run code of its own: migrations",
+            fix="use a version of the template without them; the platform never trusts one",
+        )

@@ -30,3 +30,14 @@ class TemplateRefused(ScaffoldError):
 
 class HostError(ScaffoldError):
     """The git host did not do what was asked of it."""
+
+
+class HostUnavailable(HostError):
+    """The git host does not answer, or not now; trying again later may help.
+
+    ``retry_after`` is the pause in seconds that the host asks for, where it does.
+    """
+
+    def __init__(self, message: str, *, fix: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.retry_after = retry_after

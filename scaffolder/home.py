@@ -3,20 +3,14 @@
 import os
 from pathlib import Path
 
-from scaffolder.errors import ScaffoldError
-
 HOME_VARIABLE = "ML_PLATFORM_HOME"
 HOME_FOLDER = ".mlplatform"
 
 
-def platform_home(home: Path | None = None, *, required: bool = False) -> Path:
+def platform_home(home: Path | None = None) -> Path:
     """Return ``home``, or ``ML_PLATFORM_HOME``, or the ``.mlplatform`` folder here or above, or the user's cache folder.
 
-    The cache folder will do for rendering, since a release can be made again at any time from the same content. With
-    ``required`` it won't: a repository that others rely on belongs to one platform.
-
-    Raises:
-        ScaffoldError: ``required``, and no platform's home is known.
+    The cache folder will do for rendering, since a release can be made again at any time from the same content.
     """
     if home is not None:
         return home.absolute()
@@ -26,11 +20,6 @@ def platform_home(home: Path | None = None, *, required: bool = False) -> Path:
     for folder in (here, *here.parents):
         if (folder / HOME_FOLDER).is_dir():
             return folder / HOME_FOLDER
-    if required:
-        raise ScaffoldError(
-            "no platform's home folder is known, so there is nowhere to push the repository to",
-            fix=f"set {HOME_VARIABLE} to the home folder of the platform, or use --no-register",
-        )
     from platformdirs import user_cache_path
 
     return user_cache_path("mlplatform", appauthor=False)

@@ -1,9 +1,10 @@
 """Make again what the template takes from its dependencies and from the toolkit.
 
-That is ``uv.lock``, the names that would shadow a dependency, and the OpenAPI document of the model server. For maintainers,
-when dependencies, ``model.yaml`` or the server's OpenAPI document change: ``python -m scaffolder.lock``, with ``--upgrade`` to
-take newer versions of packages too. A test says when it is due. Anything else in the toolkit may change without it: the
-lock's template leaves the wheel's name and digest open, and each release fills them in.
+That is ``uv.lock`` (one for each set of dependencies that the answers can ask for, merged into one template), the names that
+would shadow a dependency, and the OpenAPI document of the model server. For maintainers, when dependencies, ``model.yaml``
+or the server's OpenAPI document change: ``python -m scaffolder.lock``, with ``--upgrade`` to take newer versions of packages
+too. A test says when it is due. Anything else in the toolkit may change without it: the lock's template leaves the wheel's
+name and digest open, and each release fills them in.
 """
 
 import argparse
@@ -18,14 +19,19 @@ from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from scaffolder import release, toolkit
+from scaffolder import lock_merge, release, toolkit
 from scaffolder.errors import ScaffoldError
 from scaffolder.git import first_commit
 
-LAYER = release.TEMPLATES / release.TEMPLATE / "template" / "{{ realtime }}"
-LOCK = LAYER / "uv.lock.jinja"
-OPENAPI = LAYER / "openapi.json.jinja"
+LOCK = release.TEMPLATES / release.TEMPLATE / "template" / "uv.lock.jinja"
+OPENAPI = release.TEMPLATES / release.TEMPLATE / "template" / "{{ realtime }}" / "openapi.json.jinja"
 RESERVED = release.TEMPLATES / release.TEMPLATE / "reserved.yml"
+VARIANTS: dict[str, dict[str, str]] = {
+    "realtime": {"type": "realtime"},
+    **{f"batch-{engine}": {"type": "batch", "engine": engine} for engine in ("polars", "ray")},
+    **{f"streaming-{broker}": {"type": "streaming", "broker": broker} for broker in ("nats", "kafka", "redis")},
+}
+"""Each set of dependencies that a repository may have, and the answers that ask for it; ``variant`` in the template."""
 _NAME = "lock-maker-placeholder"
 _DESCRIPTION = "Lock maker's description."
 _OWNER = "group:default/lock-maker"
@@ -77,40 +83,80 @@ def make(*, upgrade: bool = False) -> Made:
         folder = Path(temporary)
         sources = toolkit.read_sources()
         built = toolkit.build(sources, folder / "toolkit")
-        repository = _rendered(folder, built, sources)
-        _uv("lock", *(["--upgrade"] if upgrade else []), folder=repository)
-        lock = (repository / "uv.lock").read_text(encoding="utf-8")
-        openapi = _openapi(repository)
-    return Made(lock=_lock_template(lock, built), reserved=_reserved(lock), openapi=openapi)
+        template = _template(folder / "template", built, sources)
+        locks: dict[str, str] = {}
+        for variant, answers in VARIANTS.items():
+            repository = _rendered(template, folder / variant, answers)
+            locks[variant] = _locked(repository, _before(variant, built, locks, upgrade=upgrade))
+        openapi = _openapi(folder / "realtime")
+    try:
+        merged = lock_merge.merge(locks)
+    except ValueError as fault:
+        raise ScaffoldError(f"the locks can't be merged: {fault}") from fault
+    return Made(lock=_opened(merged, built), reserved=_reserved(merged), openapi=openapi)
 
 
-def _rendered(folder: Path, built: toolkit.Toolkit, sources: dict[str, bytes]) -> Path:
-    """Return a repository of the template as it is, whatever ``uv.lock.jinja`` says (it may be missing or stale)."""
-    import copier
-
+def _template(folder: Path, built: toolkit.Toolkit, sources: dict[str, bytes]) -> Path:
+    """Return the template as it is, without what is made here (it may be missing or stale)."""
     files = release.read_template()
     files["reserved.yml"] = (b"reserved_names:\n  type: str\n  when: false\n  default: ''\n", False)
-    template = folder / "template"
-    release.assemble(template, built, files, sources)
-    first_commit(template, "template")
-    repository = folder / "repository"
-    answers = {"name": _NAME, "description": _DESCRIPTION, "owner": _OWNER}
-    copier.run_copy(str(template), repository, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
-    return repository
+    files.pop("template/uv.lock.jinja", None)
+    release.assemble(folder, built, files, sources)
+    first_commit(folder, "template")
+    return folder
 
 
-def _lock_template(text: str, built: toolkit.Toolkit) -> str:
-    parts = [_NAME, built.wheel.name, built.sha256]
-    for part, variable in zip(parts, ("name", "toolkit_wheel", "toolkit_sha256"), strict=True):
+def _rendered(template: Path, folder: Path, answers: dict[str, str]) -> Path:
+    import copier
+
+    data = {"name": _NAME, "description": _DESCRIPTION, "owner": _OWNER, **answers}
+    copier.run_copy(str(template), folder, data=data, defaults=True, quiet=True, vcs_ref="HEAD")
+    return folder
+
+
+def _before(variant: str, built: toolkit.Toolkit, locks: dict[str, str], *, upgrade: bool) -> str | None:
+    """Return the lock whose versions are preferred: the variant's present one, or that of the first variant.
+
+    The latter keeps versions alike among variants that are resolved one after the other.
+    """
+    if not upgrade and LOCK.is_file():
+        text = lock_merge.render(LOCK.read_text(encoding="utf-8"), variant=variant, **_filled_in(built))
+        if text.strip():
+            return text
+    return next(iter(locks.values()), None)
+
+
+def _locked(repository: Path, before: str | None) -> str:
+    path = repository / "uv.lock"
+    if before is not None:
+        path.write_text(before, encoding="utf-8")
+    _uv("lock", folder=repository)
+    return path.read_text(encoding="utf-8")
+
+
+def _filled_in(built: toolkit.Toolkit) -> dict[str, str]:
+    return {
+        "name": _NAME,
+        "toolkit_wheel": built.wheel.name,
+        "toolkit_sha256": built.sha256,
+        "toolkit_version": built.version,
+    }
+
+
+def _opened(text: str, built: toolkit.Toolkit) -> str:
+    """Return the lock with what the answers and the release fill in left open."""
+    for variable, part in _filled_in(built).items():
+        if variable == "toolkit_version":
+            continue
         if part not in text:
             raise ScaffoldError(f"uv wrote a lock without {part}; has its format changed?")
         text = text.replace(part, f"{{{{ {variable} }}}}")
-    version, count = re.subn(
+    opened, count = re.subn(
         rf'(name = "mlplatform"\nversion = )"{re.escape(built.version)}"', r'\1"{{ toolkit_version }}"', text
     )
-    if count != 1 or "{%" in version or "{#" in version:
+    if not count:
         raise ScaffoldError("uv wrote a lock that can't be made a template; has its format changed?")
-    return version
+    return opened
 
 
 def _reserved(lock: str) -> str:
@@ -131,13 +177,11 @@ def _reserved(lock: str) -> str:
 
 
 def _openapi(repository: Path) -> str:
-    from ruamel.yaml import YAML
+    from mlplatform.generate.render import OPENAPI as PATH
+    from mlplatform.generate.render import render
+    from mlplatform.spec.load import load_spec
 
-    from mlplatform.serving.openapi import document
-    from mlplatform.spec.model import ModelSpec
-
-    spec = ModelSpec.model_validate(YAML(typ="safe").load(repository / "model.yaml"))
-    text = json.dumps(document(spec, name=spec.name, version="1", environment="production"), indent=2) + "\n"
+    text = render(load_spec(repository))[PATH]
     if "{{" in text or "{%" in text or "{#" in text:
         raise ScaffoldError("the OpenAPI document holds what Jinja would take for its own")
     for value, variable in ((_DESCRIPTION, "description"), (_OWNER, "owner")):

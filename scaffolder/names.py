@@ -11,6 +11,8 @@ from pathlib import Path
 from scaffolder.errors import InvalidAnswer
 
 NAME_LENGTH = 63
+ANSWERS_FILE = ".copier-answers.yml"
+"""The file by which a repository that came from a template is known."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RESERVED_FILE = Path(__file__).parent.parent / "templates" / "golden-path" / "reserved.yml"
 

@@ -1,8 +1,9 @@
 """Release a template: put its content under a version tag in a git repository of its own.
 
-A released template is the checked-in content plus the toolkit it carries: the wheel, the JSON Schema of ``model.yaml``, and a
-file of facts about both. The commit has no parent and a fixed author and date, so identical content is the identical commit
-on every machine, and an answers file that names a tag means the same everywhere.
+A released template is the checked-in content plus the toolkit it carries: the wheel, the JSON Schema of ``model.yaml``, a file
+of facts about both, and the sources of what is derived from ``model.yaml``. Each release is a commit on top of the one before,
+with a fixed author and date: the same content after the same release is the identical commit on every machine, and an answers
+file that names a tag means the same everywhere.
 """
 
 import hashlib
@@ -14,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaffolder import toolkit
+from scaffolder import changelog, derived, toolkit
+from scaffolder.changelog import Section
 from scaffolder.errors import ScaffoldError
 from scaffolder.toolkit import Toolkit
 
@@ -36,10 +38,11 @@ _IGNORED = {"__pycache__", ".DS_Store", ".mypy_cache", ".ruff_cache"}
 
 @dataclass(frozen=True)
 class Release:
-    """A version of the template: where its repository is, and the tag."""
+    """A version of a template: where its repository is on this machine, the tag, and its address in answers files."""
 
     repository: Path
     tag: str
+    url: str = SOURCE_URL
 
 
 def source_setting(home: Path) -> tuple[str, str]:
@@ -54,25 +57,113 @@ def ensure_released(home: Path) -> Release:
     version, later contents get ``v<version>.post1``, ``.post2`` …: Copier orders them after the release (it would not
     update to a ``.dev`` one).
     """
-    repository = home / "templates" / f"{TEMPLATE}.git"
     if not (TEMPLATES / TEMPLATE).is_dir():
-        return _newest(repository)
+        return newest_release(home)
+    return _released(home, dev=True)[0]
+
+
+def release(home: Path, *, dev: bool = False) -> tuple[Release, bool]:
+    """Release the present content under ``templates/VERSION``; return the release, and whether it is a new one.
+
+    With ``dev`` content that changed without a new version becomes a post-release of it.
+
+    Raises:
+        ScaffoldError: the version is released with other content, or is older than a release, or its changelog says nothing.
+    """
+    if not (TEMPLATES / TEMPLATE).is_dir():
+        raise ScaffoldError(
+            "the template's sources are not here, so it can't be released",
+            fix="release from a checkout of the platform's repository",
+        )
+    if not dev:
+        _check_version(repository_of(home))
+        _check_changelog()
+    return _released(home, dev=dev)
+
+
+def current_release(home: Path) -> Release:
+    """Return the newest release; where there is none yet, that of the present content."""
+    return newest_release(home) if tags(repository_of(home)) else ensure_released(home)
+
+
+def repository_of(home: Path) -> Path:
+    """Return where the released template is."""
+    return home / "templates" / f"{TEMPLATE}.git"
+
+
+def tags(repository: Path) -> list[str]:
+    """Return the versions that are released, oldest first."""
+    from packaging.version import Version
+
+    return sorted(_trees(repository), key=Version) if repository.is_dir() else []
+
+
+def changelog_of(release: Release) -> list[Section]:
+    """Return the changelog that a release came with; nothing where it came without.
+
+    Raises:
+        ScaffoldError: it can't be read.
+    """
+    from scaffolder.git import read_blob
+
+    content = read_blob(release.repository, f"refs/tags/{release.tag}:{changelog.FILE}")
+    try:
+        return changelog.parse(content.decode("utf-8", "replace")) if content is not None else []
+    except ValueError as fault:
+        raise ScaffoldError(f"the changelog of {release.tag} can't be read: {fault}") from fault
+
+
+def add_notes(version: str, notes: str, *, today: str) -> None:
+    """Write a section for the version into the template's changelog, unless it has one."""
+    file = TEMPLATES / TEMPLATE / changelog.FILE
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if changelog.section_of(changelog.parse(text), version) is None:
+        file.write_text(changelog.with_section(text, version, today, notes), encoding="utf-8")
+
+
+def _released(home: Path, *, dev: bool) -> tuple[Release, bool]:
+    repository = repository_of(home)
     files, sources = read_template(), toolkit.read_sources()
     key = _digest(files, sources)
     index = repository.parent / f"{TEMPLATE}.json"
     if (tag := _read_index(index).get(key)) and repository.is_dir():
-        return Release(repository, tag)
+        return Release(repository, tag), False
     with _locked(repository.parent):
         known = _read_index(index) if repository.is_dir() else {}
-        if key not in known:
+        new = key not in known
+        if new:
             built = toolkit.build(sources, home / "toolkit")
             with tempfile.TemporaryDirectory(dir=repository.parent, prefix=".release-") as temporary:
                 assemble(Path(temporary), built, files, sources)
-                known[key] = _publish(Path(temporary), repository, version())
+                known[key], new = _publish(Path(temporary), repository, version(), dev=dev)
             staged = index.with_suffix(".new")
             staged.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             staged.replace(index)
-    return Release(repository, known[key])
+    return Release(repository, known[key]), new
+
+
+def _check_version(repository: Path) -> None:
+    from packaging.version import Version
+
+    newest = tags(repository)[-1:]
+    if newest and Version(version()) < Version(Version(newest[0]).base_version):
+        raise ScaffoldError(
+            f"templates/VERSION says {version()}, and {newest[0]} is released already",
+            fix=f"raise it above {newest[0].removeprefix('v')}",
+        )
+
+
+def _check_changelog() -> None:
+    file = TEMPLATES / TEMPLATE / changelog.FILE
+    try:
+        sections = changelog.parse(file.read_text(encoding="utf-8")) if file.is_file() else []
+    except ValueError as fault:
+        raise ScaffoldError(f"the template's changelog can't be read: {fault}") from fault
+    if changelog.section_of(sections, version()) is None:
+        raise ScaffoldError(
+            f"templates/{TEMPLATE}/{changelog.FILE} has no section for {version()}",
+            fix="say there what it changes for a model repository, or give --notes",
+        )
 
 
 def version() -> str:
@@ -97,6 +188,7 @@ def assemble(folder: Path, built: Toolkit, files: dict[str, tuple[bytes, bool]],
     content = dict(files)
     content["toolkit.yml"] = (_facts(built).encode(), False)
     content[f"template/vendor/{built.wheel.name}"] = (built.wheel.read_bytes(), False)
+    content |= {name: (data, False) for name, data in derived.template_files(sources).items()}
     content["template/vendor/model.schema.json"] = (sources["spec/model.schema.json"], False)
     for name, (data, executable) in content.items():
         path = folder / name
@@ -110,8 +202,8 @@ def _facts(built: Toolkit) -> str:
     return "".join(f'{name}:\n  type: str\n  when: false\n  default: "{value}"\n' for name, value in facts.items())
 
 
-def _publish(folder: Path, repository: Path, version: str) -> str:
-    """Commit ``folder`` to the bare repository under a tag, and return the tag."""
+def _publish(folder: Path, repository: Path, version: str, *, dev: bool) -> tuple[str, bool]:
+    """Commit ``folder`` to the bare repository under a tag; return the tag, and whether it was not there before."""
     from git import GitCommandError
 
     from scaffolder.git import git_in, initialise
@@ -128,14 +220,26 @@ def _publish(folder: Path, repository: Path, version: str) -> str:
             staged.mkdir()
             initialise(staged, bare=True)
             staged.rename(repository)
-        tag = _free_tag(_trees(repository), version, tree)
-        commit = git.commit_tree("-m", f"{TEMPLATE} {tag}", tree)
-        git.push("--quiet", "--no-verify", str(repository), f"{commit}:refs/tags/{tag}", f"+{commit}:refs/heads/main")
+        trees = _trees(repository)
+        tag = _free_tag(trees, version, tree)
+        if tag in trees:
+            return tag, False
+        if tag != f"v{version}" and not dev:
+            raise ScaffoldError(
+                f"{version} is released with other content already",
+                fix="raise templates/VERSION, or use --dev for a post-release",
+            )
+        before = str(git_in(repository).for_each_ref("--format=%(objectname)", "refs/heads/main"))
+        if before:
+            git.fetch("--quiet", "--no-tags", str(repository), "refs/heads/main")
+        parent = ["-p", before] if before else []
+        commit = git.commit_tree("-m", f"{TEMPLATE} {tag}", *parent, tree)
+        git.push("--quiet", "--no-verify", str(repository), f"{commit}:refs/tags/{tag}", f"{commit}:refs/heads/main")
     except GitCommandError as fault:
         raise ScaffoldError(f"the template could not be released: {str(fault.stderr).strip()}") from fault
     finally:
         shutil.rmtree(folder / ".git", ignore_errors=True)
-    return tag
+    return tag, True
 
 
 def _free_tag(tags: dict[str, str], version: str, tree: str) -> str:
@@ -155,12 +259,15 @@ def _trees(repository: Path) -> dict[str, str]:
     return dict(line.split(" ") for line in str(listed).splitlines())
 
 
-def _newest(repository: Path) -> Release:
-    """Return the newest release that is there, for a platform installed without its sources."""
-    from packaging.version import Version
+def newest_release(home: Path) -> Release:
+    """Return the newest release.
 
-    if repository.is_dir() and (tags := _trees(repository)):
-        return Release(repository, max(tags, key=Version))
+    Raises:
+        ScaffoldError: nothing has been released.
+    """
+    repository = repository_of(home)
+    if found := tags(repository):
+        return Release(repository, found[-1])
     raise ScaffoldError(
         "no template has been released to this platform", fix="release one from a checkout of the platform's repository"
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from scaffolder.errors import ScaffoldError
 
 SOURCES = Path(__file__).parent.parent / "mlplatform"
-_SUFFIXES = {".py", ".json", ".yaml"}
+_SUFFIXES = {".py", ".json", ".yaml", ".jinja"}
 _NAMES = {"py.typed", "pyproject.toml"}
 
 

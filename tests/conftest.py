@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 from sqlalchemy import create_engine, make_url, text
 
 SLOW_ROOMS = (
     "backend/local",
     "backend/targets",
     "backend/test_openapi_fuzz.py",
+    "catalog/test_catalog.py",
+    "mlplatform/cli/test_command_line.py",
     "mlplatform/gates",
     "mlplatform/pii/test_scan.py",
     "mlplatform/pipeline/test_stages.py",
@@ -25,6 +28,10 @@ SLOW_ROOMS = (
     "templates",
 )
 """Rooms whose tests start real servers, train models or build environments: part of `make test`, not of `make check`."""
+
+# Without Phase.explain, which takes minutes to comment on what is shrunk already.
+settings.register_profile("platform", phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+settings.load_profile("platform")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

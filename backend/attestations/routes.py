@@ -28,7 +28,7 @@ def record(services: ServicesOf, caller: Caller, write: Write, body: Attestation
     """Verify a signed gate result about an artefact of a registered model, and keep it."""
 
     def work(session: Any) -> tuple[AttestationOut, bool]:
-        row, new = services.attestations.submit(session, caller, body.envelope, services.registry.get_model)
+        row, new = services.attestations.submit(session, caller, body.envelope, services.registry.model_of)
         return attestation_out(services.attestations.reverify(session, [row])[0]), new
 
     return write.run_pair(work, AttestationOut)

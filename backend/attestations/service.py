@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
@@ -26,7 +26,7 @@ from backend.identity.principal import Principal, may_act_for
 from backend.identity.service import IdentityService, KeyBinding
 from mlplatform.attest import dsse
 from mlplatform.attest.errors import AttestationInvalid
-from mlplatform.attest.statement import ParsedStatement, parse_statement, require_subject
+from mlplatform.attest.statement import ParsedStatement, Subject, parse_statement, require_subject
 from mlplatform.gates.result import GateResult
 
 REFUSED = "ml-platform.attestations.attestation.refused"
@@ -90,6 +90,7 @@ class StoredAttestation:
     principal_ref: str
     principal_kind: str
     received_at: datetime
+    subject: Subject | None
     gate_result: GateResult | None
     envelope: Mapping[str, Any]
     invalid_reason: str | None
@@ -107,26 +108,29 @@ class AttestationService:
         self._settings, self._clock, self._audit, self._identity = settings, clock, audit, identity
 
     def verify(
-        self, session: Session, caller: Principal, envelope: Mapping[str, Any], *, model: ModelRules, digest: str | None
+        self,
+        session: Session,
+        caller: Principal,
+        envelope: Mapping[str, Any],
+        *,
+        model: ModelRules,
+        subject: Subject | None = None,
     ) -> Verified:
-        """Check an attestation that a caller presents for a model (and one artefact of it).
+        """Check an attestation that a caller presents for a model, or with ``subject`` for one version of it.
 
         Raises:
             AttestationRefused: it does not count.
         """
+        digest = None if subject is None else subject.digest
         try:
             statement, binding = self._signed(session, caller, envelope, model)
-            require_subject(
-                statement,
-                model_name=model.name,
-                digest=statement.digest if digest is None else digest,
-                repository=model.repository,
-            )
+            said = statement.subject
+            require_subject(said, subject or replace(said, model=model.name, repository=model.repository))
         except AttestationInvalid as error:
             raise self._refused(caller, model.name, digest, error.code, error.reason) from None
-        if binding.repository not in (None, statement.repository):
-            reason = f"the key is bound for the repository {binding.repository}, not for {statement.repository}"
-            raise self._refused(caller, model.name, digest, "not_allowed", reason)
+        if binding.repository not in (None, statement.subject.repository):
+            reason = f"the key is bound for the repository {binding.repository}, not for {statement.subject.repository}"
+            raise self._refused(caller, model.name, said.digest, "not_allowed", reason)
         return Verified(envelope, statement, binding)
 
     def submit(
@@ -134,39 +138,42 @@ class AttestationService:
         session: Session,
         caller: Principal,
         envelope: Mapping[str, Any],
-        find_model: Callable[[Session, str], ModelRules],
+        find_model: Callable[[Session, str, str], ModelRules],
     ) -> tuple[AttestationRow, bool]:
-        """Verify and store one attestation about a registered model; returns it, and whether it is new.
+        """Verify and store one attestation about a registered artefact; returns it, and whether it is new.
+
+        ``find_model`` takes a model's name and an artefact's digest, and raises ``NotFound`` where there is no such version.
 
         Raises:
             AttestationRefused: it does not count.
             Forbidden: the caller may not act for that model.
         """
         try:
-            name = dsse_subject(envelope)
+            about = dsse_subject(envelope)
         except AttestationInvalid as error:
             raise self._refused(caller, None, None, error.code, error.reason) from None
         try:
-            model = find_model(session, name)
+            model = find_model(session, about.model, about.digest)
         except NotFound as error:
-            raise self._refused(caller, name, None, "wrong_subject", error.detail) from None
+            raise self._refused(caller, about.model, about.digest, "wrong_subject", error.detail) from None
         if not may_act_for(
             caller, owner=model.owner, repository=model.repository, permissions=self._settings.permissions
         ):
-            raise Forbidden(f"{caller.ref} may not attest for the model {name}").audited(
-                type=REFUSED, subject=f"model:{name}", actor=caller.ref
+            raise Forbidden(f"{caller.ref} may not attest for the model {model.name}").audited(
+                type=REFUSED, subject=f"model:{model.name}", actor=caller.ref
             )
-        return self.store(session, caller, self.verify(session, caller, envelope, model=model, digest=None))
+        return self.store(session, caller, self.verify(session, caller, envelope, model=model))
 
     def store(self, session: Session, caller: Principal, verified: Verified) -> tuple[AttestationRow, bool]:
         """Store a verified attestation; the same one again returns what is there."""
         text = json.dumps(verified.envelope, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()
         statement, binding = verified.statement, verified.binding
-        lock_for_transaction(session, f"attestations:{statement.digest}")
+        about = statement.subject
+        lock_for_transaction(session, f"attestations:{about.digest}")
         present = session.execute(
             select(AttestationRow).where(
-                AttestationRow.digest == statement.digest,
+                AttestationRow.digest == about.digest,
                 AttestationRow.envelope_digest == digest,
                 AttestationRow.principal == binding.principal,
             )
@@ -175,12 +182,12 @@ class AttestationService:
             return present, False
         row = AttestationRow(
             id=new_id(),
-            digest=statement.digest,
+            digest=about.digest,
             gate=statement.gate_result.gate.value,
             outcome=statement.gate_result.outcome.value,
-            model=statement.subject_name,
-            repository=statement.repository,
-            commit=statement.commit,
+            model=about.model,
+            repository=about.repository,
+            commit=about.commit,
             key_id=binding.key.keyid,
             principal=binding.principal,
             principal_kind=binding.principal_kind,
@@ -222,7 +229,7 @@ class AttestationService:
 
     def _reverified(self, row: AttestationRow, bindings: Sequence[KeyBinding]) -> StoredAttestation:
         envelope: Mapping[str, Any] = json.loads(row.envelope)
-        reason, result = None, None
+        reason, result, about = None, None, None
         own = [one for one in bindings if one.key.keyid == row.key_id and one.principal == row.principal]
         fitting = [one for one in own if one.repository in (None, row.repository)]
         if not fitting:
@@ -233,8 +240,9 @@ class AttestationService:
             try:
                 statement, _ = dsse.verify(envelope, {row.key_id: fitting[0].key})
                 result = statement.gate_result
-                said = (statement.digest, result.gate, result.outcome, statement.subject_name, statement.repository)
-                if said != (row.digest, row.gate, row.outcome, row.model, row.repository):
+                about = statement.subject
+                said = (about.digest, result.gate, result.outcome, about.model, about.repository, about.commit)
+                if said != (row.digest, row.gate, row.outcome, row.model, row.repository, row.commit):
                     reason = "what is stored about it differs from what was signed"
             except AttestationInvalid as error:
                 reason = error.reason
@@ -250,6 +258,7 @@ class AttestationService:
             principal_ref=row.principal,
             principal_kind=row.principal_kind,
             received_at=row.received_at,
+            subject=about,
             gate_result=result,
             envelope=envelope,
             invalid_reason=reason,
@@ -264,7 +273,7 @@ class AttestationService:
         own = [one for one in bindings if one.key.keyid == key_id]
         current = [one for one in own if one.counted_at(self._clock.now())]
         if not current:
-            raise self._refused(caller, model.name, statement.digest, "revoked_key", "the key was revoked")
+            raise self._refused(caller, model.name, statement.subject.digest, "revoked_key", "the key was revoked")
         # Groups are known of the caller only, so a signer who is somebody else must be the model's own repository.
         allowed = {f"repository:{model.repository}"}
         if may_act_for(caller, owner=model.owner, repository=model.repository, permissions=self._settings.permissions):
@@ -272,8 +281,8 @@ class AttestationService:
         counting = [one for one in current if one.principal in allowed]
         if not counting:
             reason = f"its signer {current[0].principal} is neither the caller nor the model's repository"
-            raise self._refused(caller, model.name, statement.digest, "not_allowed", reason)
-        fits = [one for one in counting if one.repository in (None, statement.repository)]
+            raise self._refused(caller, model.name, statement.subject.digest, "not_allowed", reason)
+        fits = [one for one in counting if one.repository in (None, statement.subject.repository)]
         return statement, min(fits or counting, key=lambda one: one.principal != caller.ref)
 
     def _refused(
@@ -284,11 +293,11 @@ class AttestationService:
         return error.audited(type=REFUSED, subject=subject, actor=caller.ref, code=code, digest=digest)
 
 
-def dsse_subject(envelope: Mapping[str, Any]) -> str:
-    """Return the model that an envelope claims to be about, before anything is verified.
+def dsse_subject(envelope: Mapping[str, Any]) -> Subject:
+    """Return what an envelope claims to be about, before anything is verified.
 
     Raises:
         AttestationInvalid: it can't be read.
     """
     dsse.key_ids(envelope)
-    return parse_statement(base64.b64decode(envelope["payload"])).subject_name
+    return parse_statement(base64.b64decode(envelope["payload"])).subject

@@ -58,8 +58,8 @@ class AuditService:
         source: str = "ml-platform",
     ) -> AuditEvent:
         """Record one event in the session's transaction."""
-        ref = actor if isinstance(actor, str) else actor.ref
-        return self.append_many(session, [NewEvent(type, subject, ref, data or {}, source)])[0]
+        ref, said = (actor, data or {}) if isinstance(actor, str) else (actor.ref, _with_person(actor, data or {}))
+        return self.append_many(session, [NewEvent(type, subject, ref, said, source)])[0]
 
     def append_many(self, session: Session, events: Sequence[NewEvent]) -> list[AuditEvent]:
         """Record events in the session's transaction, in this order; they share a lock and a signature."""
@@ -125,3 +125,9 @@ class AuditService:
 
     def _sign(self, domain: str, seq: int, hash: str) -> str:
         return base64.b64encode(self.key.sign(signed_text(domain, seq, hash))).decode()
+
+
+def _with_person(actor: Principal, data: dict[str, Any]) -> dict[str, Any]:
+    """Add who started the CI job that acted, and which job that was."""
+    more = {"onBehalfOf": actor.on_behalf_of, "run": actor.run}
+    return {**data, **{name: value for name, value in more.items() if value is not None}}

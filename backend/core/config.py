@@ -9,24 +9,28 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from backend.core.config_base import Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
+from backend.core.config_identity import IdentitySettings, PermissionSettings
+from backend.core.config_scaffolding import (
+    CatalogSettings,
+    EmbeddedHostSettings,
+    GitHostSettings,
+    SandboxSettings,
+    ScaffoldSettings,
+    TemplateSettings,
+    TemplateSourceSettings,
+)
+from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
 from mlplatform.gates.result import Gate, Outcome
 from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
 
 API_PREFIX = "/api/ml-platform"
 ENVIRONMENT_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-Port = Annotated[int, Field(ge=1, le=65535)]
 SignerKind = Literal["user", "repository", "service"]
-
-
-class SettingsModel(BaseModel):
-    """Base of all settings: camelCase in the file, no unknown keys, immutable."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class BackendSettings(SettingsModel):
@@ -103,62 +107,6 @@ class ServingSettings(SettingsModel):
         return value
 
 
-class LocalUser(SettingsModel):
-    """A user that the embedded issuer signs in."""
-
-    ref: EntityRef
-    groups: list[EntityRef] = Field(default_factory=list)
-
-    @field_validator("ref")
-    @classmethod
-    def _is_user(cls, value: str) -> str:
-        if not value.startswith("user:"):
-            raise ValueError("write a user entity ref such as user:default/ada")
-        return value
-
-
-class LocalIssuerSettings(SettingsModel):
-    """The embedded issuer: tokens for whoever can read HOME/identity/login-secret."""
-
-    enabled: bool = True
-    token_lifetime: Duration = timedelta(hours=12)
-    users: list[LocalUser] = Field(default_factory=list)
-
-
-class IssuerSettings(SettingsModel):
-    """A trusted issuer of JWTs."""
-
-    issuer: str = Field(min_length=1, description="The `iss` claim, exactly.")
-    jwks_uri: str = Field(pattern=r"^https?://", description="Where its public keys are.")
-    audience: str | None = Field(default=None, description="The `aud` claim; identity.audience if null.")
-    kind: Literal["backstage", "github", "gitlab", "oidc"] = Field(description="How claims become a principal.")
-    groups_claim: str = Field(default="groups", description="For kind oidc: the claim that lists groups.")
-    user_claim: str = Field(default="preferred_username", description="For kind oidc: the claim that names the user.")
-
-
-class IdentitySettings(SettingsModel):
-    """Whose tokens are accepted."""
-
-    audience: str = "ml-platform"
-    leeway: Duration = Field(default=timedelta(seconds=30), description="Clock difference that is forgiven.")
-    local_issuer: LocalIssuerSettings = Field(default_factory=LocalIssuerSettings)
-    issuers: list[IssuerSettings] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _issuers_differ(self) -> Self:
-        names = [one.issuer for one in self.issuers]
-        if len(names) != len(set(names)):
-            raise ValueError("issuers names the same issuer more than once")
-        return self
-
-
-class PermissionSettings(SettingsModel):
-    """Groups with rights beyond their own models."""
-
-    platform_admins: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
-    break_glass: list[EntityRef] = Field(default_factory=lambda: ["group:default/platform"])
-
-
 class Policy(SettingsModel):
     """What the attestations of a version must say before it is admitted."""
 
@@ -209,6 +157,28 @@ class EnvironmentSettings(SettingsModel):
 
     policy: Policy = Field(default_factory=Policy)
     approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
+    lake: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Folder or URL of the data that batch models read and write; HOME/lake/<environment> if null.",
+    )
+    lake_variables: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]] = Field(
+        default_factory=list,
+        description="Environment variables of the backend that batch runs get, such as those with the lake's credentials.",
+    )
+
+    brokers: Annotated[dict[BrokerKind, BrokerSettings], AfterValidator(check_brokers)] = Field(
+        default_factory=dict,
+        description="Brokers that streaming models read and write, by kind; for nats the platform brings its own.",
+    )
+
+    @field_validator("lake")
+    @classmethod
+    def _holds_no_secret(cls, value: str | None) -> str | None:
+        if value is not None and "@" in value.partition("://")[2].partition("/")[0]:
+            raise ValueError("must not hold credentials; name the variables that do in lakeVariables")
+        return value
 
 
 class RolloutSettings(SettingsModel):
@@ -227,6 +197,24 @@ class RolloutSettings(SettingsModel):
         return value
 
 
+class BatchSettings(SettingsModel):
+    """How batch models are run; what they read, write and when is in their own ``model.yaml``."""
+
+    parallel_runs: int = Field(
+        default=2, ge=1, le=64, description="Most runs at the same time, of all models together."
+    )
+    catch_up: int = Field(
+        default=7,
+        ge=1,
+        le=366,
+        description="Most days of a model that are taken up when several are due at once, as after the platform was away; "
+        "older ones need a backfill.",
+    )
+    retry_delay: Duration = Field(
+        default=timedelta(seconds=30), description="Time before a failed run is tried again; doubled each time."
+    )
+
+
 class LimitSettings(SettingsModel):
     """What a request may cost."""
 
@@ -235,15 +223,24 @@ class LimitSettings(SettingsModel):
         default=16_777_216, ge=1024, description="Largest registration manifest, attestations included."
     )
     bundle_bytes: int = Field(default=4 * 2**30, ge=1024, description="Largest bundle, packed and unpacked alike.")
+    streams: int = Field(
+        default=64, ge=1, le=1000, description="Most logs and other streams that are followed at once."
+    )
+    streams_per_caller: int = Field(default=8, ge=1, le=1000, description="Most of them for one caller.")
     bundle_files: int = Field(default=10_000, ge=1, description="Most files in a bundle.")
 
 
 def _default_environments() -> dict[str, EnvironmentSettings]:
-    lower = {Gate.VULNERABILITIES: [Outcome.PASSED, Outcome.NOT_EVALUATED]}
+    lenient = [Outcome.PASSED, Outcome.NOT_EVALUATED]
+    lower = {Gate.VULNERABILITIES: lenient, Gate.PROVENANCE: lenient}
     return {
         "staging": EnvironmentSettings(policy=Policy(require=lower)),
         "production": EnvironmentSettings(approval=ApprovalSettings(required=True)),
     }
+
+
+def _default_hosts() -> list[GitHostSettings]:
+    return [EmbeddedHostSettings(kind="embedded")]
 
 
 class Settings(SettingsModel):
@@ -254,6 +251,7 @@ class Settings(SettingsModel):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
     ingress: IngressSettings = Field(default_factory=IngressSettings)
+    nats: NatsSettings = Field(default_factory=NatsSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     permissions: PermissionSettings = Field(default_factory=PermissionSettings)
@@ -261,7 +259,18 @@ class Settings(SettingsModel):
         default_factory=_default_environments, min_length=1
     )
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    git_hosts: list[GitHostSettings] = Field(
+        default_factory=_default_hosts,
+        min_length=1,
+        description="The first one is where repositories go unless somebody names another.",
+    )
+    templates: list[TemplateSettings] = Field(default_factory=list)
+    template_sources: TemplateSourceSettings = Field(default_factory=TemplateSourceSettings)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    scaffolds: ScaffoldSettings = Field(default_factory=ScaffoldSettings)
+    catalog: CatalogSettings = Field(default_factory=CatalogSettings)
 
     @field_validator("home")
     @classmethod
@@ -269,11 +278,22 @@ class Settings(SettingsModel):
         return value.expanduser().resolve()
 
     @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for key, names in (
+            ("gitHosts", [one.name for one in self.git_hosts]),
+            ("templates", ["golden-path", *(one.name for one in self.templates)]),
+        ):
+            if len(names) != len(set(names)):
+                raise ValueError(f"{key}: each needs a name of its own, these are {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         ports = {
             "backend.port": self.backend.port,
             "ingress.port": self.ingress.port,
             "ingress.adminPort": self.ingress.admin_port,
+            "nats.port": self.nats.port,
         }
         if len(set(ports.values())) < len(ports):
             raise ValueError(f"{', '.join(f'{key} {port}' for key, port in ports.items())}: ports must differ")
@@ -307,6 +327,10 @@ class Settings(SettingsModel):
     def tracking_uri(self) -> str:
         """MLflow tracking URI."""
         return self.mlflow.tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    def lake_of(self, environment: str) -> str:
+        """Path or URL of an environment's data lake."""
+        return self.environments[environment].lake or str(self.home / "lake" / environment)
 
     @property
     def local_issuer(self) -> str:

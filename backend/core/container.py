@@ -8,23 +8,31 @@ from fastapi import Depends, Request
 if TYPE_CHECKING:
     from backend.attestations.service import AttestationService
     from backend.audit.service import AuditService
+    from backend.batch.service import BatchService
+    from backend.batch.work import BatchWork
     from backend.core.clock import Clock
     from backend.core.config import Settings
     from backend.core.database import Database
+    from backend.core.http.streams import Streams
     from backend.core.metrics import Metrics
     from backend.core.workflows import WorkflowRuntime
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
     from backend.identity.service import IdentityService
     from backend.registry.service import RegistryService
+    from catalog.service import CatalogService
+    from scaffolder.hosts.configured import Hosts
+    from scaffolder.rendering import Rendering
+    from scaffolder.service import ScaffoldService
+    from scaffolder.templates import Templates
 
 
 @dataclass
 class Services:
     """Everything that routes and background work need; nothing in the backend is a module global.
 
-    The deployments domain is made last, from all the others: ``DeploymentService(services)``, then
-    ``RolloutEngine(services)``, which adds itself to the runtime.
+    The domains with durable work are made last, from all the others: their services first, then ``RolloutEngine(services)`` and
+    ``BatchWork(services)``, which add themselves to the runtime.
     """
 
     settings: "Settings"
@@ -36,8 +44,16 @@ class Services:
     attestations: "AttestationService"
     registry: "RegistryService"
     runtime: "WorkflowRuntime"
+    streams: "Streams"
     deployments: "DeploymentService" = field(init=False)
     engine: "RolloutEngine" = field(init=False)
+    batch: "BatchService" = field(init=False)
+    batch_work: "BatchWork" = field(init=False)
+    hosts: "Hosts" = field(init=False)
+    templates: "Templates" = field(init=False)
+    rendering: "Rendering" = field(init=False)
+    catalog: "CatalogService" = field(init=False)
+    scaffolds: "ScaffoldService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -12,6 +12,10 @@ TAGS = [
     {"name": "registry", "description": "Models and their versions, with lineage."},
     {"name": "attestations", "description": "Signed gate results by artefact digest."},
     {"name": "deployments", "description": "Admission, rollouts, rollback and traffic."},
+    {"name": "batch", "description": "Batch models: runs of days, backfills, schedules."},
+    {"name": "scaffolds", "description": "New repositories, and the templates they are made from."},
+    {"name": "pull requests", "description": "Pull requests of the embedded git host."},
+    {"name": "catalog", "description": "What there is and who owns it."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
     {"name": "health", "description": "For whoever keeps the platform running."},
 ]

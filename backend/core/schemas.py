@@ -25,7 +25,9 @@ def _no_nul(value: str) -> str:
     return value
 
 
-PlainText = Annotated[str, AfterValidator(_no_nul)]
+NO_NUL = AfterValidator(_no_nul)
+"""Comes after a text's other constraints: those behind it would speak of items instead of characters."""
+PlainText = Annotated[str, NO_NUL]
 """Text that every database can hold: PostgreSQL refuses NUL characters."""
 
 

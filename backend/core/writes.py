@@ -64,6 +64,18 @@ class WriteRunner:
                 self._keep(session, body, code)
         return _answer(body, code)
 
+    def replayed(self) -> Response | None:
+        """Return the answer that the same request was given before.
+
+        For routes that look elsewhere (a git host, say) before their change: what they would find there by now is their own
+        doing.
+        """
+        if self._key is None:
+            return None
+        with self._services.database.read() as session:
+            before = self._find(session)
+        return _answer(before.body, before.status, replayed=True) if before else None
+
     def run_pair(self, work: Callable[[Session], tuple[Any, bool]], response: Any) -> Response:
         """Like :meth:`run`, for work that returns what there is now and whether it is new: 201 if so, else 200."""
         new = False

@@ -7,11 +7,12 @@ facts, and the answer names every requirement, whether or not an earlier one fai
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from backend.attestations.service import StoredAttestation
 from backend.core.config import ApprovalSettings, EnvironmentSettings
 from backend.identity.principal import Principal
+from mlplatform.attest.statement import Subject
 from mlplatform.gates.result import Gate, Outcome
 
 State = Literal["met", "missing", "failed", "waiting"]
@@ -28,14 +29,37 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Actor:
+    """Whoever did something: a principal, and for a CI job the person who started it."""
+
+    ref: str
+    on_behalf_of: str | None = None
+
+    @classmethod
+    def of(cls, caller: Principal) -> Self:
+        """Return the actor that a caller is."""
+        return cls(caller.ref, caller.on_behalf_of)
+
+    @property
+    def person(self) -> str | None:
+        """Who it was; ``None`` for a CI job that does not say who started it."""
+        return self.on_behalf_of or (None if self.ref.startswith("repository:") else self.ref)
+
+    def is_same(self, caller: Principal) -> bool:
+        """Say whether this is the caller; entity refs are compared without case, as Backstage does."""
+        own = {caller.ref.casefold(), (caller.on_behalf_of or caller.ref).casefold()}
+        return bool(own & {self.ref.casefold(), (self.person or "").casefold()})
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that admission is decided by."""
 
-    repository: str
+    subject: Subject
     attestations: Sequence[StoredAttestation]
     owner: str
-    requested_by: str
-    author: str
+    requested_by: Actor
+    author: Actor
     decisions: Sequence[Decision] = ()
 
 
@@ -76,14 +100,27 @@ class RequireValid:
 
 
 @dataclass(frozen=True)
-class RequireSameRepository:
-    """It was made for the repository that the version comes from."""
+class RequireSameSubject:
+    """It is about this version: the same artefact, commit, environment lock and ``model.yaml``.
+
+    The same model may be registered from several commits, with other thresholds or dependencies; what a gate said of one
+    says nothing of another.
+    """
 
     def refuses(self, attestation: StoredAttestation, facts: Facts) -> str | None:
         """Return why it does not count, or ``None`` if it does."""
-        if attestation.repository == facts.repository:
-            return None
-        return f"it is about the repository {attestation.repository}, the version comes from {facts.repository}"
+        said, wanted = attestation.subject, facts.subject
+        if said is None:
+            return None  # it is not valid, which another rule tells
+        for what, one, other in (
+            ("the repository", said.repository, wanted.repository),
+            ("the commit", said.commit, wanted.commit),
+            ("a uv.lock", said.lock_digest, wanted.lock_digest),
+            ("a model.yaml", said.spec_digest, wanted.spec_digest),
+        ):
+            if one != other:
+                return f"it is about {what} {one[:40]}, the version has {other[:40]}"
+        return None
 
 
 @dataclass(frozen=True)
@@ -111,13 +148,14 @@ class Requirement(Protocol):
 class RequireGate:
     """A gate came out as the environment accepts; the newest attestation decides, whatever older ones said.
 
-    Attestations of signers that the environment does not take are left aside, unless there is no other.
+    Attestations about other versions with the same artefact, and those of signers that the environment does not take, are
+    left aside, unless there is no other.
     """
 
     gate: Gate
     accept: Sequence[Outcome]
     signer: RequireSigner
-    rules: Sequence[AttestationRule] = (RequireValid(), RequireSameRepository())
+    rules: Sequence[AttestationRule] = (RequireValid(), RequireSameSubject())
 
     def judge(self, facts: Facts) -> Finding:
         """Say whether it is met, and why or why not."""
@@ -125,7 +163,9 @@ class RequireGate:
         said = [one for one in facts.attestations if one.gate == self.gate]
         if not said:
             return Finding(name, "missing", f"no attestation of the {self.gate} gate for this artefact")
-        counting = [one for one in said if self.signer.refuses(one, facts) is None]
+        same = RequireSameSubject()
+        about = [one for one in said if same.refuses(one, facts) is None]
+        counting = [one for one in about if self.signer.refuses(one, facts) is None] or about
         newest = (counting or said)[-1]
         for rule in (self.signer, *self.rules):
             if reason := rule.refuses(newest, facts):
@@ -152,10 +192,16 @@ class RequireApproval:
         groups = self.groups(facts)
         if not caller.in_any(groups):
             return f"only members of {' or '.join(groups)} may decide; {caller.ref} is none"
-        if self.approval.not_author and caller.ref == facts.requested_by:
-            return f"{caller.ref} asked for this deployment, so somebody else has to decide"
-        if self.approval.not_author and caller.ref == facts.author:
-            return f"{caller.ref} made this version, so somebody else has to decide"
+        if not self.approval.not_author:
+            return None
+        for actor, did in ((facts.requested_by, "asked for this deployment"), (facts.author, "made this version")):
+            if actor.is_same(caller):
+                return f"{caller.ref} {did}, so somebody else has to decide"
+            if actor.person is None:
+                return (
+                    f"nobody knows who {did}: the CI token of {actor.ref} names no person, so that it was not {caller.ref} "
+                    f"can't be told; use an issuer whose tokens do, or set approval.notAuthor to false"
+                )
         return None
 
     def judge(self, facts: Facts) -> Finding:

@@ -8,6 +8,7 @@ from backend.core.workflows.runtime import LOOK
 from backend.deployments import words
 from backend.deployments.analysis import Delta, Judgement, Limits, RolloutJudge, delta_between
 from backend.deployments.analysis.counters import dump_sample, load_sample
+from backend.deployments.lag import LagWatch
 from backend.deployments.models import Deployment, DeploymentStep, Outcome, StepKind
 from backend.deployments.targets.base import Sample, VersionKey
 from backend.deployments.world import World, key_of
@@ -35,6 +36,9 @@ class Analysed:
             Limits.of(spec.rollout.analysis),
             steps=sum(one.kind in (StepKind.SHADOW, StepKind.CANARY) for one in deployment.steps),
             ticks_per_step=max(1, round(spec.rollout.interval.total_seconds() / world.poll)),
+        )
+        self._lag = LagWatch(
+            spec.rollout.analysis, patience=spec.rollout.interval.total_seconds(), clock=time.monotonic
         )
         self._last: dict[VersionKey, Sample | None] = {}
         self._dead_since: float | None = None
@@ -68,7 +72,8 @@ class Analysed:
         if figures is None:
             return None
         deltas = [self._delta(key, figures) for key in (self._canary, self._primary)]
-        judgement = self._judge.observe(*deltas)
+        self._lag.observe(figures, self._canary, self._primary)
+        judgement = self._lag.added_to(self._judge.observe(*deltas))
         if any(delta.requests or delta.latency.total for delta in deltas):
             self._keep(judgement)
         return judgement

@@ -21,6 +21,8 @@ from backend.deployments.reconcile import Reconciler
 from backend.deployments.rollout import RolloutSteps
 from backend.deployments.targets.base import Target
 from backend.deployments.world import World
+from backend.local.folders import Folders
+from mlplatform.spec.model import ModelType
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class RolloutEngine:
         self._services = services
         self.target: Target = target if target is not None else _target_of(services)
         runtime: WorkflowRuntime = services.runtime
-        self.reconciler = Reconciler(services, self.target, leading=lambda: runtime.leading)
+        self.reconciler = Reconciler(services, self.target)
         world = World(services, self.target, self.reconciler, runtime, Lifecycle(services))
         self._steps = RolloutSteps(world)
         self._known: object = None
@@ -73,6 +75,7 @@ class RolloutEngine:
 
     def close(self) -> None:
         """Let go of the target; what serves goes on serving."""
+        self.reconciler.artefacts.close()
         if (close := getattr(self.target, "close", None)) is not None:
             close()
 
@@ -96,6 +99,17 @@ class RolloutEngine:
 def _target_of(services: Services) -> Target:
     """Make the target that the settings describe."""
     # Not needed, and its processes not there, where another target is handed in.
+    from backend.deployments.targets.batch import BatchTarget
+    from backend.deployments.targets.by_type import TargetsByType
     from backend.deployments.targets.local.target import LocalTarget
+    from backend.deployments.targets.streaming.target import StreamingTarget
 
-    return LocalTarget.from_settings(services.settings)
+    def type_of(model: str, version: int) -> str:
+        with services.database.read() as session:
+            return str(services.registry.get_version(session, model, version).spec["type"])
+
+    folders = Folders(services.settings.home)
+    batch = BatchTarget(folders, services.database, services.batch_work.jobs, services.batch, services.deployments)
+    servers = LocalTarget.from_settings(services.settings)
+    streaming = StreamingTarget(services.settings, servers)
+    return TargetsByType(servers, {ModelType.BATCH: batch, ModelType.STREAMING: streaming}, type_of)

@@ -76,6 +76,8 @@ class Interventions:
             raise RolloutInProgress(f"deployment {running.id} is {state_of(running)}; try again in a moment")
         if running is not None:
             self.abort(session, caller, running.id, f"a rollback comes first: {reason}")
+        # Versions that were kept warm long enough are stopped meanwhile; from here on none of these is.
+        repository.traffic(session, environment, model, lock=True)
         live = repository.live(session, environment, model)
         former = None if live is None else repository.former_version(session, environment, model)
         if live is None or former is None:
@@ -92,6 +94,7 @@ class Interventions:
             reason=reason,
             previous_version=live.version,
             requested_by=caller.ref,
+            on_behalf_of=caller.on_behalf_of,
             requested_at=self._services.clock.now(),
             requirements=[],
         )

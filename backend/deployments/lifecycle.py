@@ -5,7 +5,6 @@ somebody else changes nothing and says so, so a person's word and the engine's c
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -14,6 +13,7 @@ from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.deployments import repository, words
 from backend.deployments.analysis import Judgement
+from backend.deployments.figures import Figures, figures_of, note
 from backend.deployments.models import (
     ENDED,
     Deployment,
@@ -26,8 +26,9 @@ from backend.deployments.models import (
     Traffic,
     TrafficState,
 )
+from backend.deployments.steps import promoted, steps_of
 from backend.identity.principal import Principal
-from mlplatform.spec.model import ModelSpec
+from mlplatform.spec.model import ModelSpec, ModelType
 
 EVENT = "ml-platform.deployments"
 """What the types of this domain's audit events begin with."""
@@ -35,6 +36,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 _PHASES = {
     StepKind.START: Phase.STARTING,
     StepKind.WARM: Phase.WARMING,
+    StepKind.COMPARE: Phase.COMPARING,
     StepKind.SHADOW: Phase.SHADOWING,
     StepKind.CANARY: Phase.PROGRESSING,
     StepKind.PROMOTE: Phase.PROMOTING,
@@ -60,7 +62,7 @@ class Lifecycle:
             primary = repository.live(session, deployment.environment, deployment.model)
             deployment.previous_version = primary.version if primary else None
             spec = self.spec_of(session, deployment.model, deployment.version)
-            kinds = _steps(deployment, spec, has_primary=primary is not None)
+            kinds = steps_of(deployment, spec, has_primary=primary is not None)
             for index, (kind, weight) in enumerate(kinds):
                 step = DeploymentStep(
                     deployment_id=deployment.id, index=index, kind=kind, weight=weight, state=StepState.PENDING
@@ -95,7 +97,12 @@ class Lifecycle:
         return step
 
     def passed(
-        self, session: Session, deployment_id: str, index: int, reason: str, judgement: Judgement | None = None
+        self,
+        session: Session,
+        deployment_id: str,
+        index: int,
+        reason: str,
+        judgement: Judgement | Figures | None = None,
     ) -> bool:
         """End a step well; false when the rollout is decided already."""
         deployment = repository.lock(session, deployment_id)
@@ -104,13 +111,13 @@ class Lifecycle:
         step = repository.step(deployment, index)
         if step.state == StepState.PASSED:
             return True
-        _note(step, judgement)
+        note(step, judgement)
         step.state, step.reason, step.finished_at = StepState.PASSED, reason, self._services.clock.now()
         if deployment.phase == Phase.HELD:
             deployment.phase = _PHASES[StepKind(step.kind)]
         deployment.reason = None
         self._record(
-            session, "rollout.step_passed", deployment, reason, step=index, kind=step.kind, **_figures(judgement)
+            session, "rollout.step_passed", deployment, reason, step=index, kind=step.kind, **figures_of(judgement)
         )
         return True
 
@@ -121,7 +128,7 @@ class Lifecycle:
         deployment = repository.lock(session, deployment_id)
         if deployment.phase in ENDED:
             return False
-        _note(repository.step(deployment, index), judgement)
+        note(repository.step(deployment, index), judgement)
         deployment.evidence = evidence
         return True
 
@@ -156,9 +163,10 @@ class Lifecycle:
         if deployment.outcome == Outcome.PROMOTED:
             return True
         now = self._services.clock.now()
-        rows = repository.traffic(session, deployment.environment, deployment.model)
+        rows = repository.traffic(session, deployment.environment, deployment.model, lock=True)
         former = next((row for row in rows if row.state == TrafficState.LIVE), None)
-        keep_warm = self.spec_of(session, deployment.model, deployment.version).rollout.keep_warm
+        spec = self.spec_of(session, deployment.model, deployment.version)
+        keep_warm = spec.rollout.keep_warm
         for row in rows:
             mine = row.version == deployment.version
             row.weight, row.mirror, row.failed_over = (100 if mine else 0), 0, False
@@ -172,7 +180,7 @@ class Lifecycle:
                 former.state, former.warm_until = TrafficState.WARM, now + keep_warm
         session.flush()
         deployment.phase, deployment.outcome = Phase.PROMOTING, Outcome.PROMOTED
-        deployment.reason = deployment.reason if going_back else _promoted(deployment, former, keep_warm)
+        deployment.reason = deployment.reason if going_back else promoted(deployment, former, spec)
         step = repository.step(deployment, index) if deployment.steps else None
         if step is not None:
             step.state, step.started_at = StepState.PASSED, step.started_at or now
@@ -181,6 +189,15 @@ class Lifecycle:
         if going_back and former is not None:
             said = f"v{former.version} was rolled back to v{deployment.version}: {deployment.reason}"
             kind, actor = "rollout.rolled_back", deployment.requested_by
+            if spec.type is ModelType.BATCH:
+                self._services.batch.withdraw(
+                    session,
+                    environment=deployment.environment,
+                    model=deployment.model,
+                    version=former.version,
+                    instead=deployment.version,
+                    reason=said,
+                )
         else:
             said, kind, actor = deployment.reason or "", "rollout.promoted", PLATFORM
         self._record(session, kind, deployment, said, actor=actor)
@@ -195,7 +212,7 @@ class Lifecycle:
         reason: str,
         *,
         actor: str = PLATFORM,
-        judgement: Judgement | None = None,
+        judgement: Judgement | Figures | None = None,
     ) -> bool:
         """Take the version's traffic away and decide the rollout so; false when it is decided already."""
         deployment = repository.lock(session, deployment_id)
@@ -204,10 +221,10 @@ class Lifecycle:
         now = self._services.clock.now()
         for step in deployment.steps:
             if step.state in (StepState.RUNNING, StepState.HELD):
-                _note(step, judgement)
+                note(step, judgement)
                 step.state = StepState.HELD if outcome is Outcome.HELD else StepState.BREACHED
                 step.finished_at, step.reason = now, reason
-        rows = repository.traffic(session, deployment.environment, deployment.model)
+        rows = repository.traffic(session, deployment.environment, deployment.model, lock=True)
         mine = next((row for row in rows if row.version == deployment.version), None)
         primary = next((row for row in rows if row.state == TrafficState.LIVE), None)
         had_traffic = mine is not None and (mine.weight > 0 or mine.mirror > 0)
@@ -226,7 +243,7 @@ class Lifecycle:
             Outcome.FAILED: "rollout.failed",
             Outcome.ABORTED: "deployment.aborted",
         }
-        self._record(session, events[outcome], deployment, reason, actor=actor, **_figures(judgement))
+        self._record(session, events[outcome], deployment, reason, actor=actor, **figures_of(judgement))
         if had_traffic:
             self._shifted(session, deployment, reason, actor=actor)
         return True
@@ -253,7 +270,8 @@ class Lifecycle:
 
     def _arrange(self, session: Session, deployment: Deployment, step: DeploymentStep) -> None:
         """Make the desired traffic what the step asks for."""
-        row = repository.traffic_of(session, deployment.environment, deployment.model, deployment.version)
+        rows = repository.traffic(session, deployment.environment, deployment.model, lock=True)
+        row = next((one for one in rows if one.version == deployment.version), None)
         if row is None:
             spec = self.spec_of(session, deployment.model, deployment.version)
             row = Traffic(
@@ -356,59 +374,3 @@ def alias_environment(environments: Sequence[str]) -> str:
     The registry has one champion per model, and training compares with the one that users meet.
     """
     return "production" if "production" in environments else environments[-1]
-
-
-def _steps(deployment: Deployment, spec: ModelSpec, *, has_primary: bool) -> list[tuple[str, int | None]]:
-    """Return kinds and weights of a rollout's steps. Without a primary there is nobody to protect or compare with."""
-    if deployment.kind == Kind.ROLLBACK:
-        return [(StepKind.START, None), (StepKind.PROMOTE, 100)]
-    begin: list[tuple[str, int | None]] = [(StepKind.START, None), (StepKind.WARM, None)]
-    if not has_primary:
-        return [*begin, (StepKind.PROMOTE, 100)]
-    shadow = spec.rollout.shadow
-    if shadow.duration:
-        begin.append((StepKind.SHADOW, shadow.percent))
-    return [*begin, *((StepKind.CANARY, weight) for weight in spec.rollout.steps), (StepKind.PROMOTE, 100)]
-
-
-def _promoted(deployment: Deployment, former: Traffic | None, keep_warm: timedelta) -> str:
-    skipped = ""
-    if deployment.promote_requested_by:
-        skipped = f" by {deployment.promote_requested_by}: {deployment.promote_reason}"
-    if former is None:
-        return f"v{deployment.version} is live; it is the first version here{skipped}"
-    warm = words.seconds(keep_warm.total_seconds())
-    return f"v{deployment.version} is live{skipped}; v{former.version} stays warm for {warm}"
-
-
-def _note(step: DeploymentStep, judgement: Judgement | None) -> None:
-    if judgement is None:
-        return
-    figures = _figures(judgement)
-    step.canary, step.primary, step.checks = figures["canary"], figures["primary"], figures["checks"]
-
-
-def _figures(judgement: Judgement | None) -> dict[str, Any]:
-    if judgement is None:
-        return {}
-    sides = {
-        name: {
-            "requests": side.requests,
-            "errors": side.errors,
-            "successRate": side.success_rate,
-            "latencyMs": side.latency_ms,
-        }
-        for name, side in (("canary", judgement.canary), ("primary", judgement.primary))
-    }
-    checks = [
-        {
-            "name": check.name,
-            "observed": check.observed,
-            "limit": check.limit,
-            "evidence": check.evidence,
-            "threshold": check.threshold,
-            "verdict": check.verdict,
-        }
-        for check in judgement.checks
-    ]
-    return {**sides, "checks": checks}

@@ -16,7 +16,8 @@ class Phase(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"  # Somebody who is not the author has to say yes.
     PENDING = "pending"  # Admitted; the engine has not taken it up yet.
     STARTING = "starting"  # Replicas are being started and get ready.
-    WARMING = "warming"  # Replicas answer trial requests.
+    WARMING = "warming"  # Replicas answer trial requests, or a batch version scores a day for trial.
+    COMPARING = "comparing"  # Old and new batch version score the same days for trial; nothing is published.
     SHADOWING = "shadowing"  # Users' requests are mirrored; the answers are thrown away.
     PROGRESSING = "progressing"  # The version has part of the traffic and is judged.
     HELD = "held"  # As progressing, but there is too little traffic to judge by.
@@ -49,6 +50,7 @@ class StepKind(StrEnum):
 
     START = "start"
     WARM = "warm"
+    COMPARE = "compare"
     SHADOW = "shadow"
     CANARY = "canary"
     PROMOTE = "promote"
@@ -104,6 +106,8 @@ class Deployment(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     previous_version: Mapped[int | None] = mapped_column(Integer)
     requested_by: Mapped[str] = mapped_column(String(255))
+    on_behalf_of: Mapped[str | None] = mapped_column(String(255))
+    """Who started the CI job that asked for it."""
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     requirements: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,10 +19,20 @@ from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.core.errors import PlatformError
 from backend.deployments import repository
+from backend.deployments.artefacts import VerifiedArtefacts
 from backend.deployments.lifecycle import EVENT
 from backend.deployments.models import Traffic, TrafficState
-from backend.deployments.targets.base import ReplicaSetSpec, ReplicaState, Route, Target, VersionKey
-from mlplatform.spec.model import ModelSpec
+from backend.deployments.targets.base import (
+    ReplicaSetSpec,
+    ReplicaState,
+    Route,
+    SomeLate,
+    Target,
+    TargetUnavailable,
+    VersionKey,
+)
+from backend.registry.models import VersionRow
+from mlplatform.spec.model import ModelSpec, ModelType
 
 _APPLY_AGAIN = 10.0
 """Seconds after which the proxy is told again although nothing changed: somebody may have deleted its files."""
@@ -50,14 +60,26 @@ class Share:
 class Reconciler:
     """Brings target and table together; passes are taken one at a time."""
 
-    def __init__(self, services: Services, target: Target, *, leading: Callable[[], bool] = lambda: True) -> None:
-        self._services, self._target, self._leading = services, target, leading
+    def __init__(self, services: Services, target: Target) -> None:
+        self._services, self._target = services, target
+        self.artefacts = VerifiedArtefacts(services.registry, services.runtime.wake)
         self._turn = threading.Lock()
-        self._specs: dict[VersionKey, ReplicaSetSpec] = {}
+        self._versions: dict[VersionKey, VersionRow] = {}
+        self._specs: dict[VersionKey, ModelSpec] = {}
         self._applied: object = None
         self._applied_at = float("-inf")
         self._started: dict[VersionKey, float] = {}
-        self._faults: dict[VersionKey, str] = {}
+        self._late: dict[tuple[str, str], str] = {}
+
+    def settle(self, environment: str, model: str) -> None:
+        """Take a pass, and make sure of one model.
+
+        Raises:
+            TargetUnavailable: the model's traffic is not what it should be yet.
+        """
+        self.sync()
+        if reason := self._late.get((environment, model)):
+            raise TargetUnavailable(reason)
 
     def sync(self) -> None:
         """Take one pass.
@@ -66,7 +88,7 @@ class Reconciler:
             TargetUnavailable: the target did not take something over; the next pass tries again.
         """
         with self._turn:
-            if not self._leading():
+            if not self._services.runtime.leading:
                 return
             self._retire()
             # Replicas first: a version is written into the table before it is started, so what runs and is in no row
@@ -76,12 +98,17 @@ class Reconciler:
                 shares = [_share(row) for row in repository.traffic(session)]
                 self._remember_specs(session, shares)
             late = self._start_missing(shares, replicas)
-            effective = effective_weights(shares, {one.key for one in replicas if one.state == "ready"})
+            effective = effective_weights(shares, self._alive(replicas))
             self._apply(shares, effective, replicas)
             self._confirm(shares, effective)
             self._stop_unwanted(shares, replicas)
             if late is not None:
                 raise late
+
+    def _alive(self, replicas: Sequence[ReplicaState]) -> set[VersionKey]:
+        """Return the versions that can take their weight. A batch version always can: nobody waits for an answer."""
+        ready = {one.key for one in replicas if one.state == "ready"}
+        return ready | {key for key, spec in self._specs.items() if spec.type is ModelType.BATCH}
 
     def _retire(self) -> None:
         """Take out versions that were kept warm long enough."""
@@ -90,32 +117,17 @@ class Reconciler:
             if not repository.expired(session, now):
                 return
         with self._services.database.write() as session:
-            for row in repository.expired(session, now):
+            # Locked, and looked at again by that: a rollback may have made one of them live in the meantime.
+            for row in repository.expired(session, now, lock=True):
                 reason = f"v{row.version} was kept warm until {row.warm_until:%H:%M:%S} UTC and is stopped"
                 self._record(session, "traffic.retired", _key(row), reason)
                 session.delete(row)
 
-    def fault(self, key: VersionKey) -> str | None:
-        """Return why a version can't be run, if its artefact is not to be had."""
-        return self._faults.get(key)
-
     def _remember_specs(self, session: Session, shares: Sequence[Share]) -> None:
-        registry = self._services.registry
-        for share in shares:
-            key = share.key
-            if key in self._specs:
-                continue
-            try:
-                version = registry.get_version(session, key.model, key.version)
-                folder = registry.bundle_path(version)
-            except (PlatformError, OSError) as error:
-                # One model's missing artefact must not stop the others.
-                self._faults[key] = str(error)
-                _log.error("the artefact of %s is not to be had: %s", key, error)
-                continue
-            self._faults.pop(key, None)
-            spec = ModelSpec.model_validate(version.spec)
-            self._specs[key] = ReplicaSetSpec(key, version.digest, folder, spec, share.replicas)
+        for key in (share.key for share in shares):
+            if key not in self._specs:
+                version = self._services.registry.get_version(session, key.model, key.version)
+                self._versions[key], self._specs[key] = version, ModelSpec.model_validate(version.spec)
 
     def _start_missing(self, shares: Sequence[Share], replicas: Sequence[ReplicaState]) -> PlatformError | None:
         """Start what is missing; what goes wrong is returned, for traffic must not wait for it."""
@@ -132,13 +144,20 @@ class Reconciler:
             if len(present) >= share.replicas and not again:
                 continue
             since = time.monotonic() - self._started.get(share.key, float("-inf"))
-            if since < _START_AGAIN or share.key not in self._specs:
+            if since < _START_AGAIN:
                 continue
+            version = self._versions[share.key]
+            folder = self.artefacts.folder(share.key, version)
+            if folder is None:
+                continue
+            spec = self._specs[share.key]
             try:
-                self._target.start(self._specs[share.key])
+                self._target.start(ReplicaSetSpec(share.key, version.digest, folder, spec, share.replicas))
                 self._started[share.key] = time.monotonic()
             except PlatformError as error:
                 late = error
+            except OSError as error:
+                late = TargetUnavailable(f"{share.key} can't be started: {error.strerror or error}")
         return late
 
     def _apply(
@@ -150,8 +169,20 @@ class Reconciler:
         if wanted == self._applied and time.monotonic() - self._applied_at < _APPLY_AGAIN:
             return
         self._applied = None
-        self._target.apply(routes)
-        self._applied, self._applied_at = wanted, time.monotonic()
+        late: dict[tuple[str, str], str] = {}
+        try:
+            self._target.apply(routes)
+        except SomeLate as some:
+            late = some.reasons
+        self._say_late(late)
+        if not late:
+            self._applied, self._applied_at = wanted, time.monotonic()
+
+    def _say_late(self, late: dict[tuple[str, str], str]) -> None:
+        for (environment, model), reason in late.items():
+            if self._late.get((environment, model)) != reason:
+                _log.warning("the shares of %s in %s are not as they should be yet: %s", model, environment, reason)
+        self._late = late
 
     def _routes(self, shares: Sequence[Share], effective: Mapping[VersionKey, int]) -> list[Route]:
         places: dict[tuple[str, str], list[Share]] = defaultdict(list)
@@ -163,11 +194,7 @@ class Reconciler:
             if not weights:
                 continue  # the first version here is still starting
             weighted = {version for version, _ in weights}
-            timeouts = [
-                self._specs[one.key].spec.serving.request_timeout
-                for one in members
-                if one.key.version in weighted and one.key in self._specs
-            ]
+            timeouts = [self._specs[one.key].serving.request_timeout for one in members if one.key.version in weighted]
             routes.append(
                 Route(
                     environment=environment,
@@ -185,13 +212,15 @@ class Reconciler:
         changed = [
             share
             for share in shares
-            if share.served != effective[share.key] or share.failed_over != (effective[share.key] < share.weight)
+            if (share.key.environment, share.key.model) not in self._late
+            and (share.served != effective[share.key] or share.failed_over != (effective[share.key] < share.weight))
         ]
         if not changed:
             return
         with self._services.database.write() as session:
+            rows = {_key(row): row for row in repository.traffic(session, lock=True)}
             for share in changed:
-                row = repository.traffic_of(session, share.key.environment, share.key.model, share.key.version)
+                row = rows.get(share.key)
                 if row is None or row.weight != share.weight:
                     continue  # changed meanwhile; the next pass sees to it
                 row.served = effective[share.key]
@@ -211,7 +240,9 @@ class Reconciler:
         for key in sorted({replica.key for replica in replicas if replica.state != "stopped"} - wanted):
             self._target.stop(key)
             self._specs.pop(key, None)
+            self._versions.pop(key, None)
             self._started.pop(key, None)
+            self.artefacts.forget(key)
 
     def _record(self, session: Session, event: str, key: VersionKey, reason: str) -> None:
         self._services.audit.append(

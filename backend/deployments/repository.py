@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from backend.deployments.models import Deployment, DeploymentStep, Kind, Outcome, Phase, Traffic, TrafficState
+from backend.deployments.models import ENDED, Deployment, DeploymentStep, Kind, Outcome, Phase, Traffic, TrafficState
 
 _WHOLE = (selectinload(Deployment.steps), selectinload(Deployment.approvals))
 
@@ -79,6 +79,11 @@ def to_work_on(session: Session) -> Sequence[str]:
     return session.execute(select(Deployment.id).where(Deployment.phase.not_in(idle))).scalars().all()
 
 
+def undecided(session: Session) -> set[str]:
+    """Return the ids of deployments that are neither over nor going back."""
+    return set(session.execute(select(Deployment.id).where(Deployment.phase.not_in(ENDED))).scalars())
+
+
 def last_promoted(
     session: Session, environment: str, model: str, *, version: int | None = None, other_than: int | None = None
 ) -> Deployment | None:
@@ -101,13 +106,19 @@ def last_promoted(
     return session.execute(query).scalar_one_or_none()
 
 
-def traffic(session: Session, environment: str | None = None, model: str | None = None) -> list[Traffic]:
-    """Return the desired traffic, of one model in one environment or all of it, versions rising."""
+def traffic(
+    session: Session, environment: str | None = None, model: str | None = None, *, lock: bool = False
+) -> list[Traffic]:
+    """Return the desired traffic, of one model in one environment or all of it, versions rising.
+
+    With ``lock`` nobody else changes these rows until the transaction ends.
+    """
     query = select(Traffic).order_by(Traffic.environment, Traffic.model, Traffic.version)
     if environment is not None:
         query = query.where(Traffic.environment == environment)
     if model is not None:
         query = query.where(Traffic.model == model)
+    query = query.with_for_update() if lock else query
     return list(session.execute(query.execution_options(populate_existing=True)).scalars())
 
 
@@ -121,10 +132,10 @@ def live(session: Session, environment: str, model: str) -> Traffic | None:
     return next((row for row in traffic(session, environment, model) if row.state == TrafficState.LIVE), None)
 
 
-def expired(session: Session, now: datetime) -> list[Traffic]:
-    """Return the versions that were kept warm long enough."""
+def expired(session: Session, now: datetime, *, lock: bool = False) -> list[Traffic]:
+    """Return the versions that were kept warm long enough; with ``lock`` nobody changes them until the transaction ends."""
     query = select(Traffic).where(Traffic.state == TrafficState.WARM, Traffic.warm_until <= now)
-    return list(session.execute(query).scalars())
+    return list(session.execute(query.with_for_update() if lock else query).scalars())
 
 
 def step(deployment: Deployment, index: int) -> DeploymentStep:

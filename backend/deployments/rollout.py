@@ -10,10 +10,11 @@ import time
 from backend.core.workflows.runtime import LOOK
 from backend.deployments import repository, words
 from backend.deployments.analysed import Analysed, Ended
+from backend.deployments.compared import Compared
 from backend.deployments.models import Deployment, Outcome, StepKind, StepState
 from backend.deployments.targets.base import VersionKey
 from backend.deployments.world import World, key_of
-from mlplatform.spec.model import ModelSpec
+from mlplatform.spec.model import ModelSpec, ModelType
 
 
 class RolloutSteps:
@@ -32,7 +33,7 @@ class RolloutSteps:
         if kind == StepKind.PROMOTE:
             with self._database.write() as session:
                 promoted = self._lifecycle.promote(session, deployment_id, index)
-            self._world.settle()
+            self._world.settle(self._get(deployment_id))
             return "passed" if promoted else "ended"
         with self._database.write() as session:
             step = self._lifecycle.begin(session, deployment_id, index)
@@ -43,19 +44,25 @@ class RolloutSteps:
         with self._database.read() as session:
             deployment = repository.get(session, deployment_id)
             spec = self._lifecycle.spec_of(session, deployment.model, deployment.version)
-        self._world.settle()
+        self._world.settle(deployment)
         if kind == StepKind.START:
             return self._start(deployment, index, spec)
         if kind == StepKind.WARM:
             return self._warm(deployment, index, spec)
+        if kind == StepKind.COMPARE:
+            return Compared(self._world, deployment, index, spec).run()
         return Analysed(self._world, deployment, step, spec).run()
 
     def finish(self, deployment_id: str) -> None:
         """Close the deployment once the traffic is as it was decided."""
-        self._world.settle()
+        self._world.settle(self._get(deployment_id))
         needed = self._stands_in(deployment_id)
         with self._database.write() as session:
             self._lifecycle.complete(session, deployment_id, keep=needed)
+
+    def _get(self, deployment_id: str) -> Deployment:
+        with self._database.read() as session:
+            return repository.get(session, deployment_id)
 
     def _stands_in(self, deployment_id: str) -> bool:
         """Say whether a version that was taken back is all there is: the primary is dead and does not come back."""
@@ -85,11 +92,11 @@ class RolloutSteps:
     def _start(self, deployment: Deployment, index: int, spec: ModelSpec) -> Ended:
         timeout = spec.serving.startup_timeout.total_seconds()
         began, wanted, version = time.monotonic(), spec.serving.replicas, f"v{deployment.version}"
-        if fault := self._world.reconciler.fault(key_of(deployment)):
-            return self._failed(deployment, f"{version} can't be started: {fault}")
         while True:
             if self._world.decided(deployment.id)[0]:
                 return "ended"
+            if fault := self._world.reconciler.artefacts.fault(key_of(deployment)):
+                return self._failed(deployment, f"{version} can't be started: {fault}")
             replicas = self._world.replicas(deployment)
             ready = [one for one in replicas if one.state == "ready"]
             took = time.monotonic() - began
@@ -107,10 +114,17 @@ class RolloutSteps:
             self._world.waiting.wait(LOOK)
 
     def _warm(self, deployment: Deployment, index: int, spec: ModelSpec) -> Ended:
-        result = self._world.patiently(lambda: self._world.target.warm(key_of(deployment), spec))
+        while True:
+            if self._world.decided(deployment.id)[0]:
+                return "ended"
+            result = self._world.patiently(lambda: self._world.target.warm(key_of(deployment), spec))
+            if result is not None:
+                break
+            self._world.waiting.wait(LOOK)
         if result.ok:
             return self._passed(deployment, index, result.message)
-        return self._failed(deployment, f"v{deployment.version} does not answer trial requests well: {result.message}")
+        tried = "does not score for trial" if spec.type is ModelType.BATCH else "does not answer trial requests well"
+        return self._failed(deployment, f"v{deployment.version} {tried}: {result.message}")
 
     def _passed(self, deployment: Deployment, index: int, reason: str) -> Ended:
         with self._database.write() as session:

@@ -1,5 +1,6 @@
 """HTTP routes of the deployments domain."""
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.core.config import ENVIRONMENT_PATTERN
 from backend.core.container import Services, ServicesOf
-from backend.core.errors import NotFound
+from backend.core.errors import NotFound, PlatformError
 from backend.core.http.problems import problems
 from backend.core.schemas import Page, Paging
 from backend.core.writes import Write
@@ -24,10 +25,13 @@ from backend.deployments.schemas import (
     PlaceOut,
     ReasonIn,
     ReplicaOut,
+    RescoreOut,
+    RollbackOut,
 )
 from backend.deployments.targets.base import TargetUnavailable, VersionKey
 from backend.identity.auth import Caller
-from mlplatform.spec.model import NAME_PATTERN
+from mlplatform.batch.faults import BatchFailed
+from mlplatform.spec.model import NAME_PATTERN, ModelType
 
 router = APIRouter(tags=["deployments"])
 
@@ -39,6 +43,8 @@ ModelName = Annotated[str, Path(alias="model", pattern=NAME_PATTERN, max_length=
 ModelFilter = Annotated[str | None, Query(pattern=NAME_PATTERN, max_length=63)]
 _TAKES_EFFECT = 5.0
 """Longest time that an answer waits for the proxy to confirm the change."""
+
+_log = logging.getLogger(__name__)
 
 
 @router.post(
@@ -159,7 +165,7 @@ def promote(
 @router.post(
     "/environments/{environment}/models/{model}/rollback",
     summary="Go back to the former version",
-    response_model=DeploymentOut,
+    response_model=RollbackOut,
     responses=problems(401, 403, 404, 409, 422),
 )
 def rollback(
@@ -173,18 +179,40 @@ def rollback(
     """Give all traffic to the version that was live before; in under a second while that is kept warm.
 
     Later than that it is started first. During a rollout this aborts it. Answers when the proxy has taken the change over.
+    For a batch model `rescore` names the days that the version has scored and that are still to be scored again.
     """
 
-    def work(session: Session) -> DeploymentOut:
-        return deployment_out(
-            services.deployments.interventions.rollback(session, caller, environment, model, body.reason)
-        )
+    def work(session: Session) -> RollbackOut:
+        done = services.deployments.interventions.rollback(session, caller, environment, model, body.reason)
+        return RollbackOut.model_validate(deployment_out(done), from_attributes=True)
 
-    response = _woken(services, write.run(work, DeploymentOut))
+    response = _woken(services, write.run(work, RollbackOut))
     until = time.monotonic() + _TAKES_EFFECT
     while time.monotonic() < until and not services.deployments.interventions.settled(environment, model):
         time.sleep(0.02)
-    return response
+    return _with_rescore(services, response)
+
+
+def _with_rescore(services: Services, response: Response) -> Response:
+    """Add what a batch version that was rolled back has left in the lake: looked up now, for its runs have just ended."""
+    done = RollbackOut.model_validate_json(bytes(response.body))
+    with services.database.read() as session:
+        is_batch = services.registry.get_model(session, done.model).type == ModelType.BATCH
+        if not is_batch or done.kind != "rollback" or done.previous_version is None:
+            return response
+        try:
+            days = services.batch.days_scored_by(session, done.environment, done.model, done.previous_version)
+        except (PlatformError, BatchFailed, OSError) as fault:
+            _log.warning("the lake of %s does not answer: %s", done.environment, fault)
+            return response
+    body = done.model_copy(update={"rescore": RescoreOut(version=done.previous_version, days=days)})
+    kept = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
+    return Response(
+        body.model_dump_json(by_alias=True),
+        status_code=response.status_code,
+        headers=kept,
+        media_type="application/json",
+    )
 
 
 @router.get(
@@ -225,7 +253,7 @@ def place(services: ServicesOf, caller: Caller, environment: EnvironmentName, mo
     "/environments/{environment}/models/{model}/logs",
     summary="Logs of a model's servers",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/plain": {}}}, **problems(401, 404, 422, 503)},
+    responses={200: {"content": {"text/plain": {}}}, **problems(401, 404, 422, 429, 503)},
 )
 def logs(
     services: ServicesOf,
@@ -244,7 +272,7 @@ def logs(
             raise NotFound(f"no version of {model} is up in {environment}; name one with ?version=")
         services.registry.get_version(session, model, number)
     lines = services.engine.target.logs(VersionKey(environment, model, number), tail, follow)
-    return StreamingResponse(_encoded(lines), media_type="text/plain; charset=utf-8")
+    return StreamingResponse(services.streams.read(caller, _encoded(lines)), media_type="text/plain; charset=utf-8")
 
 
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
@@ -262,7 +290,7 @@ def _woken(services: Services, response: Response) -> Response:
 def deployment_out(row: Deployment) -> DeploymentOut:
     """Return a deployment as the API shows it."""
     own = ("id", "kind", "model", "version", "environment", "phase", "outcome", "reason", "previous_version")
-    more = ("requested_by", "requested_at", "requirements", "finished_at", "steps", "approvals")
+    more = ("requested_by", "on_behalf_of", "requested_at", "requirements", "finished_at", "steps", "approvals")
     values: dict[str, Any] = {name: getattr(row, name) for name in (*own, *more)}
     glass = {"reason": row.break_glass_reason} if row.break_glass_reason else None
     return DeploymentOut.model_validate({**values, "break_glass": glass})

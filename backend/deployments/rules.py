@@ -8,7 +8,7 @@ from backend.core.config import EnvironmentSettings
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, NotFound
 from backend.deployments import lifecycle, repository
-from backend.deployments.admission import Facts, RequireApproval
+from backend.deployments.admission import Actor, Facts, RequireApproval
 from backend.deployments.lifecycle import EVENT, about, subject_of
 from backend.deployments.models import Deployment, Phase
 from backend.identity.principal import Principal, may_act_for
@@ -56,15 +56,15 @@ class Rules:
         session.expire_all()
         return self.get(session, deployment_id)
 
-    def facts(self, session: Session, model: str, version: int, *, requested_by: str) -> Facts:
+    def facts(self, session: Session, model: str, version: int, *, requested_by: Actor) -> Facts:
         """Return what admission of a version is decided by."""
         row = self._services.registry.get_version(session, model, version)
         return Facts(
-            repository=row.repository,
+            subject=self._services.registry.subject(row),
             attestations=self._services.attestations.for_digest(session, row.digest),
             owner=self._services.registry.get_model(session, model).owner,
             requested_by=requested_by,
-            author=row.created_by,
+            author=Actor(row.created_by, row.lineage.get("onBehalfOf")),
         )
 
     def may_deploy(self, session: Session, caller: Principal, model: str, verb: str) -> None:
@@ -85,7 +85,8 @@ class Rules:
     def may_decide(self, session: Session, caller: Principal, deployment: Deployment, event: str) -> Facts:
         """Let through those who may approve this deployment; return the facts."""
         approval = self.environment(deployment.environment).approval
-        facts = self.facts(session, deployment.model, deployment.version, requested_by=deployment.requested_by)
+        asked = Actor(deployment.requested_by, deployment.on_behalf_of)
+        facts = self.facts(session, deployment.model, deployment.version, requested_by=asked)
         if reason := RequireApproval(approval).refuses(caller, facts):
             raise Forbidden(reason).audited(
                 type=f"{EVENT}.{event}", subject=subject_of(deployment), actor=caller.ref, **about(deployment)

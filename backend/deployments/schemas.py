@@ -1,25 +1,40 @@
 """What the deployments domain says and hears over HTTP."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
 
-from backend.core.schemas import Payload, PlainText, Schema
+from backend.core.schemas import NO_NUL, Payload, Schema
 from backend.deployments.models import Outcome, Phase, StepKind, StepState, TrafficState
-from mlplatform.spec.model import Name
+from mlplatform.spec.model import ModelType, Name
 
-Reason = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000), NO_NUL]
 LONGEST_VERSION = 2**31 - 1
 VersionNumber = Annotated[int, Field(ge=1, le=LONGEST_VERSION)]
-VersionOrAlias = VersionNumber | Literal["champion", "challenger"]
+ALIASES = ("champion", "challenger")
+
+
+def _version_or_alias(value: Any) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LONGEST_VERSION:
+        return value
+    if value in ALIASES:
+        return str(value)
+    raise ValueError(f"must be a version number from 1 on, or one of {', '.join(ALIASES)}")
+
+
+VersionOrAlias = Annotated[
+    int | str,
+    PlainValidator(_version_or_alias),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": LONGEST_VERSION}, {"enum": list(ALIASES)}]}),
+]
 RequirementState = Literal["met", "missing", "failed", "waiting"]
 
 
 class BreakGlass(Payload):
     """Why the policy is to be overridden, in words that stand up afterwards."""
 
-    reason: Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=10, max_length=1000)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=1000), NO_NUL]
 
 
 class DeploymentIn(Payload):
@@ -27,7 +42,7 @@ class DeploymentIn(Payload):
 
     model: Name
     version: VersionOrAlias | None = Field(default=None, description="A number or an alias; the newest if null.")
-    environment: Annotated[PlainText, Field(min_length=1, max_length=63)]
+    environment: Annotated[str, Field(min_length=1, max_length=63), NO_NUL]
     break_glass: BreakGlass | None = None
 
 
@@ -35,7 +50,7 @@ class ApprovalIn(Payload):
     """What an approver decides."""
 
     decision: Literal["approve", "reject"]
-    comment: Annotated[PlainText, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
+    comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), NO_NUL] = ""
 
 
 class ReasonIn(Payload):
@@ -71,20 +86,27 @@ class BreakGlassOut(Schema):
 class FiguresOut(Schema):
     """What a version did in a step."""
 
-    requests: int
-    errors: int
+    requests: int = Field(description="Rows, in a step that compares days.")
+    errors: int = Field(description="Rows that did not fit the schema, in a step that compares days.")
     success_rate: float | None
-    latency_ms: float | None = Field(description="At the percentile that the model's `rollout.analysis` names.")
+    latency_ms: float | None = Field(
+        description="At the percentile that the model's `rollout.analysis` names; in a step that compares days, per row."
+    )
+    latency_percentile: float | None = Field(
+        default=None, description="Which percentile that is; null in a step that compares days."
+    )
 
 
 class CheckOut(Schema):
-    """One statistical test as it stands; shares for success rates, milliseconds for latencies."""
+    """One test as it stands; shares for success rates, milliseconds for latencies."""
 
     name: str
     observed: float | None
     limit: float | None
-    evidence: float = Field(description="The e-value: how strongly the figures speak against the version.")
-    threshold: float = Field(description="The e-value from which on the version counts as bad.")
+    evidence: float | None = Field(
+        description="The e-value: how strongly the figures speak against the version. Null where all there is was counted."
+    )
+    threshold: float | None = Field(description="The e-value from which on the version counts as bad.")
     verdict: Literal["passing", "suspected", "breached", "no_data"]
 
 
@@ -115,6 +137,7 @@ class DeploymentOut(Schema):
     outcome: Outcome | None
     reason: str | None
     requested_by: str
+    on_behalf_of: str | None = Field(default=None, description="Who started the CI job that asked for it.")
     requested_at: datetime
     approvals: list[ApprovalOut]
     break_glass: BreakGlassOut | None
@@ -146,12 +169,26 @@ class ReplicaOut(Schema):
     message: str | None
 
 
+class RescoreOut(Schema):
+    """What a batch version that was rolled back has left in the lake."""
+
+    version: int = Field(description="The version that was rolled back.")
+    days: list[date] = Field(description="Days whose answers are still its own; a backfill scores them again.")
+
+
+class RollbackOut(DeploymentOut):
+    """A rollback, and for a batch model what is left to be scored again."""
+
+    rescore: RescoreOut | None = None
+
+
 class PlaceOut(Schema):
     """A model in an environment as it is now."""
 
     model: str
+    type: ModelType
     environment: str
-    url: str
+    url: str | None = Field(description="Where requests go; null for a batch model.")
     champion: int | None = Field(description="The version that is live here.")
     challenger: int | None = Field(description="The version that is being rolled out here.")
     traffic: list[TrafficOut]

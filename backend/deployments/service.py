@@ -13,12 +13,14 @@ from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
 from backend.deployments import repository
-from backend.deployments.admission import APPROVAL, Decision, Finding, Verdict, decide
+from backend.deployments.admission import APPROVAL, Actor, Decision, Finding, Verdict, decide
 from backend.deployments.interventions import Interventions, add
-from backend.deployments.lifecycle import EVENT
+from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
 from backend.deployments.rules import Rules, state_of
+from backend.deployments.streams import StreamRefused, check_stream
 from backend.identity.principal import Principal
+from mlplatform.spec.model import ModelType
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class DeploymentService:
         Raises:
             AdmissionRefused: the environment's policy is not met.
             RolloutInProgress: another deployment there is not over.
+            StreamRefused: a streaming version can't have a share of the stream there.
         """
         settings = self._rules.environment(environment)
         wanted = self._services.registry.get_version(session, model, version)
@@ -78,7 +81,8 @@ class DeploymentService:
                 breakGlass=break_glass,
             )
         self._is_free(session, environment, model, wanted.version)
-        facts = self._rules.facts(session, model, wanted.version, requested_by=caller.ref)
+        self._fits_the_stream(session, caller, environment, model, wanted.version)
+        facts = self._rules.facts(session, model, wanted.version, requested_by=Actor.of(caller))
         verdict = decide(settings, facts)
         if verdict.unmet and break_glass is None:
             raise self._refused(caller, model, wanted.version, environment, verdict)
@@ -92,6 +96,7 @@ class DeploymentService:
             digest=wanted.digest,
             phase=Phase.AWAITING_APPROVAL if waiting else Phase.PENDING,
             requested_by=caller.ref,
+            on_behalf_of=caller.on_behalf_of,
             requested_at=self._services.clock.now(),
             requirements=verdict.as_json(),
             break_glass_reason=break_glass,
@@ -163,18 +168,44 @@ class DeploymentService:
     def place(self, session: Session, environment: str, model: str) -> dict[str, Any]:
         """Return a model in an environment as it is now."""
         self._rules.environment(environment)
-        self._services.registry.get_model(session, model)
+        row = self._services.registry.get_model(session, model)
         rows = repository.traffic(session, environment, model)
         running = repository.in_progress(session, environment, model)
         return {
             "model": model,
+            "type": row.type,
             "environment": environment,
-            "url": f"{self._services.settings.ingress_url}/{environment}/{model}",
+            "url": f"{self._services.settings.ingress_url}/{environment}/{model}"
+            if row.type == ModelType.REALTIME
+            else None,
             "champion": _version(rows, TrafficState.LIVE),
             "challenger": _version(rows, TrafficState.CANARY),
             "traffic": rows,
             "rollout": running,
         }
+
+    def live_version(self, session: Session, environment: str, model: str) -> int | None:
+        """Return the version of a model that is live in an environment."""
+        row = repository.live(session, environment, model)
+        return None if row is None else row.version
+
+    def live_everywhere(self, session: Session) -> list[tuple[str, str, int]]:
+        """Return what is live: environment, model and version."""
+        rows = repository.traffic(session)
+        return [(row.environment, row.model, row.version) for row in rows if row.state == TrafficState.LIVE]
+
+    def was_live(self, session: Session, environment: str, model: str, version: int) -> bool:
+        """Say whether a version was live in an environment at some time."""
+        return repository.last_promoted(session, environment, model, version=version) is not None
+
+    def in_progress(self, session: Session, environment: str, model: str) -> str | None:
+        """Return the id of the deployment there that is not over."""
+        running = repository.in_progress(session, environment, model)
+        return None if running is None else running.id
+
+    def undecided(self, session: Session) -> set[str]:
+        """Return the ids of all deployments that may still come to anything."""
+        return repository.undecided(session)
 
     def _is_free(self, session: Session, environment: str, model: str, version: int) -> None:
         running = repository.in_progress(session, environment, model)
@@ -183,6 +214,21 @@ class DeploymentService:
         live = repository.live(session, environment, model)
         if live is not None and live.version == version:
             raise Conflict(f"v{version} of {model} is live in {environment} already")
+
+    def _fits_the_stream(self, session: Session, caller: Principal, environment: str, model: str, version: int) -> None:
+        live = repository.live(session, environment, model)
+        lifecycle = Lifecycle(self._services)
+        spec = lifecycle.spec_of(session, model, version)
+        former = None if live is None else lifecycle.spec_of(session, model, live.version)
+        try:
+            check_stream(self._services.settings, environment, spec, former)
+        except StreamRefused as refused:
+            raise refused.audited(
+                type=f"{EVENT}.deployment.refused",
+                subject=f"model:{model}/versions/{version}",
+                actor=caller.ref,
+                environment=environment,
+            ) from None
 
     def _end(self, deployment: Deployment, outcome: Outcome, reason: str) -> None:
         deployment.phase, deployment.outcome, deployment.reason = Phase.COMPLETED, outcome, reason

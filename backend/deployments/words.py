@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from backend.deployments.analysis import CheckResult, Judgement, StepFigures
-from backend.deployments.analysis.judge import LATENCY, SUCCESS_RATE, SUCCESS_RATE_VS_PRIMARY
+from backend.deployments.analysis.judge import LAG, LATENCY, SUCCESS_RATE, SUCCESS_RATE_VS_PRIMARY
 from backend.deployments.models import Traffic
 
 
@@ -20,6 +20,9 @@ def milliseconds(value: float) -> str:
 
 def finding(check: CheckResult, judgement: Judgement, percentile: float) -> str:
     """Say what a test found, by which numbers, and how the primary did in the same window."""
+    if check.name == LAG:
+        behind = f"{check.observed or 0:.1f} s behind its stream, limit {seconds(round(check.limit or 0, 1))}"
+        return f"{behind}, for {check.evidence:.1f} s now"
     relation = ">=" if check.evidence >= check.threshold else "<"
     evidence = f"e-value {check.evidence:.2g} {relation} {check.threshold:g}"
     if check.name in (SUCCESS_RATE, SUCCESS_RATE_VS_PRIMARY):

@@ -58,9 +58,9 @@ class World:
         except TargetUnavailable:
             return None
 
-    def settle(self) -> None:
-        """Return when the proxy has taken over what the database wants."""
-        self.patiently(self.reconciler.sync)
+    def settle(self, deployment: Deployment) -> None:
+        """Return when a deployment's traffic is what the database wants."""
+        self.patiently(lambda: self.reconciler.settle(deployment.environment, deployment.model))
 
     def patiently(self, work: Callable[[], Result]) -> Result:
         """Call until the target answers: nothing can be decided while it doesn't, and it is being restarted."""

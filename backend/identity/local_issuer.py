@@ -44,10 +44,12 @@ class LocalIssuer:
         """Say whether this is the contents of the secret file, in constant time."""
         return hmac.compare_digest(secret.strip().encode(), self._secret.strip())
 
-    def mint(self, subject: str, groups: list[str], now: datetime) -> tuple[str, datetime]:
+    def mint(
+        self, subject: str, groups: list[str], now: datetime, *, on_behalf_of: str | None = None
+    ) -> tuple[str, datetime]:
         """Return a token for a subject, and when it ends."""
         expires = now + self.lifetime
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.audience,
             "sub": subject,
@@ -57,6 +59,8 @@ class LocalIssuer:
             "exp": int(expires.timestamp()),
             "jti": secrets.token_hex(8),
         }
+        if on_behalf_of is not None:
+            claims["act"] = {"sub": on_behalf_of}  # RFC 8693, section 4.1
         header = {"alg": ALGORITHM, "kid": self._key.kid, "typ": TOKEN_TYPE}
         return jwt.encode(header, claims, self._key, [ALGORITHM]), expires.replace(microsecond=0)
 

@@ -1,10 +1,11 @@
 """Who a caller is, whatever kind of token said so."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from backend.core.config import PermissionSettings
+from backend.core.config_identity import PermissionSettings
 
 
 class PrincipalKind(StrEnum):
@@ -21,6 +22,8 @@ class Principal:
     """A verified caller.
 
     ``ref`` is a Backstage entity ref (``user:default/ada``), ``repository:<repository id>`` or ``service:<name>``.
+    A CI job acts as its repository. ``on_behalf_of`` is whose push or click started it, ``run`` the job's address and
+    ``commit`` the commit it runs for, as far as its token says so.
     """
 
     kind: PrincipalKind
@@ -28,6 +31,9 @@ class Principal:
     groups: frozenset[str]
     issuer: str
     expires_at: datetime
+    on_behalf_of: str | None = None
+    run: str | None = None
+    commit: str | None = None
 
     @property
     def repository(self) -> str | None:
@@ -37,6 +43,16 @@ class Principal:
     def in_any(self, groups: list[str] | frozenset[str]) -> bool:
         """Say whether the caller is a member of one of the groups."""
         return not self.groups.isdisjoint(groups)
+
+
+def is_of_all(principal: Principal, owners: Collection[str], permissions: PermissionSettings) -> bool:
+    """Say whether the caller is a member of each of these groups, written as the catalog writes them, in lower case.
+
+    Platform administrators may stand in for any; of nothing that nobody owns is anybody else a member.
+    """
+    if principal.in_any(permissions.platform_admins):
+        return True
+    return bool(owners) and {group.lower() for group in principal.groups}.issuperset(owners)
 
 
 def may_act_for(principal: Principal, *, owner: str, repository: str | None, permissions: PermissionSettings) -> bool:

@@ -60,6 +60,8 @@ def me(caller: Caller) -> PrincipalOut:
         groups=sorted(caller.groups),
         issuer=caller.issuer,
         expires_at=caller.expires_at,
+        on_behalf_of=caller.on_behalf_of,
+        run=caller.run,
     )
 
 
@@ -73,7 +75,9 @@ def bind_signing_key(services: ServicesOf, caller: Caller, write: Write, body: S
     """From now on, attestations that this key signs count as the caller's. The same again changes nothing."""
     return write.run(
         lambda session: _key(
-            services.identity.bind_key(session, caller, public_key=body.public_key, repository=body.repository)
+            services.identity.bind_key(
+                session, caller, public_key=body.public_key, proof=body.proof, repository=body.repository
+            )
         ),
         SigningKeyOut,
     )

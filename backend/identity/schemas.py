@@ -24,7 +24,10 @@ RepositoryId = Annotated[
 
 
 class TokenRequest(Payload):
-    """Who wants a token, and the proof that they may read the platform's login secret."""
+    """Who wants a token, and the proof that they may read the platform's login secret.
+
+    With both, it is a token of the repository's CI in a job that the user started.
+    """
 
     secret: PlainText = Field(min_length=1, max_length=200, description="Contents of HOME/identity/login-secret.")
     user: EntityRef | None = Field(default=None, description="User to sign in.", examples=["user:default/ada"])
@@ -32,8 +35,8 @@ class TokenRequest(Payload):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if (self.user is None) == (self.repository is None):
-            raise ValueError("give either `user` or `repository`")
+        if self.user is None and self.repository is None:
+            raise ValueError("give `user`, `repository`, or both")
         return self
 
 
@@ -52,12 +55,19 @@ class PrincipalOut(Schema):
     groups: list[str]
     issuer: str
     expires_at: datetime
+    on_behalf_of: str | None = Field(default=None, description="Whose push or click started the CI job that this is.")
+    run: str | None = Field(default=None, description="Address of the CI job that this is.")
 
 
 class SigningKeyRequest(Payload):
     """A public key that shall speak for the caller."""
 
     public_key: str = Field(max_length=44, description="Base64 of the 32 raw bytes of an Ed25519 public key.")
+    proof: str = Field(
+        max_length=88,
+        description="Base64 of the key's signature over `ml-platform signing key v1`, the caller's ref and the repository "
+        "(or nothing), each followed by a line feed.",
+    )
     repository: RepositoryId | None = Field(
         default=None, description="The only repository it may speak for; all of the caller's if null."
     )
@@ -71,6 +81,17 @@ class SigningKeyRequest(Payload):
             raw = b""
         if len(raw) != 32 or base64.b64encode(raw).decode() != value:
             raise ValueError("must be Base64 of the 32 raw bytes of an Ed25519 public key")
+        return value
+
+    @field_validator("proof")
+    @classmethod
+    def _is_signature(cls, value: str) -> str:
+        try:
+            raw = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != 64:
+            raise ValueError("must be Base64 of the 64 bytes of an Ed25519 signature")
         return value
 
 

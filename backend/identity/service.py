@@ -20,7 +20,7 @@ from backend.identity.local_issuer import LocalIssuer
 from backend.identity.models import SigningKeyRow
 from backend.identity.principal import Principal
 from backend.identity.verification import TokenRefused, TokenVerifier
-from mlplatform.attest.keys import PublicKey
+from mlplatform.attest.keys import PublicKey, possession_text
 
 _SIGN_IN = "Get a token with `platform login`, or from a configured issuer."
 
@@ -99,14 +99,15 @@ class IdentityService:
                     fix="Add the user under mlPlatform.identity.localIssuer.users in app-config.yaml.",
                 ).audited(type="ml-platform.identity.login.refused", subject=f"principal:{user}", actor=user)
             groups = list(known[user])
-        subject = user or f"repository:{repository}"
-        token, expires = local.mint(subject, groups, self._clock.now())
+        subject = f"repository:{repository}" if repository else str(user)
+        person = user if repository else None
+        token, expires = local.mint(subject, [] if repository else groups, self._clock.now(), on_behalf_of=person)
         self._audit.append(
             session,
             type="ml-platform.identity.login.issued",
             subject=f"principal:{subject}",
             actor=subject,
-            data={"expiresAt": expires},
+            data={"expiresAt": expires, **({"onBehalfOf": person} if person else {})},
         )
         return token, expires
 
@@ -115,12 +116,12 @@ class IdentityService:
         self._record("ml-platform.identity.login.refused", source, reason)
 
     def bind_key(
-        self, session: Session, caller: Principal, *, public_key: str, repository: str | None
+        self, session: Session, caller: Principal, *, public_key: str, proof: str, repository: str | None
     ) -> SigningKeyRow:
         """Make a key speak for the caller; the same again returns the same binding.
 
         Raises:
-            Forbidden: a repository can't bind a key for another one.
+            Forbidden: a repository can't bind a key for another one, and nobody one whose private half they don't have.
             Conflict: the binding was revoked.
         """
         if caller.repository is not None and repository not in (None, caller.repository):
@@ -131,6 +132,16 @@ class IdentityService:
                 repository=repository,
             )
         key = PublicKey(base64.b64decode(public_key))
+        if not key.verify(possession_text(caller.ref, repository), base64.b64decode(proof)):
+            raise Forbidden(
+                f"{caller.ref} did not show that the key's private half is theirs",
+                fix="Sign the caller's own ref and the repository with it, as the API describes.",
+            ).audited(
+                type="ml-platform.identity.signing_key.refused",
+                subject=f"principal:{caller.ref}",
+                actor=caller.ref,
+                keyId=key.keyid,
+            )
         limited_to = caller.repository or repository or ""
         lock_for_transaction(session, f"signing-key:{key.keyid}:{caller.ref}")
         found = session.execute(

@@ -21,9 +21,9 @@ from joserfc.errors import (
 from joserfc.jwk import KeySet
 
 from backend.core.clock import Clock
-from backend.core.config import IdentitySettings, IssuerSettings
+from backend.core.config_identity import IdentitySettings, IssuerSettings
 from backend.core.errors import Unavailable
-from backend.identity.claims import ClaimsRefused, Mapped, external_principal, local_principal
+from backend.identity.claims import Claimed, ClaimsRefused, external_principal, local_principal
 from backend.identity.local_issuer import TOKEN_TYPE, LocalIssuer
 from backend.identity.principal import Principal
 
@@ -35,6 +35,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "backstage": frozenset({"vnd.backstage.user"}),
     "github": frozenset({"jwt", ""}),
     "gitlab": frozenset({"jwt", ""}),
+    "kubernetes": frozenset({"jwt", ""}),
     "oidc": frozenset({"jwt", "at+jwt", ""}),
 }
 _LONGEST_TOKEN = 16_384
@@ -104,7 +105,7 @@ class _OwnKeys:
 class _Trusted:
     """One issuer: its name, keys, audience, and how its claims are read."""
 
-    def __init__(self, kind: str, audience: str, keys: _Keys, read: Callable[[Any], Mapped]) -> None:
+    def __init__(self, kind: str, audience: str, keys: _Keys, read: Callable[[Any], Claimed]) -> None:
         self.kind, self.audience, self.keys, self.read = kind, audience, keys, read
 
 
@@ -140,10 +141,19 @@ class TokenVerifier:
         claims = self._signed_claims(token, header.get("kid"), trusted)
         self._check(claims, trusted)
         try:
-            kind, ref, groups = trusted.read(claims)
+            said = trusted.read(claims)
         except ClaimsRefused as error:
             raise TokenRefused(str(error)) from None
-        return Principal(kind, ref, groups, issuer, datetime.fromtimestamp(claims["exp"], UTC))
+        return Principal(
+            said.kind,
+            said.ref,
+            said.groups,
+            issuer,
+            datetime.fromtimestamp(claims["exp"], UTC),
+            on_behalf_of=said.on_behalf_of,
+            run=said.run,
+            commit=said.commit,
+        )
 
     def _signed_claims(self, token: str, kid: Any, trusted: _Trusted) -> dict[str, Any]:
         kid = kid if isinstance(kid, str) else None

@@ -12,6 +12,7 @@ from backend.core.config import Settings, load_settings
 from backend.core.config_files import ConfigError
 from backend.core.errors import PlatformError
 from backend.deployments.targets.local.supervisor import check_path, render_config
+from backend.local import nats
 from backend.local.folders import Folders
 from backend.local.platform import (
     BACKEND,
@@ -34,8 +35,8 @@ _POLL_SECONDS = 0.1
 _STILL_WAITING_SECONDS = 5.0
 _WORTH_TELLING_SECONDS = 0.1
 _KNOWN = frozenset({
-    ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "logs",
-    "mlflow", "run", "templates", "toolkit", "uploads",
+    ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "lake", "logs",
+    "mlflow", "nats", "run", "sandbox", "scaffolds", "templates", "toolkit", "uploads",
 })  # fmt: skip
 _KNOWN_BEGINNINGS = ("platform.db", "workflows.db")
 """What the platform itself puts into HOME."""
@@ -75,6 +76,15 @@ class _Ends:
         return self.allowed < 0
 
 
+def home_of(named: str | None, configs: list[Path]) -> Path:
+    """Return the platform's home folder: the one that is named, else the one that the configuration names.
+
+    Raises:
+        LauncherError: the configuration can't be used.
+    """
+    return Path(named).resolve() if named else _settings(None, configs).home
+
+
 def up(*, home: Path, configs: list[Path], wait: bool = True, echo: Echo = print) -> UpResult:
     """Start what is not running yet; with ``wait`` return when everything answers.
 
@@ -105,7 +115,7 @@ def up(*, home: Path, configs: list[Path], wait: bool = True, echo: Echo = print
             if KEEPER in started:  # nothing half-done: what this call started is not left behind
                 down(home=folders.home, echo=echo)
             raise
-    return UpResult(urls=_urls(settings), pids=_pids(platform), started=started)
+    return UpResult(urls=_urls(folders, settings), pids=_pids(platform), started=started)
 
 
 def down(*, home: Path, forget: bool = False, echo: Echo = print) -> None:
@@ -133,10 +143,10 @@ def down(*, home: Path, forget: bool = False, echo: Echo = print) -> None:
         echo(f"deleted {folders.home}")
 
 
-def _settings(home: Path, configs: list[Path]) -> Settings:
-    environment = {**os.environ, "ML_PLATFORM_HOME": str(home)}
+def _settings(home: Path | None, configs: list[Path]) -> Settings:
+    environment = {**os.environ, "ML_PLATFORM_HOME": str(home or "")}
     try:
-        return load_settings(list(configs) or None, environment)
+        return load_settings(list(configs), environment)
     except ConfigError as fault:
         raise LauncherError("the configuration can't be used:\n" + "\n".join(fault.faults)) from fault
 
@@ -151,7 +161,7 @@ def _start(platform: LocalPlatform, settings: Settings, configs: list[Path], ech
             echo(f"{name} was down and is started again")
         return again
     platform.stop_orphans(echo)
-    busy = taken(needed_ports(settings))
+    busy = taken(needed_ports(folders, settings))
     if busy:
         raise LauncherError("; ".join(busy), "or stop the process that has the port")
     platform.prepare(settings, configs)
@@ -203,11 +213,13 @@ def _wait(platform: LocalPlatform, settings: Settings, echo: Echo, *, fresh: boo
         time.sleep(_POLL_SECONDS)
 
 
-def _urls(settings: Settings) -> dict[str, str]:
+def _urls(folders: Folders, settings: Settings) -> dict[str, str]:
     urls = {"backend": settings.base_url, "api docs": f"{settings.base_url}/docs"}
     if settings.mlflow.embedded:
         urls["mlflow"] = f"{settings.base_url}/mlflow"
     urls["models"] = settings.ingress_url
+    if nats.is_used(folders):
+        urls["streams"] = nats.url(settings)
     return urls
 
 

@@ -57,6 +57,21 @@ class Folders:
         return self.run / "scratch"
 
     @property
+    def bytecode(self) -> Path:
+        """What Python compiled for model servers and batch jobs; made anew where it is missing."""
+        return self.environments / "bytecode"
+
+    @property
+    def jobs(self) -> Path:
+        """Batch jobs that are under way, see :mod:`backend.batch.jobs`."""
+        return self.run / "jobs"
+
+    @property
+    def trials(self) -> Path:
+        """What batch versions have written for trial, a folder a rollout."""
+        return self.run / "trials"
+
+    @property
     def lock(self) -> Path:
         """Held while run/ is changed."""
         return self.run / ".lock"
@@ -70,6 +85,26 @@ class Folders:
     def xds(self) -> Path:
         """Envoy's dynamic configuration, which it watches."""
         return self.run / "envoy" / "xds"
+
+    @property
+    def streams(self) -> Path:
+        """One control file a streaming model and environment, see :mod:`mlplatform.streaming.control`."""
+        return self.run / "streams"
+
+    @property
+    def nats(self) -> Path:
+        """What the platform's own NATS server keeps."""
+        return self.home / "nats"
+
+    @property
+    def nats_credentials(self) -> Path:
+        """``user:password`` for the platform's own NATS server."""
+        return self.nats / "credentials"
+
+    @property
+    def nats_config(self) -> Path:
+        """Configuration of the platform's own NATS server."""
+        return self.run / "nats.conf"
 
     @property
     def environments(self) -> Path:
@@ -93,7 +128,16 @@ class Folders:
     def make(self) -> None:
         """Create the folders; everything is for this user only."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.run, self.programs, self.pids, self.versions, self.scratch, self.logs, self.xds):
+        for folder in (
+            self.run,
+            self.programs,
+            self.pids,
+            self.versions,
+            self.scratch,
+            self.streams,
+            self.logs,
+            self.xds,
+        ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.environments.mkdir(mode=0o755, parents=True, exist_ok=True)
         parent = self.socket.parent

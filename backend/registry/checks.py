@@ -56,8 +56,10 @@ def check_manifest(manifest: Manifest, model: str) -> None:
         raise ContradictingManifest("training/finishedAt: training ended before it began")
 
 
-def check_bundle(manifest: Manifest, bundle: Path) -> None:
+def check_bundle(manifest: Manifest, bundle: Path) -> str:
     """Recompute every digest of an unpacked bundle and look into the model's own description.
+
+    Returns the digest of its ``model.yaml``.
 
     Raises:
         InvalidInput: something is not what the manifest says.
@@ -88,6 +90,7 @@ def check_bundle(manifest: Manifest, bundle: Path) -> None:
             "the model has no MLflow signature",
             fix="Save it with `signature=infer_signature(inputs, outputs)` and train again.",
         )
+    return file_sha256(bundle / "environment" / "model.yaml")
 
 
 def _has_signature(path: Path) -> bool:

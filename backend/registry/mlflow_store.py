@@ -8,11 +8,14 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backend.audit.service import PLATFORM
 from backend.core.errors import Unavailable
 from backend.registry.bundle import full_disk_is_an_answer
+from backend.registry.mlflow_rules import ARTEFACT_ROOT, EXPERIMENT_PREFIX, MODEL_TAG, OWNER_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +45,9 @@ class MlflowStore:
         self.is_embedded = tracking_uri is None
         self.folder = folder
         self.tracking_uri = tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
-        self.artefact_root = folder / "artefacts"
+        self.artefacts = folder / "registered"
+        self.client_artefacts = folder / "artefacts"
+        self.client_uploads = folder / "uploading"
         self._lock = threading.Lock()
         self._client: MlflowClient | None = None
 
@@ -50,11 +55,16 @@ class MlflowStore:
         """Return the MLflow client; the first call imports MLflow and prepares the embedded database."""
         with self._lock:
             if self._client is None:
-                if self.is_embedded:
-                    self.artefact_root.mkdir(parents=True, exist_ok=True)
                 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+                os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+                # Somebody waits for the answer: minutes of trying again help nobody.
+                os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+                # Its own handlers would write past the one log format and its redaction.
+                os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
                 from mlflow import MlflowClient
 
+                if self.is_embedded:
+                    self._prepare()
                 self._client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
                 with _answers():
                     self._client.search_registered_models(max_results=1)
@@ -82,7 +92,7 @@ class MlflowStore:
             try:
                 run = client.create_run(
                     self._experiment(model),
-                    tags=dict(tags),
+                    tags={**tags, OWNER_TAG: PLATFORM},
                     run_name=f"{model}-{tags.get('git.commit', '')[:8]}",
                 )
                 run_id = run.info.run_id
@@ -100,14 +110,32 @@ class MlflowStore:
                 return MlflowVersion(int(created.version), run_id)
             except BaseException:
                 if run_id is not None:
-                    self._forget_run(run_id)
+                    self.forget_run(run_id)
                 raise
 
     def unregister(self, model: str, registered: MlflowVersion) -> None:
         """Take back what :meth:`register` made; what is gone already is no error."""
         with _answers(), _ignoring(_NOT_FOUND):
             self.client().delete_model_version(model, str(registered.version))
-        self._forget_run(registered.run_id)
+        self.forget_run(registered.run_id)
+
+    def forget_run(self, run_id: str) -> None:
+        """Delete a run and its artefacts, as far as MLflow does: what is left is lost space, and no version."""
+        with contextlib.suppress(Exception):
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            artefacts = self.client().get_run(run_id).info.artifact_uri
+            self.client().delete_run(run_id)
+            get_artifact_repository(artefacts, tracking_uri=self.tracking_uri).delete_artifacts()
+
+    def runs_with(self, tag: str, value: str) -> list[str]:
+        """Return the ids of the runs of the platform's experiments that have a tag of that value."""
+        client = self.client()
+        with _answers():
+            ours = client.search_experiments(filter_string=f"tags.`{OWNER_TAG}` = '{PLATFORM}'")
+            ids = [experiment.experiment_id for experiment in ours]
+            found = client.search_runs(ids, filter_string=f"tags.`{tag}` = '{value}'") if ids else []
+        return [str(run.info.run_id) for run in found]
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point an alias at a version."""
@@ -119,22 +147,50 @@ class MlflowStore:
         with _answers(), _ignoring(_NOT_FOUND):
             self.client().delete_registered_model_alias(model, alias)
 
-    def _experiment(self, model: str) -> str:
-        client = self.client()
-        experiment = client.get_experiment_by_name(model)
-        if experiment is None:
-            location = (self.artefact_root / model).as_uri() if self.is_embedded else None
-            try:
-                return str(client.create_experiment(model, artifact_location=location))
-            except _mlflow_exception() as error:
-                experiment = client.get_experiment_by_name(model)
-                if experiment is None:
-                    raise Unavailable(f"MLflow neither has nor takes an experiment named {model}") from error
-        return str(experiment.experiment_id)
+    def _prepare(self) -> None:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    def _forget_run(self, run_id: str) -> None:
-        with contextlib.suppress(Exception):
-            self.client().delete_run(run_id)
+        for folder in (self.artefacts, self.client_artefacts):
+            folder.mkdir(parents=True, exist_ok=True)
+        # Whoever opens a new database makes the experiment Default, with its artefacts below the root given here.
+        SqlAlchemyStore(self.tracking_uri, ARTEFACT_ROOT)
+
+    def _experiment(self, model: str) -> str:
+        """Return the platform's experiment for a model, which is made, or made again, where it is missing.
+
+        On a server that others write to it may be deleted, or the name may be somebody else's: neither may keep a model
+        from being registered.
+        """
+        client = self.client()
+        location = (self.artefacts / model).as_uri() if self.is_embedded else None
+        for number in count(1):
+            if (found := self._own_experiment(model, location)) is not None:
+                return found
+            name = f"{EXPERIMENT_PREFIX}{model}" if number == 1 else f"{EXPERIMENT_PREFIX}{model}/{number}"
+            with _ignoring(_EXISTS):
+                tags = {OWNER_TAG: PLATFORM, MODEL_TAG: model}
+                return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        raise AssertionError("there is always another number")
+
+    def _own_experiment(self, model: str, location: str | None) -> str | None:
+        from mlflow.entities import LifecycleStage, ViewType
+
+        client = self.client()
+        wanted = f"tags.`{MODEL_TAG}` = '{model}' AND tags.`{OWNER_TAG}` = '{PLATFORM}'"
+        found = [
+            experiment
+            for experiment in client.search_experiments(view_type=ViewType.ALL, filter_string=wanted)
+            if location is None or experiment.artifact_location == location
+        ]
+        found.sort(
+            key=lambda experiment: (experiment.lifecycle_stage != LifecycleStage.ACTIVE, experiment.creation_time)
+        )
+        if not found:
+            return None
+        first = found[0]
+        if first.lifecycle_stage != LifecycleStage.ACTIVE:
+            client.restore_experiment(first.experiment_id)
+        return str(first.experiment_id)
 
 
 def _mlflow_exception() -> type[Any]:

@@ -11,17 +11,19 @@ from sqlalchemy.orm import Session
 
 from backend.attestations.service import Verified
 from backend.core.database import Database, lock_for_transaction
-from backend.core.errors import Forbidden, PlatformError
+from backend.core.errors import Conflict, Forbidden, PlatformError
 from backend.identity.principal import Principal, may_act_for
 from backend.registry.bundle import BundleLimits, keep, unpack
 from backend.registry.checks import check_bundle, check_manifest, parse_manifest
 from backend.registry.mlflow_store import MlflowVersion
 from backend.registry.models import ModelRow, VersionRow
-from backend.registry.repository import find_same
+from backend.registry.repository import find_same, has_run
 from backend.registry.schemas import Manifest, VersionOut
 from backend.registry.service import RegistryService
 from backend.registry.uploads import abandoned_uploads
 from mlplatform.attest.digest import artefact_digest
+from mlplatform.attest.statement import Subject
+from mlplatform.spec.model import ModelSpec
 
 REGISTERED = "ml-platform.registry.version.registered"
 REFUSED = "ml-platform.registry.registration.refused"
@@ -78,15 +80,17 @@ class Registration:
         check_manifest(manifest, self.model)
         with self.database.read() as session:
             rules = self._allowed(session, manifest)
-            if present := self._present(session, manifest):
-                return self.registry.version_out(session, present), False
-        bundle = self._unpacked(manifest)
+            present = self._present(session, manifest)
+        if present is not None:
+            return self._attested(manifest, rules), False
+        bundle, spec_digest = self._unpacked(manifest)
         digest = artefact_digest(bundle)
+        subject = _subject(manifest, spec_digest)
         with self.database.read() as session:
-            attestations = self._verified(session, manifest, rules)
+            attestations = self._verified(session, manifest, rules, subject)
         logged = self._log_to_mlflow(manifest, bundle / "model")
         try:
-            return self._write(manifest, bundle, digest, logged, attestations)
+            return self._write(manifest, bundle, digest, subject, logged, attestations)
         except BaseException:
             self._undo(logged)
             raise
@@ -110,6 +114,12 @@ class Registration:
                 fix="Give the model another name in model.yaml.",
             )
         settings = self.registry.settings
+        if self.caller.commit not in (None, manifest.training.git.commit):
+            raise Forbidden(
+                f"{self.caller.ref} runs for commit {str(self.caller.commit)[:12]}, and the model was trained from "
+                f"{manifest.training.git.commit[:12]}",
+                fix="Check out in CI the commit that the job was started for.",
+            )
         if not may_act_for(
             self.caller, owner=rules.owner, repository=rules.repository, permissions=settings.permissions
         ):
@@ -121,22 +131,45 @@ class Registration:
         return rules
 
     def _present(self, session: Session, manifest: Manifest) -> VersionRow | None:
+        """Return the version that this registration would make again.
+
+        Raises:
+            Conflict: there is one of the same artefact and commit that was judged or would be served otherwise.
+        """
         git = manifest.training.git
-        return find_same(
+        found = find_same(
             session, self.model, digest=manifest.model_digest, commit=git.commit, repository=git.repository
         )
+        if found is None:
+            return None
+        same_lock = found.lineage["lockDigest"] == manifest.training.lock_digest
+        if not same_lock or ModelSpec.model_validate(found.spec) != manifest.spec:
+            changed = "model.yaml" if same_lock else "uv.lock"
+            raise Conflict(
+                f"version {found.version} is this artefact from commit {git.commit[:12]}, with another {changed}",
+                fix="Commit the change, train again, and register what comes out.",
+            )
+        return found
 
-    def _unpacked(self, manifest: Manifest) -> Path:
+    def _attested(self, manifest: Manifest, rules: _WouldBe) -> VersionOut:
+        """Keep what a repeated registration says of the version that is there: gates may have been run again."""
+        with self.database.write() as session:
+            present = self._present(session, manifest)
+            assert present is not None, "versions are never deleted"
+            for verified in self._verified(session, manifest, rules, self.registry.subject(present)):
+                self.registry.attestations.store(session, self.caller, verified)
+            return self.registry.version_out(session, present)
+
+    def _unpacked(self, manifest: Manifest) -> tuple[Path, str]:
         limits = self.registry.settings.limits
         into = self.folder / "unpacked"
         unpack(self.folder / "bundle", into, BundleLimits(limits.bundle_bytes, limits.bundle_files))
-        check_bundle(manifest, into)
-        return into
+        return into, check_bundle(manifest, into)
 
-    def _verified(self, session: Session, manifest: Manifest, rules: _WouldBe) -> list[Verified]:
+    def _verified(self, session: Session, manifest: Manifest, rules: _WouldBe, subject: Subject) -> list[Verified]:
+        verify = self.registry.attestations.verify
         return [
-            self.registry.attestations.verify(session, self.caller, envelope, model=rules, digest=manifest.model_digest)
-            for envelope in manifest.attestations
+            verify(session, self.caller, envelope, model=rules, subject=subject) for envelope in manifest.attestations
         ]
 
     def _log_to_mlflow(self, manifest: Manifest, folder: Path) -> MlflowVersion:
@@ -168,6 +201,7 @@ class Registration:
         manifest: Manifest,
         bundle: Path,
         digest: str,
+        subject: Subject,
         logged: MlflowVersion,
         attestations: Sequence[Verified],
     ) -> tuple[VersionOut, bool]:
@@ -177,9 +211,11 @@ class Registration:
             self._allowed(session, manifest)
             if present := self._present(session, manifest):
                 self._undo(logged)
+                for verified in attestations:
+                    self.registry.attestations.store(session, self.caller, verified)
                 return self.registry.version_out(session, present), False
             self._keep_model(session, manifest)
-            row = self._version(manifest, digest, logged)
+            row = self._version(manifest, digest, subject, logged)
             session.add(row)
             session.flush()
             self.registry.audit.append(
@@ -248,13 +284,16 @@ class Registration:
             data=data,
         )
 
-    def _version(self, manifest: Manifest, digest: str, logged: MlflowVersion) -> VersionRow:
+    def _version(self, manifest: Manifest, digest: str, subject: Subject, logged: MlflowVersion) -> VersionRow:
         training = manifest.training
         recorded = training.model_dump(mode="json", by_alias=True)
         lineage = {
             "commit": training.git.commit,
             "repository": training.git.repository,
             "dirty": training.git.dirty,
+            "specDigest": subject.spec_digest,
+            "onBehalfOf": self.caller.on_behalf_of,
+            "ciRun": self.caller.run,
             **{name: recorded[name] for name in ("data", "lockDigest", "python", "startedAt", "finishedAt")},
         }
         return VersionRow(
@@ -274,8 +313,20 @@ class Registration:
         )
 
 
+def _subject(manifest: Manifest, spec_digest: str) -> Subject:
+    git = manifest.training.git
+    return Subject(
+        model=manifest.spec.name,
+        digest=manifest.model_digest,
+        repository=git.repository,
+        commit=git.commit,
+        lock_digest=manifest.training.lock_digest,
+        spec_digest=spec_digest,
+    )
+
+
 def forget_abandoned(registry: RegistryService, database: Database) -> None:
-    """Take back what processes that died in a registration left: uploads, and MLflow versions without a row."""
+    """Take back what processes that died in a registration left: uploads, and MLflow's versions and runs without a row."""
     with abandoned_uploads(registry.uploads) as folders:
         for folder in folders:
             wanted = f"tags.`{UPLOAD_TAG}` = '{folder.name}'"
@@ -285,3 +336,8 @@ def forget_abandoned(registry: RegistryService, database: Database) -> None:
                         unfinished = MlflowVersion(int(found.version), str(found.run_id))
                         registry.store.unregister(found.name, unfinished)
                         _log.warning("took back an unfinished registration", extra={"model": found.name})
+            for run_id in registry.store.runs_with(UPLOAD_TAG, folder.name):
+                with database.read() as session:
+                    is_known = has_run(session, run_id)
+                if not is_known:
+                    registry.store.forget_run(run_id)

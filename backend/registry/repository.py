@@ -46,6 +46,18 @@ def newest_versions(session: Session, models: Sequence[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def has_artefact(session: Session, model: str, digest: str) -> bool:
+    """Say whether a version of the model has this artefact."""
+    query = select(VersionRow.version).where(VersionRow.model == model, VersionRow.digest == digest).limit(1)
+    return session.execute(query).first() is not None
+
+
+def has_run(session: Session, run_id: str) -> bool:
+    """Say whether a version came from this run of MLflow's."""
+    query = select(VersionRow.version).where(VersionRow.run_id == run_id).limit(1)
+    return session.execute(query).first() is not None
+
+
 def aliases_of(session: Session, models: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return what each alias points at, by model."""
     found: dict[str, dict[str, int]] = {name: {} for name in models}

@@ -101,7 +101,7 @@ def versions(services: ServicesOf, caller: Caller, page: Paging, name: ModelName
     response_model=VersionOut,
     responses={
         200: {"model": VersionOut, "description": "The same content was registered before"},
-        **problems(401, 403, 413, 422, 503, 507),
+        **problems(401, 403, 409, 413, 422, 503, 507),
     },
     openapi_extra=_FORM,
 )

@@ -72,10 +72,15 @@ class LineageOut(Schema):
     dirty: bool
     data: list[dict[str, Any]]
     lock_digest: str
+    spec_digest: str = Field(description="SHA-256 of its model.yaml.")
     run_id: str
     python: str
     started_at: str
     finished_at: str
+    on_behalf_of: str | None = Field(
+        default=None, description="Whose push or click started the CI job that registered it."
+    )
+    ci_run: str | None = Field(default=None, description="Address of that job.")
 
 
 class VersionOut(Schema):

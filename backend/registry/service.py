@@ -23,9 +23,10 @@ from backend.registry.aliases import AliasMirror
 from backend.registry.bundle import pack
 from backend.registry.mlflow_store import MlflowStore
 from backend.registry.models import AliasRow, ModelRow, VersionRow
-from backend.registry.repository import aliases_of, newest_versions
+from backend.registry.repository import aliases_of, has_artefact, newest_versions
 from backend.registry.schemas import ModelOut, VersionOut
 from mlplatform.attest.digest import artefact_digest
+from mlplatform.attest.statement import Subject
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -71,6 +72,17 @@ class RegistryService:
             raise NotFound(f"there is no model {name[:80]!r}", fix="Its first `platform register` makes it.")
         return row
 
+    def model_of(self, session: Session, name: str, digest: str) -> ModelRow:
+        """Return a model that has a version with this artefact.
+
+        Raises:
+            NotFound: there is no such model, or no such version of it.
+        """
+        row = self.get_model(session, name)
+        if not has_artefact(session, name, digest):
+            raise NotFound(f"no version of {name} has the artefact {digest}", fix="Register it first.")
+        return row
+
     def get_version(self, session: Session, name: str, version: int | str | None = None) -> VersionRow:
         """Return a version by number or alias; the newest for ``None``.
 
@@ -92,6 +104,18 @@ class RegistryService:
         if row is None:
             raise NotFound(f"the model {name} has no version {alias[:80]!r}")
         return row.version
+
+    @staticmethod
+    def subject(version: VersionRow) -> Subject:
+        """Return what attestations about a version must be about."""
+        return Subject(
+            model=version.model,
+            digest=version.digest,
+            repository=version.repository,
+            commit=version.commit,
+            lock_digest=str(version.lineage["lockDigest"]),
+            spec_digest=str(version.lineage["specDigest"]),
+        )
 
     def bundle_path(self, version: VersionRow) -> Path:
         """Return the folder with the version's ``model/`` and ``environment/``, verified against its digest.

@@ -26,6 +26,11 @@ class KeyUnusable(Exception):
     """A key file that is damaged, of another kind, or readable by others; the message says what to do."""
 
 
+def possession_text(principal: str, repository: str | None) -> bytes:
+    """Return what a key signs to show that whoever binds it to a principal has its private half."""
+    return f"ml-platform signing key v1\n{principal}\n{repository or ''}\n".encode()
+
+
 def key_id(raw: bytes) -> str:
     """Return the id of a public key: SHA-256 of its 32 raw bytes, in hex."""
     return hashlib.sha256(raw).hexdigest()

@@ -1,8 +1,9 @@
 """in-toto Statements (v1) about a model artefact: one gate's result, said about one digest.
 
-The subject is the artefact; its annotations say which commit of which repository made it, so that a statement can't be
-carried over to another one. The predicate is a standard type with one more member, ``gateResult``, which other consumers
-ignore as in-toto's parsing rules ask for.
+The subject is the artefact; its annotations say which commit of which repository made it, and with which ``uv.lock`` and
+``model.yaml``. A gate judges all of that together, so a statement can't be carried over to the same model with another
+environment, other thresholds or from another repository. The predicate is a standard type with one more member,
+``gateResult``, which other consumers ignore as in-toto's parsing rules ask for.
 """
 
 import json
@@ -28,39 +29,42 @@ PREDICATE_TYPES: dict[Gate, str] = {
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_DEPTH = 100
+_LOCK, _SPEC = "lockSha256", "specSha256"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a statement is about: an artefact, and what it was made from and judged by. Digests are SHA-256 in hex."""
+
+    model: str
+    digest: str
+    repository: str
+    commit: str
+    lock_digest: str
+    spec_digest: str
 
 
 @dataclass(frozen=True)
 class ParsedStatement:
     """What a well-formed statement says."""
 
-    subject_name: str
-    digest: str
-    repository: str
-    commit: str
+    subject: Subject
     predicate_type: str
     gate_result: GateResult
 
 
-def build_statement(
-    gate_result: GateResult,
-    *,
-    model_name: str,
-    digest: str,
-    repository: str,
-    commit: str,
-    body: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the statement that a gate came out so for the artefact with this digest.
+def build_statement(gate_result: GateResult, subject: Subject, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the statement that a gate came out so for a subject.
 
     ``body`` is the predicate in its standard form, as the gate's module makes it; without it a test-result is made from the
     checks.
 
     Raises:
-        ValueError: the digest is not one, or the gate's standard predicate needs a body.
+        ValueError: a digest is not one, or the gate's standard predicate needs a body.
     """
-    if not _SHA256.fullmatch(digest):
-        raise ValueError(f"{digest!r} is not a SHA-256 digest in lower-case hex")
+    for digest in (subject.digest, subject.lock_digest, subject.spec_digest):
+        if not _SHA256.fullmatch(digest):
+            raise ValueError(f"{digest!r} is not a SHA-256 digest in lower-case hex")
     predicate_type = PREDICATE_TYPES[gate_result.gate]
     if body is None:
         if predicate_type != TEST_RESULT:
@@ -70,9 +74,14 @@ def build_statement(
         "_type": STATEMENT_TYPE,
         "subject": [
             {
-                "name": model_name,
-                "digest": {"sha256": digest},
-                "annotations": {"repository": repository, "commit": commit},
+                "name": subject.model,
+                "digest": {"sha256": subject.digest},
+                "annotations": {
+                    "repository": subject.repository,
+                    "commit": subject.commit,
+                    _LOCK: subject.lock_digest,
+                    _SPEC: subject.spec_digest,
+                },
             }
         ],
         "predicateType": predicate_type,
@@ -92,6 +101,7 @@ def checks_predicate(gate_result: GateResult, configuration: list[dict[str, Any]
     }
 
 
+_ORDER = (Outcome.PASSED, Outcome.NOT_EVALUATED, Outcome.FAILED)
 _RESULTS = {Outcome.PASSED: "PASSED", Outcome.FAILED: "FAILED", Outcome.NOT_EVALUATED: "WARNED"}
 
 
@@ -124,29 +134,29 @@ def parse_statement(payload: bytes) -> ParsedStatement:
     if predicate_type == TEST_RESULT and predicate.get("result") != _RESULTS[result.outcome]:
         raise AttestationInvalid("the test result and the gate's outcome contradict each other")
     return ParsedStatement(
-        subject_name=subject["name"],
-        digest=subject["digest"]["sha256"],
-        repository=subject["annotations"]["repository"],
-        commit=subject["annotations"]["commit"],
+        subject=subject,
         predicate_type=str(predicate_type),
         gate_result=result,
     )
 
 
-def require_subject(statement: ParsedStatement, *, model_name: str, digest: str, repository: str) -> None:
-    """Hold a verified statement against what it is presented for.
+def require_subject(said: Subject, wanted: Subject) -> None:
+    """Hold a verified statement's subject against what it is presented for.
 
     Raises:
-        AttestationInvalid: it is about another model or digest, or was made in another repository (``wrong_subject``).
+        AttestationInvalid: it is about something else (``wrong_subject``).
     """
-    for what, said, wanted in (
-        ("model", statement.subject_name, model_name),
-        ("digest", statement.digest, digest),
-        ("repository", statement.repository, repository),
+    for what, one, other in (
+        ("model", said.model, wanted.model),
+        ("digest", said.digest, wanted.digest),
+        ("repository", said.repository, wanted.repository),
+        ("commit", said.commit, wanted.commit),
+        ("uv.lock", said.lock_digest, wanted.lock_digest),
+        ("model.yaml", said.spec_digest, wanted.spec_digest),
     ):
-        if said != wanted:
+        if one != other:
             raise AttestationInvalid(
-                f"the statement is about the {what} {said}, not about {wanted}", code="wrong_subject"
+                f"the statement is about the {what} {one}, not about {other}", code="wrong_subject"
             )
 
 
@@ -194,21 +204,33 @@ def _brief(error: Exception) -> str:
     return str(error)[:120] if not isinstance(error, UnicodeDecodeError) else "not UTF-8"
 
 
-def _subject(subjects: Any) -> dict[str, Any]:
+def _subject(subjects: Any) -> Subject:
     if not isinstance(subjects, list) or len(subjects) != 1 or not isinstance(subjects[0], dict):
         raise AttestationInvalid("the statement must be about exactly one subject", code="wrong_subject")
     subject: dict[str, Any] = subjects[0]
     digest = subject.get("digest")
     if not isinstance(digest, dict) or not _is_sha256(digest.get("sha256")):
         raise AttestationInvalid("the subject has no sha256 digest", code="wrong_subject")
-    annotations = subject.get("annotations")
-    named = [subject.get("name")]
-    named += [annotations.get(key) for key in ("repository", "commit")] if isinstance(annotations, dict) else [None]
+    given = subject.get("annotations")
+    annotations: dict[str, Any] = given if isinstance(given, dict) else {}
+    named = [subject.get("name"), *(annotations.get(key) for key in ("repository", "commit"))]
     if not all(isinstance(text, str) and 0 < len(text) <= 500 for text in named):
         raise AttestationInvalid(
             "the subject must have a name and the annotations repository and commit", code="wrong_subject"
         )
-    return subject
+    if not all(_is_sha256(annotations.get(key)) for key in (_LOCK, _SPEC)):
+        raise AttestationInvalid(
+            f"the subject must have the annotations {_LOCK} and {_SPEC}, digests of uv.lock and model.yaml",
+            code="wrong_subject",
+        )
+    return Subject(
+        model=str(subject["name"]),
+        digest=str(digest["sha256"]),
+        repository=str(annotations["repository"]),
+        commit=str(annotations["commit"]),
+        lock_digest=str(annotations[_LOCK]),
+        spec_digest=str(annotations[_SPEC]),
+    )
 
 
 def _is_sha256(value: Any) -> bool:
@@ -224,6 +246,7 @@ def _gate_result(value: Any) -> GateResult:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise AttestationInvalid(f"gateResult.{where}: {first['msg']}") from error
-    if result.outcome is Outcome.PASSED and GateResult.combined(result.checks) is not Outcome.PASSED:
-        raise AttestationInvalid("gateResult says passed, yet one of its checks does not")
+    combined = GateResult.combined(result.checks)
+    if _ORDER.index(result.outcome) < _ORDER.index(combined):
+        raise AttestationInvalid(f"gateResult says {result.outcome}, yet one of its checks says {combined}")
     return result

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import os
+from collections.abc import Mapping
 
 import click
 
@@ -15,13 +16,20 @@ COMPLETE = f"_{table.PROGRAM.upper()}_COMPLETE"
 class LazyGroup(click.Group):
     """A group whose commands are imported one at a time; its help page comes from the table alone."""
 
+    sections: Mapping[str, Mapping[str, table.Entry]] = table.SECTIONS
+
+    @property
+    def entries(self) -> dict[str, table.Entry]:
+        """The commands by name, in the table's order."""
+        return {name: entry for section in self.sections.values() for name, entry in section.items()}
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the table's order."""
-        return list(table.COMMANDS)
+        return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command that is named, and no other."""
-        entry = table.COMMANDS.get(cmd_name)
+        entry = self.entries.get(cmd_name)
         if entry is None:
             return None
         module, _, attribute = entry.target.partition(":")
@@ -32,17 +40,30 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; answer a misspelt one with what was probably meant."""
-        if args and args[0] not in table.COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], table.COMMANDS, n=1)
+        if args and args[0] not in self.entries and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], self.entries, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else ""
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by section, without importing any."""
-        for section, entries in table.SECTIONS.items():
+        for section, entries in self.sections.items():
             with formatter.section(section):
                 formatter.write_dl([(name, entry.help) for name, entry in entries.items()])
+
+
+def group(name: str, help: str, *, examples: list[str]) -> LazyGroup:
+    """Return the group of that name in :data:`table.GROUPS`, with a help page that ends in examples."""
+    shown = "\n".join(f"  $ {example}" for example in examples)
+    made = LazyGroup(
+        name=name,
+        help=help,
+        epilog=f"\b\nExamples:\n{shown}",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.sections = {"Commands": table.GROUPS[name]}
+    return made
 
 
 @click.group(

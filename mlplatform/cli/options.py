@@ -92,7 +92,7 @@ timeout_option = click.option(
     type=DurationType(),
     default="2h",
     show_default=True,
-    help="How long to wait at most; the rollout goes on without this command.",
+    help="How long to wait at most; what was asked for goes on without this command.",
 )
 
 

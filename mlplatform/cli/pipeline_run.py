@@ -180,7 +180,6 @@ class PipelineRun:
                 client,
                 self.deployment,
                 timeout=self.timeout,
-                percentile=spec.rollout.analysis.latency.percentile,
                 through_approval=self.wait is True,
             )
         text = deploy.ending(self.deployment)

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def follow_to_end(
-    client: "PlatformClient", deployment: Json, *, timeout: object, as_json: bool, percentile: float = 99.0
-) -> int:
+def follow_to_end(client: "PlatformClient", deployment: Json, *, timeout: object, as_json: bool) -> int:
     """Follow a deployment, print how it ended, and return the exit status: 0 only when it was promoted."""
-    deployment, status = followed(client, deployment, timeout=timeout, percentile=percentile)
+    deployment, status = followed(client, deployment, timeout=timeout)
     output.result(deployment, as_json=as_json, human=lambda: _show_end(deployment))
     return status
 
@@ -26,7 +24,6 @@ def followed(
     deployment: Json,
     *,
     timeout: object,
-    percentile: float = 99.0,
     through_approval: bool = True,
 ) -> tuple[Json, int]:
     """Follow a deployment on standard error; return its last state and the exit status."""
@@ -40,7 +37,6 @@ def followed(
             deployment,
             say=_timed,
             timeout=limit,
-            percentile=percentile,
             through_approval=through_approval,
         )
     except deploy.FollowTimeout as late:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 HANDED_OVER = "ML_PLATFORM_HANDED_OVER"
 """Set to the repository's path for the process that was started in the repository's own environment."""
-ANY_PYTHON = "ML_PLATFORM_ANY_PYTHON"
-"""Set by those who have built the environment themselves (a container image): no other one is started."""
 
 
 def workspace(directory: Path) -> "Workspace":
@@ -35,10 +33,9 @@ def repository_workspace(directory: Path) -> "Workspace":
     """
     handed_over = os.environ.get(HANDED_OVER)
     found = workspace(Path(handed_over) if handed_over else directory)
-    if os.environ.get(ANY_PYTHON) or not (found.project_file.is_file() and found.lock_file.is_file()):
+    if not (found.project_file.is_file() and found.lock_file.is_file()):
         return found
-    own = Path(os.environ.get("UV_PROJECT_ENVIRONMENT") or ".venv")
-    if (found.path / own).resolve() == Path(sys.prefix).resolve():
+    if found.runs_here():
         return found
     if handed_over:
         fix = "add the toolkit to its dependencies (`mlplatform[gates,serve]`) and run `uv lock`"
@@ -52,6 +49,8 @@ def _hand_over(repository: Path) -> None:
 
     uv = find_uv()
     if uv is None:
+        from mlplatform.pipeline.workspace import ANY_PYTHON
+
         fix = f"install uv, or set {ANY_PYTHON}=1 if this environment has the model's dependencies"
         raise CliError("uv is needed to run the model's code in the repository's own environment", fix)
     # VIRTUAL_ENV is that of the shell that we were started from; uv would warn that it is not the repository's.
@@ -94,11 +93,11 @@ def connected(*, attempts: int = 3) -> Iterator["PlatformClient"]:
 
     url = default_url()
     try:
-        token = credentials().require(url).token
+        found = credentials().require(url)
     except CredentialFault:
         # Signing in would be the wrong advice where nothing is running.
         with PlatformClient(url, timeout=5, attempts=1) as client:
             client.ping()
         raise
-    with PlatformClient(url, token, attempts=attempts) as client:
+    with PlatformClient(url, found.source or found.token, attempts=attempts) as client:
         yield client

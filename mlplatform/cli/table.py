@@ -1,4 +1,4 @@
-"""The commands, by section: where each one's code is, what it does in one line, and whose environment it needs.
+"""The commands, by section: where each one's code is, and what it does in one line.
 
 This module is all that ``platform --help`` imports, so it imports nothing itself.
 """
@@ -9,26 +9,28 @@ EPILOG = "Run 'platform COMMAND --help' for options and examples."
 
 
 class Entry:
-    """One command: ``module:attribute`` of its click command, its help line, whether it runs the model's own code."""
+    """One command: ``module:attribute`` of its click command, and its help line."""
 
-    __slots__ = ("help", "needs_repository_environment", "target")
+    __slots__ = ("help", "target")
 
-    def __init__(self, target: str, help: str, needs_repository_environment: bool = False) -> None:
+    def __init__(self, target: str, help: str) -> None:
         self.target = f"mlplatform.cli.commands.{target}"
         self.help = help
-        self.needs_repository_environment = needs_repository_environment
 
 
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Model repository": {
         "new": Entry("new:new", "Make a model repository from the golden-path template."),
         "adopt": Entry("adopt:adopt", "Put an existing repository on the golden path."),
+        "pr": Entry("pull_requests:pr", "Pull requests of the platform's own git host."),
         "check": Entry("check:check", "Check model.yaml and what it refers to."),
-        "train": Entry("stages:train", "Train the model.", True),
-        "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds.", True),
-        "scan": Entry("stages:scan", "Scan for personal data and known vulnerabilities.", True),
-        "register": Entry("register:register", "Sign the results and register a new version.", True),
-        "run": Entry("run:run", "Run all stages in order, as CI does.", True),
+        "generate": Entry("generate:generate", "Write what is derived from model.yaml."),
+        "train": Entry("stages:train", "Train the model."),
+        "validate": Entry("stages:validate", "Judge the trained model: schema and thresholds."),
+        "scan": Entry("stages:scan", "Scan for personal data and known vulnerabilities."),
+        "register": Entry("register:register", "Sign the results and register a new version."),
+        "run": Entry("run:run", "Run all stages in order, as CI does."),
+        "dev": Entry("dev:dev", "Run a trained streaming model here, on sample messages."),
         "schema": Entry("schema:schema", "Print the JSON Schema of model.yaml."),
     },
     "Deployments": {
@@ -39,10 +41,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "approve": Entry("decide:approve", "Approve or reject a deployment that waits."),
         "abort": Entry("decide:abort", "Stop a rollout and put traffic back."),
         "promote": Entry("decide:promote", "Skip the remaining analysis of a rollout."),
+        "batch": Entry("batch.group:batch", "Score days of data: runs, backfills."),
     },
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
+        "templates": Entry("templates:templates", "List, release, compare and import templates."),
+        "scaffold": Entry("scaffold:scaffold", "Show or cancel repositories being made."),
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
@@ -50,6 +55,36 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }
+
+GROUPS: dict[str, dict[str, Entry]] = {
+    "batch": {
+        "run": Entry("batch.runs:run", "Score a day on the platform."),
+        "backfill": Entry("batch.backfills:backfill", "Score a range of days on the platform."),
+        "runs": Entry("batch.runs:runs", "Show the runs of a model, or one of them."),
+        "cancel": Entry("batch.runs:cancel", "End a run or a backfill."),
+        "score": Entry("batch.score:score", "Score a day here, with the model in build/."),
+    },
+    "pr": {
+        "list": Entry("pull_requests:list_pulls", "List pull requests, newest first."),
+        "show": Entry("pull_requests:show", "Show a pull request."),
+        "create": Entry("pull_requests:create", "Open one from the present branch."),
+        "merge": Entry("pull_requests:merge", "Merge a pull request."),
+        "close": Entry("pull_requests:close", "Close a pull request without merging it."),
+        "ready": Entry("pull_requests:ready", "Mark a draft as ready to be merged."),
+    },
+    "scaffold": {
+        "list": Entry("scaffold:list_scaffolds", "List repositories that were made or are being made."),
+        "show": Entry("scaffold:show", "Show how a repository came about."),
+        "cancel": Entry("scaffold:cancel", "Stop making a repository, and take back what was made."),
+    },
+    "templates": {
+        "list": Entry("templates:list_templates", "List the templates and their versions."),
+        "release": Entry("templates:release", "Release the golden path as it is in this checkout."),
+        "changelog": Entry("templates:changelog", "Show what versions change for a model repository."),
+        "import": Entry("templates_import:import_", "Convert a Cookiecutter template."),
+    },
+}
+"""Commands that have commands of their own."""
 
 COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 

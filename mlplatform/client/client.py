@@ -8,20 +8,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx
 
+from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.errors import ClientError
+from mlplatform.client.scaffolds import ScaffoldCalls
+from mlplatform.client.tokens import TokenSource
 from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
-
-Json = dict[str, Any]
 
 _UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _CHUNK = 1 << 20
 
 
-class PlatformClient:
+class PlatformClient(ScaffoldCalls):
     """A caller of one platform.
 
     Reads and writes are retried when the connection fails or the platform answers 503: every write carries an
@@ -29,7 +29,13 @@ class PlatformClient:
     """
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout: float = 30.0, attempts: int = 4, **options: Any
+        self,
+        url: str,
+        token: str | TokenSource | None = None,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        **options: Any,
     ) -> None:
         self.url = url.rstrip("/")
         self._transport = Transport(self.url, token, timeout=timeout, attempts=attempts, **options)
@@ -54,16 +60,21 @@ class PlatformClient:
 
     def sign_in(self, secret: str, *, user: str | None = None, repository: str | None = None) -> Json:
         """Exchange the login secret of the embedded issuer for a token."""
-        who = {"user": user} if user else {"repository": repository}
+        who = {"user": user, "repository": repository}
         return self._post("/identity/token", {"secret": secret, **who})
 
     def whoami(self) -> Json:
         """Return the caller as the platform sees it."""
         return self._get("/identity/me")
 
-    def bind_signing_key(self, public_key: str, *, repository: str | None = None) -> Json:
-        """Say that signatures of this key (base64 of 32 bytes) are the caller's."""
-        return self._post("/identity/signing-keys", {"publicKey": public_key, "repository": repository})
+    def bind_signing_key(self, public_key: str, proof: str, *, repository: str | None = None) -> Json:
+        """Say that signatures of this key are the caller's.
+
+        ``public_key`` is base64 of its 32 bytes, ``proof`` of its signature over
+        :func:`mlplatform.attest.keys.possession_text`.
+        """
+        body = {"publicKey": public_key, "proof": proof, "repository": repository}
+        return self._post("/identity/signing-keys", body)
 
     # registry
 
@@ -83,8 +94,8 @@ class PlatformClient:
                     "timeout": _UPLOAD_TIMEOUT,
                 }
 
-            response = self._transport.send("POST", f"{PREFIX}/registry/models/{_part(model)}/versions", arguments)
-        return _object(response), response.status_code == httpx.codes.CREATED
+            response = self._transport.send("POST", f"{PREFIX}/registry/models/{path_part(model)}/versions", arguments)
+        return json_object(response), response.status_code == httpx.codes.CREATED
 
     def models(self, **query: Any) -> Json:
         """Return a page of models."""
@@ -92,11 +103,11 @@ class PlatformClient:
 
     def versions(self, model: str, **query: Any) -> Json:
         """Return a page of a model's versions."""
-        return self._get(f"/registry/models/{_part(model)}/versions", query)
+        return self._get(f"/registry/models/{path_part(model)}/versions", query)
 
     def version(self, model: str, version: int | str) -> Json:
         """Return one version, by number or alias."""
-        return self._get(f"/registry/models/{_part(model)}/versions/{_part(version)}")
+        return self._get(f"/registry/models/{path_part(model)}/versions/{path_part(version)}")
 
     def download_bundle(self, model: str, version: int | str, folder: Path) -> None:
         """Unpack a version's bundle (``model/``, ``environment/``) into the empty folder ``folder``.
@@ -104,7 +115,7 @@ class PlatformClient:
         Raises:
             ClientError: what came is not a bundle that can be unpacked safely.
         """
-        path = f"{PREFIX}/registry/models/{_part(model)}/versions/{_part(version)}/bundle"
+        path = f"{PREFIX}/registry/models/{path_part(model)}/versions/{path_part(version)}/bundle"
         with tempfile.TemporaryFile() as spool:
             with self._transport.stream("GET", path, lambda: {"timeout": _UPLOAD_TIMEOUT}) as response:
                 for chunk in response.iter_bytes(_CHUNK):
@@ -147,7 +158,7 @@ class PlatformClient:
 
     def deployment(self, identifier: str) -> Json:
         """Return one deployment with its steps."""
-        return self._get(f"/deployments/{_part(identifier)}")
+        return self._get(f"/deployments/{path_part(identifier)}")
 
     def deployments(self, **query: Any) -> Json:
         """Return a page of deployments, newest first."""
@@ -156,24 +167,26 @@ class PlatformClient:
     def decide(self, identifier: str, decision: str, comment: str | None) -> Json:
         """Approve (``approve``) or reject (``reject``) a deployment that waits for it."""
         return self._post(
-            f"/deployments/{_part(identifier)}/approval", {"decision": decision, "comment": comment or ""}
+            f"/deployments/{path_part(identifier)}/approval", {"decision": decision, "comment": comment or ""}
         )
 
     def abort(self, identifier: str, reason: str) -> Json:
         """Stop a rollout and put traffic back."""
-        return self._post(f"/deployments/{_part(identifier)}/abort", {"reason": reason})
+        return self._post(f"/deployments/{path_part(identifier)}/abort", {"reason": reason})
 
     def promote(self, identifier: str, reason: str) -> Json:
         """Skip what is left of a rollout's analysis."""
-        return self._post(f"/deployments/{_part(identifier)}/promote", {"reason": reason})
+        return self._post(f"/deployments/{path_part(identifier)}/promote", {"reason": reason})
 
     def rollback(self, model: str, environment: str, reason: str) -> Json:
         """Put the former version back."""
-        return self._post(f"/environments/{_part(environment)}/models/{_part(model)}/rollback", {"reason": reason})
+        return self._post(
+            f"/environments/{path_part(environment)}/models/{path_part(model)}/rollback", {"reason": reason}
+        )
 
     def live(self, model: str, environment: str) -> Json:
         """Return what is live: versions, weights, replicas, the rollout under way."""
-        return self._get(f"/environments/{_part(environment)}/models/{_part(model)}")
+        return self._get(f"/environments/{path_part(environment)}/models/{path_part(model)}")
 
     def logs(
         self,
@@ -186,11 +199,84 @@ class PlatformClient:
     ) -> Iterator[str]:
         """Yield log lines, ``<version>/<replica> <line>``; with ``follow`` until the caller stops."""
         query = {"version": version, "tail": tail, "follow": "true" if follow else "false"}
-        path = f"{PREFIX}/environments/{_part(environment)}/models/{_part(model)}/logs"
+        path = f"{PREFIX}/environments/{path_part(environment)}/models/{path_part(model)}/logs"
         timeout = httpx.Timeout(None if follow else 60.0, connect=5.0)
-        arguments = {"params": _present(query), "timeout": timeout, "headers": {"Accept": "text/plain"}}
+        arguments = {"params": present(query), "timeout": timeout, "headers": {"Accept": "text/plain"}}
         with self._transport.stream("GET", path, lambda: arguments) as response:
             yield from response.iter_lines()
+
+    # batch
+
+    def batch_run(
+        self,
+        model: str,
+        environment: str,
+        day: str,
+        *,
+        version: int | None = None,
+        force: bool = False,
+        reason: str | None = None,
+    ) -> Json:
+        """Have a day (``2013-01-05``) scored."""
+        body = {"environment": environment, "model": model, "day": day, "version": version, "force": force}
+        return self._post("/batch/runs", {**body, "reason": reason})
+
+    def batch_runs(self, **query: Any) -> Json:
+        """Return a page of runs, newest first."""
+        return self._get("/batch/runs", query)
+
+    def batch_run_of(self, identifier: str) -> Json:
+        """Return one run."""
+        return self._get(f"/batch/runs/{path_part(identifier)}")
+
+    def cancel_batch_run(self, identifier: str, reason: str) -> Json:
+        """End a run that is not over."""
+        return self._post(f"/batch/runs/{path_part(identifier)}/cancel", {"reason": reason})
+
+    def plan_backfill(
+        self,
+        model: str,
+        environment: str,
+        first: str,
+        last: str,
+        *,
+        version: int | None = None,
+        scored_by: int | None = None,
+    ) -> Json:
+        """Return what a backfill would do, day by day; changes nothing."""
+        return self._post("/batch/backfills/plan", _range(model, environment, first, last, version, scored_by))
+
+    def backfill(
+        self,
+        model: str,
+        environment: str,
+        first: str,
+        last: str,
+        *,
+        version: int | None = None,
+        scored_by: int | None = None,
+        parallelism: int = 2,
+        reason: str,
+    ) -> Json:
+        """Have a range of days scored, both ends included."""
+        body = _range(model, environment, first, last, version, scored_by)
+        return self._post("/batch/backfills", {**body, "parallelism": parallelism, "reason": reason})
+
+    def backfills(self, **query: Any) -> Json:
+        """Return a page of backfills, newest first."""
+        return self._get("/batch/backfills", query)
+
+    def backfill_of(self, identifier: str) -> Json:
+        """Return one backfill and how far it is."""
+        return self._get(f"/batch/backfills/{path_part(identifier)}")
+
+    def cancel_backfill(self, identifier: str, reason: str) -> Json:
+        """End a backfill that is not over."""
+        return self._post(f"/batch/backfills/{path_part(identifier)}/cancel", {"reason": reason})
+
+    def batch_standing(self, model: str, environment: str) -> Json:
+        """Return the schedule of what is live, when it runs next, and how it went last."""
+        return self._get(f"/environments/{path_part(environment)}/models/{path_part(model)}/batch")
 
     # audit
 
@@ -200,7 +286,7 @@ class PlatformClient:
 
     def audit_verification(self) -> Json:
         """Let the platform verify its audit log from the first event on."""
-        return _object(
+        return json_object(
             self._transport.send("GET", f"{PREFIX}/audit/verification", lambda: {"timeout": _UPLOAD_TIMEOUT})
         )
 
@@ -220,27 +306,7 @@ class PlatformClient:
             if not cursor:
                 return
 
-    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
-        return _object(self._transport.send("GET", PREFIX + path, lambda: {"params": _present(query or {})}))
 
-    def _post(self, path: str, body: Json) -> Json:
-        headers = {IDEMPOTENCY_KEY: str(uuid.uuid4())}
-        return _object(self._transport.send("POST", PREFIX + path, lambda: {"json": body, "headers": headers}))
-
-
-def _part(value: int | str) -> str:
-    return quote(str(value), safe="")
-
-
-def _present(query: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in query.items() if value is not None}
-
-
-def _object(response: httpx.Response) -> Json:
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise ClientError(f"the platform's answer to {response.request.method} {response.request.url.path} is not JSON")
-    return document
+def _range(model: str, environment: str, first: str, last: str, version: int | None, scored_by: int | None) -> Json:
+    place = {"environment": environment, "model": model, "from": first, "to": last}
+    return {**place, "version": version, "scoredBy": scored_by}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlplatform.client.errors import ClientError
+from mlplatform.client.tokens import TokenSource, token_source
 
 DEFAULT_URL = "http://127.0.0.1:7070"
 
@@ -24,11 +25,15 @@ class CredentialFault(ClientError):
 
 @dataclass(frozen=True)
 class Credentials:
-    """A bearer token for one platform; the token never shows in a representation."""
+    """A bearer token for one platform; the token never shows in a representation.
+
+    ``source`` gives another token when this one ends; whoever talks for longer asks it.
+    """
 
     token: str
     principal: str | None = None
     expires_at: datetime | None = None
+    source: TokenSource | None = None
 
     def __repr__(self) -> str:
         return f"Credentials(token='***', principal={self.principal!r}, expires_at={self.expires_at!r})"
@@ -74,13 +79,14 @@ class CredentialStore:
         return self.path.with_name("signing-key.pem")
 
     def find(self, url: str) -> Credentials | None:
-        """Return ``ML_PLATFORM_TOKEN``, or what was saved for ``url``, or nothing.
+        """Return the token of this process (see :mod:`mlplatform.client.tokens`), or what was saved for ``url``, or nothing.
 
         Raises:
             CredentialFault: the file can't be read or is not ours.
+            TokenFault: the process should have a token and has none.
         """
-        if token := self._environment.get("ML_PLATFORM_TOKEN", "").strip():
-            return Credentials(token)
+        if source := token_source(self._environment):
+            return Credentials(source(), source=source)
         saved = self._load().get("platforms", {}).get(url.rstrip("/"))
         if not isinstance(saved, dict) or not isinstance(saved.get("accessToken"), str):
             return None

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import httpx
 
 from mlplatform import __version__
 from mlplatform.client.errors import PlatformProblem, PlatformUnreachable
+from mlplatform.client.tokens import TokenSource
 
 PREFIX = "/api/ml-platform"
 PROBLEM_URN = "urn:ml-platform:problem:"
@@ -29,7 +30,7 @@ class Transport:
     def __init__(
         self,
         url: str,
-        token: str | None,
+        token: str | TokenSource | None,
         *,
         timeout: float = 30.0,
         attempts: int = 4,
@@ -39,11 +40,12 @@ class Transport:
         self._attempts = attempts
         self._sleep = sleep
         headers = {"User-Agent": f"mlplatform/{__version__}", "Accept": "application/json"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
         try:
             self._http = httpx.Client(
-                base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0))
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
+                auth=_Bearer(token) if token else None,
             )
         except (httpx.InvalidURL, ValueError) as error:
             raise PlatformUnreachable(self.url, f"{self.url!r} is not a URL: {error}") from error
@@ -137,6 +139,19 @@ class Transport:
             fix=document.get("fix"),
             extra={name: value for name, value in document.items() if name not in known},
         )
+
+
+class _Bearer(httpx.Auth):
+    """Sends a token, or whatever token the source has at that moment."""
+
+    def __init__(self, token: str | TokenSource) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header."""
+        token = self._token if isinstance(self._token, str) else self._token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        yield request
 
 
 def _pause(attempt: int, retry_after: str | None) -> float:

@@ -27,7 +27,10 @@ def evaluate(context: GateContext) -> GateResult:
         _check_data(context, record, reference)
     if context.model.is_dir():
         record.against.append(Reference(name="build/model", digest={"sha256": artefact_digest(context.model)}))
-        _check_files(record, "artefact", "the model's files", scan_artefact(context.model))
+        listed = {
+            column.name: frozenset(map(str, column.enum)) for column in context.spec.schema_.inputs if column.enum
+        }
+        _check_files(record, "artefact", "the model's files", scan_artefact(context.model, listed=listed))
     else:
         record.failed("artefact", "build/model does not exist: run `platform train`")
     logs = scan_logs(context.build / "logs")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlplatform.pii.columns import scan_frame
@@ -22,14 +23,18 @@ _TWO_NAMES = re.compile(
 _ABOUT_PEOPLE = re.compile(r"(?i)\b(?:customer|patient|client|user|employee|applicant|member|mr|mrs|ms|dr)\b")
 
 
-def scan_artefact(folder: Path, prefix: str = "model") -> Scan:
-    """Scan all files of a model folder; locations are paths below ``prefix``, archive members after a colon."""
+def scan_artefact(folder: Path, prefix: str = "model", listed: Mapping[str, frozenset[str]] | None = None) -> Scan:
+    """Scan all files of a model folder; locations are paths below ``prefix``, archive members after a colon.
+
+    ``listed`` has, by column, the only values that ``model.yaml`` accepts there. A few rows of an input example are too few
+    to tell such a code (an airport's ``JFK``) from a name.
+    """
     scan = Scan()
     for path in _files(folder, scan):
         location = f"{prefix}/{path.relative_to(folder).as_posix()}"
         scan.files += 1
         if path.name in _EXAMPLES:
-            example = _scan_example(path, location)
+            example = _scan_example(path, location, listed or {})
             if example is not None:
                 scan.extend(example)
                 continue
@@ -124,7 +129,7 @@ def _merged(findings: list[Finding]) -> list[Finding]:
     return list(best.values())
 
 
-def _scan_example(path: Path, location: str) -> Scan | None:
+def _scan_example(path: Path, location: str, listed: Mapping[str, frozenset[str]]) -> Scan | None:
     """Scan a saved input example column by column, since its column names are context."""
     import pandas as pd
 
@@ -134,4 +139,5 @@ def _scan_example(path: Path, location: str) -> Scan | None:
         frame = pd.DataFrame(split["data"], columns=split["columns"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return scan_frame(frame, location)
+    codes = [name for name in frame.columns if name in listed and set(frame[name].dropna().map(str)) <= listed[name]]
+    return scan_frame(frame.drop(columns=codes), location)

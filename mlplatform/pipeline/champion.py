@@ -38,7 +38,7 @@ def fetch_champion(workspace: Workspace, *, warn: Callable[[str], None] = lambda
         credentials = CredentialStore(warn=warn).find(url)
         if credentials is None:
             return Champion(None, f"not signed in to {url}")
-        with PlatformClient(url, credentials.token, timeout=30, attempts=2) as client:
+        with PlatformClient(url, credentials.source or credentials.token, timeout=30, attempts=2) as client:
             version = client.version(workspace.spec.name, "champion")
             return Champion(_fetched(workspace, client, version["version"], version["digest"]), None)
     except PlatformUnreachable as error:

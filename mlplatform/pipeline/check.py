@@ -42,12 +42,15 @@ def check(workspace: Workspace) -> CheckReport:
     report.checked.append("entry points")
     _lock(workspace, report)
     _catalog(workspace, spec, report)
+    _derived(workspace, spec, report)
     return report
 
 
 def _entry_points(spec: ModelSpec, document: Document, repository: Path) -> Iterator[Fault]:
     places: list[tuple[Path_, str]] = [(("training", "entrypoint"), spec.training.entrypoint)]
     places += [(("data", index, "load"), data.load) for index, data in enumerate(spec.data)]
+    if spec.streaming is not None and spec.streaming.sample is not None:
+        places.append((("streaming", "sample"), spec.streaming.sample))
     for path, entrypoint in places:
         if wrong := entrypoints.missing(entrypoint, repository):
             yield Fault(*document.place(path), dotted(path), wrong[0], wrong[1] or None)
@@ -136,6 +139,30 @@ def _catalog(workspace: Workspace, spec: ModelSpec, report: CheckReport) -> None
             message = f"says that {owner} owns {name}; model.yaml says {spec.owner}"
             fault = Fault(_line_of(file, "owner:"), 1, "spec.owner", message, "let both name the same group")
             report.faults.append((_CATALOG, fault))
+
+
+def _derived(workspace: Workspace, spec: ModelSpec, report: CheckReport) -> None:
+    """Hold the derived files against ``model.yaml``, where the repository has any."""
+    from mlplatform.generate.repository import FIX, State, compare
+
+    derived = compare(workspace.path, spec)
+    report.notes += derived.notes
+    if not derived.adopted:
+        return
+    if derived.stale and not workspace.runs_here():
+        # Another toolkit may derive other text, and the repository's own is the one that counts.
+        report.notes.append(
+            f"{len(derived.stale)} derived files are not what this toolkit would write; `uv run platform check` asks the "
+            "repository's own"
+        )
+        return
+    report.checked.append("derived files")
+    wrong = {
+        State.CHANGED: "is not what model.yaml says now",
+        State.MISSING: "is missing",
+        State.LEFT_OVER: "was derived from an earlier model.yaml",
+    }
+    report.faults += [(file.path, Fault(1, 1, "", wrong[file.state], FIX)) for file in derived.stale]
 
 
 def _entities(file: Path, report: CheckReport) -> list[dict[str, Any]]:

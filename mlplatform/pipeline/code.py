@@ -9,26 +9,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlplatform.bytecode import kept_out_of_artefacts
 from mlplatform.pipeline.errors import StageRefused
 
 
 @contextmanager
 def inside(repository: Path) -> Iterator[None]:
-    """Be in the repository, with its ``src`` folder first on the import path, and leave both as they were.
-
-    No bytecode is written meanwhile: a model that brings code would no longer be what was trained.
-    """
-    before, path, bytecode = Path.cwd(), list(sys.path), sys.dont_write_bytecode
-    sys.dont_write_bytecode = True
+    """Be in the repository, with its ``src`` folder first on the import path, and leave both as they were."""
+    before, path = Path.cwd(), list(sys.path)
     sys.path[:0] = [str(folder) for folder in (repository / "src", repository) if folder.is_dir()]
     importlib.invalidate_caches()
     os.chdir(repository)
     try:
-        yield
+        with kept_out_of_artefacts():
+            yield
     finally:
         os.chdir(before)
         sys.path[:] = path
-        sys.dont_write_bytecode = bytecode
 
 
 def function(entrypoint: str, *, field: str, repository: Path) -> Callable[..., Any]:

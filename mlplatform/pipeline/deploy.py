@@ -14,7 +14,14 @@ PROMOTED = "promoted"
 _POLL_SECONDS = 0.5
 _OUTAGE_SECONDS = 120.0
 _NUMBERS_EVERY = 5.0
-_KINDS = {"start": "start", "warm": "warm up", "shadow": "shadow", "canary": "canary", "promote": "promote"}
+_KINDS = {
+    "start": "start",
+    "warm": "warm up",
+    "compare": "compare",
+    "shadow": "shadow",
+    "canary": "canary",
+    "promote": "promote",
+}
 
 
 class FollowTimeout(Exception):
@@ -29,7 +36,6 @@ class FollowTimeout(Exception):
 class Narrator:
     """Turns successive states of a deployment into lines for people, each said once."""
 
-    percentile: float = 99.0
     clock: Callable[[], float] = time.monotonic
     _phase: str | None = None
     _steps: dict[int, str] = field(default_factory=dict)
@@ -49,7 +55,7 @@ class Narrator:
                 yield phase_words(deployment) + (f": {reason}" if reason else "")
 
     def _step(self, step: Json) -> Iterator[str]:
-        name, numbers = step_name(step), step_numbers(step, self.percentile)
+        name, numbers = step_name(step), step_numbers(step)
         before, state = self._steps.get(step["index"]), step["state"]
         if state != before:
             self._steps[step["index"]] = state
@@ -75,7 +81,6 @@ def follow(
     say: Callable[[str], None],
     timeout: float | None,
     through_approval: bool = True,
-    percentile: float = 99.0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Json:
@@ -90,7 +95,7 @@ def follow(
     """
     from mlplatform.client import PlatformUnreachable
 
-    narrator = Narrator(percentile, clock)
+    narrator = Narrator(clock)
     started = clock()
     away_since: float | None = None
     while True:
@@ -159,20 +164,34 @@ def step_name(step: Json) -> str:
     return f"{name} {step['weight']} %" if step.get("weight") is not None and step["kind"] != "promote" else name
 
 
-def step_numbers(step: Json, percentile: float) -> str:
+def step_numbers(step: Json) -> str:
     """Return a step's figures, new version first, the primary in parentheses."""
-    canary, primary = (_figures(step.get(side), percentile) for side in ("canary", "primary"))
+    figures = _days if step["kind"] == "compare" else _figures
+    canary, primary = (figures(step.get(side)) for side in ("canary", "primary"))
     if not canary:
         return ""
     return canary + (f"  (primary: {primary})" if primary else "")
 
 
-def _figures(side: Json | None, percentile: float) -> str:
+def _days(side: Json | None) -> str:
+    """Return the figures of days that were scored for trial: rows stand for requests."""
+    if not side or not side.get("requests"):
+        return ""
+    parts = [f"{side['requests']:,} rows"]
+    if side.get("successRate") is not None:
+        parts.append(f"accepted {side['successRate'] * 100:.2f} %")
+    if side.get("latencyMs") is not None:
+        parts.append(f"{side['latencyMs'] * 1000:.3g} µs a row")
+    return ", ".join(parts)
+
+
+def _figures(side: Json | None) -> str:
     if not side or not side.get("requests"):
         return ""
     parts = [f"{side['requests']:,} requests"]
     if side.get("successRate") is not None:
         parts.append(f"success {side['successRate'] * 100:.2f} %")
     if side.get("latencyMs") is not None:
-        parts.append(f"p{percentile:g} {side['latencyMs']:.0f} ms")
+        percentile = side.get("latencyPercentile")  # steps of before it was recorded have none
+        parts.append(f"{f'p{percentile:g}' if percentile else 'latency'} {side['latencyMs']:.0f} ms")
     return ", ".join(parts)

@@ -85,19 +85,20 @@ def sign_results(
 ) -> list[dict[str, Any]]:
     """Make the signed attestations of gate results; they are also kept in ``build/attestations``."""
     from mlplatform.attest import dsse
-    from mlplatform.attest.statement import build_statement
+    from mlplatform.attest.statement import Subject, build_statement
 
     shutil.rmtree(workspace.attestations, ignore_errors=True)
+    subject = Subject(
+        model=workspace.spec.name,
+        digest=trained.model_digest,
+        repository=trained.git.repository,
+        commit=trained.git.commit or "",
+        lock_digest=trained.lock_digest or "",
+        spec_digest=workspace.spec_digest(),
+    )
     envelopes = []
     for result in results:
-        statement = build_statement(
-            result,
-            model_name=workspace.spec.name,
-            digest=trained.model_digest,
-            repository=trained.git.repository,
-            commit=trained.git.commit or "",
-            body=workspace.predicate(result.gate),
-        )
+        statement = build_statement(result, subject, workspace.predicate(result.gate))
         envelope = dsse.sign(statement, key)
         workspace.write(workspace.attestations / f"{result.gate}.dsse.json", envelope)
         envelopes.append(envelope)
@@ -132,7 +133,7 @@ def _results(workspace: Workspace, trained: TrainingRecord, partial: bool) -> li
 
 
 def _bound_key(client: "PlatformClient", store: "CredentialStore", principal: dict[str, Any]) -> "SigningKey":
-    from mlplatform.attest.keys import KeyUnusable, SigningKey
+    from mlplatform.attest.keys import KeyUnusable, SigningKey, possession_text
 
     try:
         key = SigningKey.load_or_create(store.signing_key)
@@ -140,5 +141,7 @@ def _bound_key(client: "PlatformClient", store: "CredentialStore", principal: di
         raise StageRefused(f"the signing key can't be used: {error}") from error
     # A person's key speaks for the person in any repository; a repository's key only for that repository.
     repository = principal["ref"].removeprefix("repository:") if principal["kind"] == "repository" else None
-    client.bind_signing_key(base64.b64encode(key.public_bytes).decode(), repository=repository)
+    proof = key.sign(possession_text(principal["ref"], repository))
+    public, signed = (base64.b64encode(raw).decode() for raw in (key.public_bytes, proof))
+    client.bind_signing_key(public, signed, repository=repository)
     return key

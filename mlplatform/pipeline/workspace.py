@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,10 @@ from mlplatform.spec.model import ModelSpec
 
 VALIDATE_GATES = (Gate.SCHEMA, Gate.THRESHOLDS)
 SCAN_GATES = (Gate.PII, Gate.SBOM, Gate.VULNERABILITIES, Gate.PROVENANCE)
+
+
+ANY_PYTHON = "ML_PLATFORM_ANY_PYTHON"
+"""Set by those who have built the environment themselves (a container image): no other one is started."""
 
 
 class Workspace:
@@ -58,6 +63,13 @@ class Workspace:
     def spec(self) -> ModelSpec:
         """The checked ``model.yaml``; raises ``SpecError``."""
         return load_spec(self.spec_file)
+
+    def runs_here(self) -> bool:
+        """Say whether this process has the repository's own environment, with the toolkit that it has locked."""
+        if os.environ.get(ANY_PYTHON):
+            return True
+        own = Path(os.environ.get("UV_PROJECT_ENVIRONMENT") or ".venv")
+        return (self.path / own).resolve() == Path(sys.prefix).resolve()
 
     def spec_digest(self) -> str:
         """Return the digest of ``model.yaml`` as it is now."""

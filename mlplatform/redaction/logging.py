@@ -12,12 +12,18 @@
 import json
 import logging
 import math
+import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mlplatform.redaction.text import is_secret_name, redact
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _MAX_DEPTH = 6
@@ -82,7 +88,9 @@ class JsonFormatter(logging.Formatter):
 def configure(service: str, level: int | str = "INFO", stream: TextIO | None = None, **fields: Any) -> logging.Handler:
     """Send all logging of this process through the redacting filter as JSON lines; return the handler.
 
-    ``stream`` is standard error unless given; ``fields`` go into each line. Calling it again replaces the former handlers.
+    That is what loggers are told, what handlers of libraries would have written by themselves (:func:`adopt`), warnings,
+    and exceptions that nobody caught. ``stream`` is standard error unless given; ``fields`` go into each line. Calling it
+    again replaces the former handlers.
     """
     handler = logging.StreamHandler(stream)
     handler.addFilter(RedactingFilter())
@@ -91,7 +99,49 @@ def configure(service: str, level: int | str = "INFO", stream: TextIO | None = N
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.captureWarnings(True)
+    logging.lastResort = handler
+    adopt()
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
     return handler
+
+
+def adopt() -> None:
+    """Take the handlers away that loggers have of their own, so that their lines go where all others go.
+
+    Servers and libraries add theirs when they start or are imported; call this again after that.
+    """
+    for logger in list(logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger) and logger.handlers:
+            logger.handlers.clear()
+            logger.propagate = True
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("uncaught").critical("nobody caught %s", kind.__name__, exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(thrown: threading.ExceptHookArgs) -> None:
+    if thrown.exc_value is not None and not issubclass(thrown.exc_type, SystemExit):
+        name = thrown.thread.name if thrown.thread is not None else "?"
+        logging.getLogger("uncaught").error(
+            "the thread %s ended with %s",
+            name,
+            thrown.exc_type.__name__,
+            exc_info=(thrown.exc_type, thrown.exc_value, thrown.exc_traceback),
+        )
+
+
+def _unraisable(thrown: "UnraisableHookArgs") -> None:
+    error = thrown.exc_value or thrown.exc_type()
+    what = thrown.err_msg or "exception ignored in"
+    logging.getLogger("uncaught").error(
+        "%s: %r", what, thrown.object, exc_info=(thrown.exc_type, error, thrown.exc_traceback)
+    )
 
 
 def clean(value: Any, name: str = "", depth: int = 0) -> Any:

@@ -22,6 +22,7 @@ from mlplatform.spec.model import Serving
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Protocol = Literal["v1", "v2"]
 Page = Callable[[], tuple[int, bytes, bytes]]
 
@@ -94,6 +95,8 @@ class ServingApp:
         if self._engine is not None:
             self._engine.batcher.abandon()
 
+    # /ping and /invocations are what SageMaker asks of a container (Amazon SageMaker developer guide, "Use your own inference
+    # code with hosting services").
     def _make_pages(self) -> dict[str, Page]:
         name, version = self.identity.name, self.identity.version
         server = orjson.dumps({"name": "mlplatform", "version": self.identity.server_version, "extensions": EXTENSIONS})
@@ -105,6 +108,7 @@ class ServingApp:
             "/v2": lambda: (200, JSON, server),
             "/v2/health/live": lambda: (200, JSON, b'{"live":true}'),
             "/v2/health/ready": lambda: self._readiness({}),
+            "/ping": lambda: self._readiness({}),
             "/v1/models": lambda: (200, JSON, orjson.dumps({"models": [name]})),
             f"/v1/models/{name}": lambda: self._readiness({"name": name}),
         }
@@ -120,6 +124,7 @@ class ServingApp:
             f"/v2/models/{name}/versions/{version}/infer": "v2",
             f"/v1/models/{name}:predict": "v1",
             f"/v1/models/{name}/versions/{version}:predict": "v1",
+            "/invocations": "v1",
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

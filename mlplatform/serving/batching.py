@@ -7,6 +7,7 @@ long row of quick ones.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -26,18 +27,28 @@ _SWEEP_INTERVAL = 0.05
 
 
 class Job:
-    """Rows that wait for their answer."""
+    """Rows that wait for their answer. ``patient`` ones may wait for their turn as long as it takes."""
 
-    __slots__ = ("deadline", "future", "key", "parameters", "rows")
+    __slots__ = ("deadline", "future", "key", "parameters", "patient", "rows")
 
     def __init__(
-        self, rows: Rows, parameters: dict[str, Any] | None, future: "asyncio.Future[Answer]", deadline: float
+        self,
+        rows: Rows,
+        parameters: dict[str, Any] | None,
+        future: "asyncio.Future[Answer]",
+        deadline: float,
+        *,
+        patient: bool = False,
+        alone: bool = False,
     ) -> None:
         self.rows = rows
         self.parameters = parameters
-        self.key = (rows.absent, repr(parameters)) if parameters or rows.absent else None
+        self.key: object = (rows.absent, repr(parameters)) if parameters or rows.absent else None
+        if alone:
+            self.key = object()  # equal to no other
         self.future = future
         self.deadline = deadline
+        self.patient = patient
 
 
 class Batcher:
@@ -59,6 +70,7 @@ class Batcher:
         self._busy = False
         self._sweeping = False
         self._quick_calls = 0
+        self._called_at: float | None = None
         self.threaded = False
 
     @property
@@ -78,16 +90,33 @@ class Batcher:
             answer = [whole + more for whole, more in zip(answer, columns, strict=True)] if answer else columns
         return answer
 
+    @property
+    def call_age(self) -> float:
+        """Seconds since the call that runs at present began; 0 when none does."""
+        return 0.0 if self._called_at is None else time.monotonic() - self._called_at
+
+    def submit_patiently(self, rows: Rows, *, alone: bool = False) -> "asyncio.Future[Answer]":
+        """Queue rows of somebody who limits by himself how many wait: their time begins with their call.
+
+        With ``alone`` no other rows share the call.
+        """
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._enqueue(Job(rows, None, future, math.inf, patient=True, alone=alone))
+        return future
+
     def _submit(self, rows: Rows, parameters: dict[str, Any] | None) -> "asyncio.Future[Answer]":
         if self._waiting_rows > _MAX_WAITING_ROWS:
             raise Overloaded("Too many rows are waiting for the model.", headers=((b"retry-after", b"1"),))
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._queue.append(Job(rows, parameters, future, time.monotonic() + self._timeout))
-        self._waiting_rows += rows.count
+        self._enqueue(Job(rows, parameters, future, time.monotonic() + self._timeout))
+        return future
+
+    def _enqueue(self, job: Job) -> None:
+        self._queue.append(job)
+        self._waiting_rows += job.rows.count
         if not self._busy:
             self._busy = True
             self._loop.call_soon(self._next)
-        return future
 
     def _next(self) -> None:
         """Start the next call, if anything waits."""
@@ -96,6 +125,10 @@ class Batcher:
             self._busy = False
             return
         self._running = jobs
+        self._called_at = time.monotonic()
+        for job in jobs:
+            if job.patient:
+                job.deadline = self._called_at + self._timeout
         batches = [job.rows for job in jobs]
         parameters = jobs[0].parameters
         started = time.perf_counter()
@@ -130,10 +163,10 @@ class Batcher:
 
     def _finish(self, jobs: Sequence[Job], results: Sequence[Answer | Problem], started: float) -> None:
         elapsed = time.perf_counter() - started
-        self._running = ()
+        self._running, self._called_at = (), None
         self._metrics.called(sum(job.rows.count for job in jobs), elapsed)
         self._choose_thread(elapsed)
-        late = elapsed > self._timeout or jobs[0].deadline < time.monotonic()
+        late = elapsed > self._timeout or min(job.deadline for job in jobs) < time.monotonic()
         for job, result in zip(jobs, results, strict=True):
             if job.future.done():
                 continue
@@ -160,11 +193,13 @@ class Batcher:
         self._choose_thread(elapsed)
 
     def _sweep(self) -> None:
-        """Fail what has waited too long while the worker is at it. Deadlines stand in the order of the queue."""
+        """Fail what has waited too long while the worker is at it. Deadlines of the impatient stand in the queue's order."""
         now = time.monotonic()
         for waiting in (self._running, self._queue):
             for job in waiting:
                 if job.deadline > now:
+                    if job.patient:
+                        continue
                     break
                 if not job.future.done():
                     job.future.set_exception(self._timed_out())

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -29,13 +30,21 @@ _THREAD_VARIABLES = (
 _logger = logging.getLogger(__name__)
 
 
+Serve = Callable[[argparse.Namespace, "ModelSpec"], None]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve one model version; return the exit code: 0 after a drain, 1 if it can't be served, 2 for wrong usage."""
-    options = _parser().parse_args(arguments)
+    options = parser("python -m mlplatform.serving", "Serve one version of one model.").parse_args(arguments)
+    return run(options, _serve, service="model-server")
+
+
+def run(options: argparse.Namespace, serve: Serve, *, service: str) -> int:
+    """Be a server, with everything around it: log, standard streams, thread counts, exit code."""
     signal.signal(signal.SIGTERM, _stop_early)
     stderr = sys.stderr
     redacted_logging.configure(
-        service="model-server",
+        service=service,
         stream=stderr,
         model=options.name,
         version=str(options.version),
@@ -47,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         spec = _spec(options.spec)
         limit_threads(spec.serving.resources.cpu)
         os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-        _serve(options, spec)
-    except _Refused as refused:
+        serve(options, spec)
+    except Refused as refused:
         code = _fail(stderr, options, str(refused))
     except Exception as error:
         _logger.error("the server failed", exc_info=error)
@@ -56,12 +65,13 @@ def main(arguments: list[str] | None = None) -> int:
     _leave(code, stderr)
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The server won't start; the message says why."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mlplatform.serving", description="Serve one version of one model.")
+def parser(program: str, description: str) -> argparse.ArgumentParser:
+    """Return the arguments that every kind of server takes."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("--model-dir", type=Path, required=True, help="folder with the MLflow model")
     parser.add_argument("--spec", type=Path, required=True, help="model.yaml")
     parser.add_argument("--name", required=True, help="name of the model in URLs")
@@ -79,9 +89,9 @@ def _spec(path: Path) -> "ModelSpec":
     try:
         return load_spec(path)
     except SpecError as error:
-        raise _Refused(f"{path.name} is not valid: {error}") from None
+        raise Refused(f"{path.name} is not valid: {error}") from None
     except OSError as error:
-        raise _Refused(f"{path.name} can't be read: {error.strerror}") from None
+        raise Refused(f"{path.name} can't be read: {error.strerror}") from None
 
 
 def _serve(options: argparse.Namespace, spec: "ModelSpec") -> None:
@@ -92,7 +102,7 @@ def _serve(options: argparse.Namespace, spec: "ModelSpec") -> None:
     try:
         ModelServer(Settings(options.model_dir, spec, identity, options.host, options.port)).run()
     except StartFailed as failed:
-        raise _Refused(str(failed)) from None
+        raise Refused(str(failed)) from None
 
 
 def limit_threads(cpu: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mlplatform.bytecode import kept_out_of_artefacts
 from mlplatform.serving.problems import InvalidInput, ModelOutputInvalid
 from mlplatform.serving.rows import InputSchema, OutputSchema, Rows
 from mlplatform.serving.sklearn_path import forget_feature_names, takes_plain_arrays
@@ -103,6 +104,16 @@ def frame_of(values: list[Any], schema: InputSchema, absent: frozenset[str] = fr
 
 def columns_of(result: Any, schema: OutputSchema, count: int) -> list[list[Any]]:
     """Return what a model answered as one list for each output; raise ``ModelOutputInvalid`` where it does not fit."""
+    columns = raw_columns_of(result, schema, count)
+    return [column.tolist() if hasattr(column, "tolist") else list(column) for column in columns]
+
+
+def raw_columns_of(result: Any, schema: OutputSchema, count: int) -> list[Any]:
+    """Return what a model answered as one array, series or list for each output, each of ``count`` values.
+
+    Raises:
+        ModelOutputInvalid: the answer has not that form.
+    """
     columns: list[Any]
     if isinstance(result, pd.DataFrame):
         by_name = set(schema.names) <= set(result.columns)
@@ -119,7 +130,7 @@ def columns_of(result: Any, schema: OutputSchema, count: int) -> list[list[Any]]
         if hasattr(result, "toarray"):
             result = result.toarray()
         if isinstance(result, list) and result and isinstance(result[0], dict):
-            return columns_of(pd.DataFrame(result), schema, count)
+            return raw_columns_of(pd.DataFrame(result), schema, count)
         array = result if isinstance(result, np.ndarray) else np.asarray(result)
         if array.ndim not in (1, 2):
             raise ModelOutputInvalid(f"The model answered an array of {array.ndim} dimensions; 1 or 2 are expected.")
@@ -128,11 +139,10 @@ def columns_of(result: Any, schema: OutputSchema, count: int) -> list[list[Any]]
         raise ModelOutputInvalid(
             f"The model answered {len(columns)} columns; model.yaml has {len(schema.names)} outputs: {', '.join(schema.names)}."
         )
-    lists = [column.tolist() if hasattr(column, "tolist") else list(column) for column in columns]
-    for values in lists:
+    for values in columns:
         if len(values) != count:
             raise ModelOutputInvalid(f"The model answered {len(values)} rows to {count}.")
-    return lists
+    return columns
 
 
 def load(folder: Path, schema: Schema) -> LoadedModel:
@@ -145,7 +155,8 @@ def load(folder: Path, schema: Schema) -> LoadedModel:
 
     if not (folder / "MLmodel").is_file():
         raise ModelUnusable(f"{folder.name} holds no MLmodel file, so it is not an MLflow model")
-    pyfunc = mlflow.pyfunc.load_model(str(folder))
+    with kept_out_of_artefacts():
+        pyfunc = mlflow.pyfunc.load_model(str(folder))
     flavours = pyfunc.metadata.flavors
     inputs = _inputs_in_order_of_signature(InputSchema(schema.inputs), pyfunc.metadata.signature)
     example = _example(pyfunc, str(folder), inputs)

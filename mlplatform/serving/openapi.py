@@ -41,11 +41,17 @@ def document(spec: ModelSpec, *, name: str, version: str, environment: str) -> d
             f"{v1}:predict": {
                 "post": _prediction("predict", "v1 prediction protocol", "PredictRequest", "PredictResponse")
             },
+            "/invocations": {
+                "post": _prediction(
+                    "invocations", "v1 prediction protocol, as SageMaker calls it", "PredictRequest", "PredictResponse"
+                )
+            },
             v2: {"get": _page("modelMetadata", "The model's inputs and outputs", not_ready=True)},
             f"{v2}/ready": {"get": _page("modelReady", "Whether the model answers", not_ready=True)},
             "/v2": {"get": _page("serverMetadata", "The server")},
             "/v2/health/live": {"get": _page("live", "Whether the process is alive")},
             "/v2/health/ready": {"get": _page("ready", "Whether predictions are answered", not_ready=True)},
+            "/ping": {"get": _page("ping", "Whether predictions are answered, as SageMaker asks it", not_ready=True)},
             "/healthz": {"get": _page("health", "Whether the process is alive, and its state")},
             "/metrics": {
                 "get": {

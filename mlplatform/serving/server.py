@@ -15,7 +15,7 @@ import orjson
 import uvicorn
 
 from mlplatform.serving import openapi
-from mlplatform.serving.app import Engine, Identity, ServingApp
+from mlplatform.serving.app import Application, Engine, Identity, ServingApp
 from mlplatform.serving.batching import Batcher
 from mlplatform.serving.execution import Execution
 from mlplatform.serving.metrics import Metrics
@@ -74,7 +74,7 @@ class ModelServer:
         """
         listener = self._listen()
         config = uvicorn.Config(
-            self._app,
+            self._door(),
             loop="uvloop" if sys.platform != "win32" else "asyncio",
             http="httptools",
             ws="none",
@@ -92,6 +92,20 @@ class ModelServer:
             runner.run(self._serve(server, listener))
         if self._failure is not None:
             raise StartFailed(self._failure)
+
+    def _door(self) -> Application:
+        """Return what answers HTTP requests."""
+        return self._app
+
+    async def _loaded(self, engine: Engine) -> None:
+        """Do what has to be done between loading and being ready; a server of another kind has something to do here."""
+
+    def _beside(self) -> list["asyncio.Task[None]"]:
+        """Return tasks that run beside the HTTP door; the server ends when one of them does."""
+        return []
+
+    async def _finish(self, deadline: float) -> None:
+        """Finish what came in by other ways than HTTP, until the deadline of the monotonic clock."""
 
     def _listen(self) -> socket.socket:
         host, port = self._settings.host, self._settings.port
@@ -118,7 +132,12 @@ class ModelServer:
         if load.done():
             load.result()
         if load.done() and self._failure is None:
-            await asyncio.wait({stop, serving}, return_when=asyncio.FIRST_COMPLETED)
+            beside = self._beside()
+            await asyncio.wait({stop, serving, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            for task in beside:
+                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                    _logger.error("the server can't go on", exc_info=error)
+                    self._failure = one_line(f"{type(error).__name__}: {error}")
         load.cancel()
         await self._drain()
         server.should_exit = True
@@ -130,6 +149,7 @@ class ModelServer:
         allowed = self._settings.spec.serving.drain_timeout.total_seconds()
         _logger.info("draining", extra={"running": self._app.running, "allowedSeconds": allowed})
         deadline = time.monotonic() + allowed
+        await self._finish(deadline)
         while self._app.running and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         if self._app.running:
@@ -175,7 +195,9 @@ class ModelServer:
         batcher.observe(loaded.call_seconds)
         identity = self._settings.identity
         self._metrics.loaded(seconds, flavour=model.flavour, way=model.way, row_wise=model.row_wise)
-        self._app.ready(Engine(model, batcher, Encoder(identity.name, identity.version, model.outputs)))
+        engine = Engine(model, batcher, Encoder(identity.name, identity.version, model.outputs))
+        await self._loaded(engine)
+        self._app.ready(engine)
         facts = {
             "flavour": model.flavour,
             "way": model.way,

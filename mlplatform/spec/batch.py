@@ -1,9 +1,9 @@
 """``batch`` of ``model.yaml``: which files are scored, when, and where the answers go."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from mlplatform.spec.base import Fraction, SpecModel
 from mlplatform.spec.quantities import Duration
@@ -15,6 +15,8 @@ def _checked_cron(value: str) -> str:
     from cronsim import CronSim, CronSimError
 
     try:
+        if len(value.split()) != 5:  # cronsim takes six, the first for seconds
+            raise CronSimError
         next(CronSim(value, datetime(2000, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration):
         raise ValueError(
@@ -33,6 +35,10 @@ Cron = Annotated[
 LakePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]*(/[A-Za-z0-9][\w-]*)*$", max_length=200)]
 """A folder of the environment's data lake, without the lake's own address: ``flights/scheduled``."""
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", max_length=200)]
+VERSION_COLUMN = "model_version"
+"""The output's column that says which version made a row."""
+REJECTED = "_rejected"
+"""What the output's folder is followed by in the name of the folder with the rows that did not fit the schema."""
 
 
 class Batch(SpecModel):
@@ -56,9 +62,31 @@ class Batch(SpecModel):
     engine: Literal["polars", "ray"] = Field(
         default="polars", description="What reads and writes: polars on one machine, Ray Data on several."
     )
+    chunk_rows: int = Field(
+        default=50_000, ge=100, le=1_000_000, description="Rows that are read, checked and scored in one go."
+    )
     max_rejected: Fraction = Field(
         default=0.01,
         description="Share of rows that may not fit the schema; a run with more changes nothing and fails.",
     )
     retries: int = Field(default=2, ge=0, le=10, description="How often a failed run is tried again by itself.")
     timeout: Duration = Field(default=timedelta(hours=1), description="A run that takes longer has failed.")
+
+    @model_validator(mode="after")
+    def _folders_and_columns_differ(self) -> Self:
+        written = (self.output, self.output + REJECTED)
+        for folder in written:
+            if _overlap(self.input, folder):
+                raise ValueError(f"output {self.output} would be written into what is read, input {self.input}")
+        twice = sorted({name for name in self.keys if self.keys.count(name) > 1})
+        if twice:
+            raise ValueError(f"keys names {', '.join(twice)} more than once")
+        taken = {self.partition: "the partition's column", VERSION_COLUMN: "the column with the model's version"}
+        for name in self.keys:
+            if name in taken:
+                raise ValueError(f"keys names {name}, which is {taken[name]}; it is in the output anyway")
+        return self
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{other}/".startswith(f"{one}/") or f"{one}/".startswith(f"{other}/")

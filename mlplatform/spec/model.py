@@ -17,7 +17,7 @@ from mlplatform.spec.base import (
     Name,
     SpecModel,
 )
-from mlplatform.spec.batch import Batch
+from mlplatform.spec.batch import VERSION_COLUMN, Batch
 from mlplatform.spec.quantities import Duration
 from mlplatform.spec.rollout import Analysis, Rollout
 from mlplatform.spec.serving import Serving, ServingTarget
@@ -268,6 +268,32 @@ class ModelSpec(SpecModel):
         scaling = self.serving.autoscaling
         if scaling is not None and (scaling.by == "lag") != (self.type is ModelType.STREAMING) and scaling.by != "cpu":
             raise ValueError(f"serving.autoscaling.by {scaling.by} is not measured for type {self.type}")
+        return self
+
+    @model_validator(mode="after")
+    def _an_answer_has_each_member_once(self) -> Self:
+        if self.streaming is not None:
+            outputs = {column.name for column in self.schema_.outputs}
+            both = [name for name in self.streaming.carry if name in outputs]
+            if both:
+                raise ValueError(f"streaming.carry names {', '.join(both)}, which schema.outputs has already")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_fits_the_schema(self) -> Self:
+        if self.batch is None:
+            return self
+        for field in ("autoscaling", "replicas"):
+            if getattr(self.serving, field) not in (None, 1):
+                raise ValueError(f"serving.{field} is about model servers; type batch has none")
+        taken = {
+            **dict.fromkeys(self.batch.keys, "a key of batch.keys"),
+            self.batch.partition: "the partition's column",
+            VERSION_COLUMN: "the column with the model's version",
+        }
+        for column in self.schema_.outputs:
+            if column.name in taken:
+                raise ValueError(f"schema.outputs names {column.name}, which is {taken[column.name]} in the output too")
         return self
 
     def dataset(self, name: str) -> DataReference:

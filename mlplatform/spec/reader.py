@@ -62,23 +62,54 @@ def read(file: Path) -> Document:
     return _parse(file, text)
 
 
+def read_all(file: Path, raw: bytes, *, most: int) -> list[Document]:
+    """Read a stream of YAML documents, of which at most ``most`` are accepted, under the same limits as one.
+
+    ``file`` is what the faults name; nothing is read from there. Empty documents are left out.
+
+    Raises:
+        SpecError: it is not YAML, or holds something that is refused.
+    """
+    if len(raw) > MAX_BYTES:
+        raise SpecError(file, [Fault(1, 1, "", f"is larger than {MAX_BYTES // 1024} KiB")])
+    documents: list[Document] = []
+    faults: list[Fault] = []
+    try:
+        text = raw.decode("utf-8")
+        _refuse_hostile(file, text, most=most)
+        for root in _yaml().compose_all(text):
+            if root is None:
+                continue
+            document = Document(None)
+            document.data = _value(root, (), document, faults)
+            if document.data is not None:
+                documents.append(document)
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise SpecError(file, [_fault(error)]) from error
+    if faults:
+        raise SpecError(file, faults)
+    return documents
+
+
+def _fault(error: Exception) -> Fault:
+    mark = (error.problem_mark or error.context_mark) if isinstance(error, MarkedYAMLError) else None
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = (error.problem or "") if isinstance(error, MarkedYAMLError) else ""
+    reason = problem.strip() or (str(error).splitlines() or [type(error).__name__])[0]
+    return Fault(line, column, "", f"is not valid YAML: {reason}")
+
+
 def _parse(file: Path, text: str) -> Document:
     try:
-        _refuse_hostile(file, text)
+        _refuse_hostile(file, text, most=1)
         root = _yaml().compose(text)
         if root is None:
             raise SpecError(file, [Fault(1, 1, "", "is empty", "`platform schema` prints what belongs in it")])
         document = Document(None)
         faults: list[Fault] = []
         document.data = _value(root, (), document, faults)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        problem = (error.problem or "is not valid YAML").strip()
-        raise SpecError(file, [Fault(line, column, "", f"is not valid YAML: {problem}")]) from error
     except (YAMLError, RecursionError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SpecError(file, [Fault(1, 1, "", f"is not valid YAML: {reason}")]) from error
+        raise SpecError(file, [_fault(error)]) from error
     if faults:
         raise SpecError(file, faults)
     return document
@@ -89,7 +120,7 @@ def _yaml() -> YAML:
     return YAML(typ="safe", pure=True)
 
 
-def _refuse_hostile(file: Path, text: str) -> None:
+def _refuse_hostile(file: Path, text: str, *, most: int) -> None:
     nodes = depth = documents = 0
     for event in _yaml().parse(text):
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
@@ -109,8 +140,12 @@ def _refuse_hostile(file: Path, text: str) -> None:
             refusal = (f"has more than {MAX_NODES} values", None)
         elif depth > MAX_DEPTH:
             refusal = (f"is nested more than {MAX_DEPTH} deep", None)
-        elif documents > 1:
-            refusal = ("holds more than one YAML document", "keep one document; remove the second `---`")
+        elif documents > most:
+            refusal = (
+                ("holds more than one YAML document", "keep one document; remove the second `---`")
+                if most == 1
+                else (f"holds more than {most} YAML documents", None)
+            )
         if refusal is not None:
             raise SpecError(file, [Fault(line, column, "", *refusal)])
 

@@ -29,11 +29,21 @@ class Latency(SpecModel):
     )
 
 
+class Lag(SpecModel):
+    """Limit on how far a streaming version may be behind its stream."""
+
+    maximum: Duration = Field(
+        default=timedelta(minutes=1),
+        description="How long its oldest message may wait; or latency.maxRatio times what the primary's waits, if that is more.",
+    )
+
+
 class Analysis(SpecModel):
     """When a rollout step is passed, extended, or ends in a rollback."""
 
     success_rate: SuccessRate = Field(default_factory=SuccessRate)
     latency: Latency = Field(default_factory=Latency)
+    lag: Lag = Field(default_factory=Lag, description="For type streaming alone.")
     min_requests: int = Field(
         default=50,
         ge=1,

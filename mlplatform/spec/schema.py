@@ -4,18 +4,29 @@
 """
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from mlplatform.spec.model import ModelSpec
+from mlplatform.spec.quantities import format_duration
 
 SCHEMA_ID = "urn:ml-platform:schema:model:1"
 CHECKED_IN = Path(__file__).with_name("model.schema.json")
 
 
+class _AsInTheFile(GenerateJsonSchema):
+    """Writes defaults the way people write them: ``10s``, where pydantic by itself would write ``PT10S``."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of ``model.yaml``."""
-    body = ModelSpec.model_json_schema(by_alias=True)
+    body = ModelSpec.model_json_schema(by_alias=True, schema_generator=_AsInTheFile)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlplatform.spec.base import SpecModel
+from mlplatform.spec.base import EntryPoint, SpecModel
 from mlplatform.spec.quantities import Duration
 
 Subject = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)]
@@ -38,7 +38,17 @@ class Streaming(SpecModel):
         default=5, ge=1, le=100, description="How often an answer is tried before the message is a dead letter."
     )
     ack_wait: Duration = Field(
-        default=timedelta(seconds=30), description="A message that is not answered by then is delivered again."
+        default=timedelta(seconds=30),
+        description="A message whose replica has not been heard of for so long is delivered again.",
+    )
+    begin: Literal["earliest", "latest"] = Field(
+        default="earliest",
+        description="Where the first version of an environment begins: with the oldest message that the broker "
+        "holds, or with the next one. Later versions go on where the one before them is.",
+    )
+    sample: EntryPoint | None = Field(
+        default=None,
+        description="Function without arguments that yields example messages, which `platform dev` replays.",
     )
 
     @model_validator(mode="after")
@@ -46,4 +56,17 @@ class Streaming(SpecModel):
         subjects = {"input": self.input, "output": self.output, "deadLetter": self.dead_letter}
         if len(set(subjects.values())) < len(subjects):
             raise ValueError("input, output and deadLetter must differ")
+        return self
+
+    @model_validator(mode="after")
+    def _waits_are_long_enough(self) -> Self:
+        if self.ack_wait < timedelta(seconds=1):
+            raise ValueError("ackWait must be at least 1s: brokers and networks have pauses of their own")
+        return self
+
+    @model_validator(mode="after")
+    def _carries_each_member_once(self) -> Self:
+        twice = sorted({name for name in self.carry if self.carry.count(name) > 1})
+        if twice:
+            raise ValueError(f"carry names {', '.join(twice)} more than once")
         return self

@@ -7,7 +7,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from backend.core.container import Services
 from backend.registry.mlflow_store import MlflowStore
 from mlplatform.attest import dsse
 from mlplatform.attest.digest import artefact_digest
-from mlplatform.attest.keys import SigningKey
-from mlplatform.attest.statement import build_statement
+from mlplatform.attest.keys import SigningKey, possession_text
+from mlplatform.attest.statement import Subject, build_statement
 from mlplatform.gates.result import Check, Gate, GateResult, Outcome
 
 API = "/api/ml-platform"
@@ -132,8 +132,12 @@ class Someone:
         return {"Authorization": f"Bearer {self.token}"}
 
     def bind_key(self, repository: str | None = None) -> Any:
-        public = base64.b64encode(self.key.public_bytes).decode()
-        return self.post("/identity/signing-keys", {"publicKey": public, "repository": repository})
+        return self.post("/identity/signing-keys", self.key_binding(self.key, repository))
+
+    def key_binding(self, key: SigningKey, repository: str | None = None) -> dict[str, Any]:
+        proof = key.sign(possession_text(self.ref, repository))
+        public, signed = (base64.b64encode(raw).decode() for raw in (key.public_bytes, proof))
+        return {"publicKey": public, "proof": signed, "repository": repository}
 
     def events(self, **query: Any) -> list[dict[str, Any]]:
         """The audit events that match, oldest first."""
@@ -162,8 +166,10 @@ class Backend:
     def someone(self, name: str) -> Someone:
         return self._signed_in(f"user:default/{name}", user=f"user:default/{name}")
 
-    def repository(self, id: str) -> Someone:
-        return self._signed_in(f"repository:{id}", repository=id)
+    def repository(self, id: str, on_behalf_of: str | None = None) -> Someone:
+        if on_behalf_of is None:
+            return self._signed_in(f"repository:{id}", repository=id)
+        return self._signed_in(f"repository:{id}", repository=id, user=on_behalf_of)
 
     def _signed_in(self, ref: str, **who: str) -> Someone:
         local = self.services.identity.local
@@ -204,6 +210,12 @@ class Trained:
     def digest(self) -> str:
         return artefact_digest(self.folder)
 
+    @property
+    def spec_file(self) -> bytes:
+        text = io.BytesIO()
+        YAML(typ="safe", pure=True).dump(self.spec, text)
+        return text.getvalue()
+
     def manifest(self) -> dict[str, Any]:
         return {
             "modelDigest": self.digest,
@@ -229,9 +241,7 @@ class Trained:
         sink = io.BytesIO()
         with tarfile.open(fileobj=sink, mode="w") as archive:
             archive.add(self.folder, "model")
-            text = io.BytesIO()
-            YAML(typ="safe", pure=True).dump(self.spec, text)
-            for name, content in {**self.files, "model.yaml": text.getvalue()}.items():
+            for name, content in {**self.files, "model.yaml": self.spec_file}.items():
                 info = tarfile.TarInfo(f"environment/{name}")
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
@@ -244,15 +254,16 @@ class Trained:
         result = GateResult(
             gate=gate, outcome=outcome, summary=f"{gate} {outcome}", checks=checks, started_at=now, finished_at=now
         )
-        subject = {
-            "model_name": self.spec["name"],
-            "digest": self.digest,
-            "repository": self.repository,
-            "commit": self.commit,
-            **said,
-        }
+        subject = Subject(
+            model=self.spec["name"],
+            digest=self.digest,
+            repository=self.repository,
+            commit=self.commit,
+            lock_digest=hashlib.sha256(self.files["uv.lock"]).hexdigest(),
+            spec_digest=hashlib.sha256(self.spec_file).hexdigest(),
+        )
         standard = gate in {Gate.SCHEMA, Gate.THRESHOLDS, Gate.PII}
-        statement = build_statement(result, **subject, body=None if standard else {"standard": "body"})
+        statement = build_statement(result, replace(subject, **said), None if standard else {"standard": "body"})
         return dsse.sign(statement, signer.key)
 
 

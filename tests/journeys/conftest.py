@@ -41,6 +41,7 @@ class RunningPlatform:
     url: str
     ingress: str
     configs: list[Path]
+    nats: str
 
     def person(self, name: str, *, folder: Path | None = None) -> Person:
         """Return a person with credentials of their own, not signed in yet."""
@@ -70,7 +71,7 @@ def running_platform() -> Iterator[RunningPlatform]:
     """Start the platform the way a user does, once for all stories; stop it the same way."""
     work = Path(tempfile.mkdtemp(prefix="mlp-journeys-"))
     home = work / "home"
-    backend, ingress, admin = free_ports(3)
+    backend, ingress, admin, nats = free_ports(4)
     first, last = free_range(100)
     override = work / "app-config.journeys.yaml"
     override.write_text(
@@ -78,6 +79,7 @@ def running_platform() -> Iterator[RunningPlatform]:
 mlPlatform:
   backend: {{port: {backend}}}
   ingress: {{port: {ingress}, adminPort: {admin}}}
+  nats: {{port: {nats}}}
   serving: {{portRange: [{first}, {last}]}}
   environments:
     production:
@@ -93,6 +95,7 @@ mlPlatform:
         url=f"http://127.0.0.1:{backend}",
         ingress=f"http://127.0.0.1:{ingress}",
         configs=configs,
+        nats=f"nats://127.0.0.1:{nats}",
     )
     operator = platform.person("operator")
     platform.up()

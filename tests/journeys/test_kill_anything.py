@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,14 @@ def kill_server(model: Model, version: int) -> None:
         os.kill(replica["pid"], signal.SIGKILL)
 
 
+def shadowed(folder: Path) -> None:
+    """Have the new version answer mirrored requests before it gets any user."""
+    declaration = folder / "model.yaml"
+    text = declaration.read_text(encoding="utf-8")
+    assert text.count("\nrollout:\n") == 1
+    declaration.write_text(text.replace("\nrollout:\n", "\nrollout:\n  shadow: {duration: 5s}\n"), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def model(running_platform: RunningPlatform) -> Model:
     """A model with a first version live and a second one registered."""
@@ -33,6 +42,7 @@ def model(running_platform: RunningPlatform) -> Model:
     first = model.ended(model.ship()["id"])
     assert first["outcome"] == "promoted", first["reason"]
     model.change(repository.better_version, "Use all features")
+    model.change(shadowed, "Look at mirrored traffic first")
     model.author.platform("run", "--until", "register")
     return model
 
@@ -80,7 +90,7 @@ def test_the_backend_dies_in_every_step_and_the_rollout_goes_on(on_version_1: Mo
         ended = model.deployment(identifier)
         assert model.weights() == {2: 100}
     assert ended["outcome"] == "promoted", ended["reason"]
-    assert {"canary 5", "canary 25", "canary 50", "canary 100"} <= killed_in
+    assert {"start", "shadow 100", "canary 5", "canary 25", "canary 50", "canary 100"} <= killed_in
     assert [request for request in seen if request.failed] == []
     promotions = [event for event in model.events() if event["type"].endswith("rollout.promoted")]
     assert len([event for event in promotions if identifier in str(event)]) == 1

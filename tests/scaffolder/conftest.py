@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scaffolder import release, toolkit
-from scaffolder.api import NewRepository, new_repository
+from scaffolder.api import LocalRepository, new_repository
 from scaffolder.release import Release, ensure_released
 
 
@@ -36,11 +36,11 @@ def released(home: Path) -> Release:
 
 
 @pytest.fixture
-def new(home: Path, tmp_path: Path) -> Callable[..., NewRepository]:
+def new(home: Path, tmp_path: Path) -> Callable[..., LocalRepository]:
     """``new_repository`` with everything filled in that a test does not care about."""
 
-    def call(name: str = "churn", **options: object) -> NewRepository:
-        filled = {"type": "realtime", "defaults": True, "dest": tmp_path / "work", "register": False, "home": home}
+    def call(name: str = "churn", **options: object) -> LocalRepository:
+        filled = {"type": "realtime", "defaults": True, "dest": tmp_path / "work", "home": home}
         return new_repository(name, **(filled | options))  # type: ignore[arg-type]
 
     return call

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scaffolder import release
+from scaffolder import engine, release
 from scaffolder.engine import render
 from scaffolder.release import Release
 
@@ -27,13 +27,13 @@ def test_answers_given_for_advanced_questions_are_remembered(released: Release, 
     assert "package" not in answers
 
 
-def test_the_template_asks_five_questions_and_runs_nothing() -> None:
-    text = (release.TEMPLATES / "golden-path" / "copier.yml").read_text()
-    documents = [document for document in text.split("\n---\n") if "!include" not in document]
-    config = {key: value for document in documents for key, value in (yaml.safe_load(document) or {}).items()}
-    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(config)
-    questions = {key: value for key, value in config.items() if not key.startswith("_")}
+def test_the_template_asks_five_questions_and_runs_nothing(released: Release) -> None:
+    version = engine.template_store(released.repository).version(released.tag)
+    questions = engine._renderer().questions(version)
     asked = [
         key for key, value in questions.items() if value.get("when") is not False and value.get("ask", True) is True
     ]
     assert asked == ["type", "name", "description", "owner", "system"]
+    for path in (release.TEMPLATES / release.TEMPLATE).rglob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in ("_tasks:", "_migrations:", "_jinja_extensions:") if word in text], path

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from git import Git, Repo
 
-from scaffolder.api import NewRepository
-from scaffolder.engine import ANSWERS_FILE
+from scaffolder.api import LocalRepository
 from scaffolder.errors import Collision, InvalidAnswer, ScaffoldError
+from scaffolder.names import ANSWERS_FILE
 from scaffolder.release import SOURCE_URL, Release
 
 ROOT = Path(__file__).parents[2]
-New = Callable[..., NewRepository]
+New = Callable[..., LocalRepository]
 
 
 def entries(folder: Path) -> list[str]:
@@ -31,7 +31,6 @@ def test_one_clean_commit_of_everything(new: New, released: Release) -> None:
     assert repository.active_branch.name == "main"
     assert not repository.is_dirty(untracked_files=True)
     assert made.template_version == released.tag
-    assert made.url is None
 
 
 def test_answers_name_the_template_by_its_address(new: New, released: Release) -> None:
@@ -124,50 +123,3 @@ def test_works_where_nobody_told_git_a_name(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(folder)], env=nobody, cwd=ROOT, check=True)
     author = Repo(folder).head.commit.author
     assert (author.name, author.email) == ("ML platform", "ml-platform@localhost")
-
-
-class TestRegistered:
-    def test_the_host_has_what_was_committed(self, new: New, home: Path) -> None:
-        made = new("registered", register=True)
-        assert made.url is not None
-        hosted = Repo(made.url)
-        assert hosted.bare
-        assert hosted.heads["main"].commit.hexsha == made.commit
-        assert [remote.url for remote in Repo(made.path).remotes] == [made.url]
-        assert Repo(made.path).active_branch.tracking_branch() is not None
-        assert Path(made.url) == home / "git" / "models" / "registered.git"
-
-    def test_history_on_the_host_can_not_be_rewritten(self, new: New) -> None:
-        made = new("no-rewrite", register=True)
-        repository = Repo(made.path)
-        repository.git.execute(
-            ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--amend", "--message", "other"]
-        )
-        with pytest.raises(Exception, match="rejected"):
-            repository.git.push("--force", "origin", "main")
-
-    def test_a_taken_name_is_refused_before_anything_is_written(self, new: New, tmp_path: Path) -> None:
-        first = new("taken", register=True, dest=tmp_path / "first")
-        with pytest.raises(Collision, match="there is a repository models/taken already"):
-            new("taken", register=True, dest=tmp_path / "second")
-        assert entries(tmp_path / "second") == []
-        assert Repo(first.url).heads["main"].commit.hexsha == first.commit
-
-    def test_a_failure_at_the_last_step_leaves_nothing_on_the_host(self, new: New, home: Path, tmp_path: Path) -> None:
-        def somebody_is_faster(message: str) -> None:
-            if "Pushing" in message:
-                (tmp_path / "work" / "late").mkdir()
-                (tmp_path / "work" / "late" / "mine").write_text("mine")
-
-        with pytest.raises(Collision, match="meanwhile"):
-            new("late", register=True, progress=somebody_is_faster)
-        assert entries(tmp_path) == ["work", "work/late", "work/late/mine"]
-        assert [path.name for path in (home / "git" / "models").glob("*late*")] == []
-        assert [path.name for path in (home / "git" / "models").glob(".*")] == []
-
-    def test_needs_to_know_the_platform_s_home(self, new: New, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("ML_PLATFORM_HOME", raising=False)
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(ScaffoldError, match="no platform's home folder"):
-            new("homeless", register=True, home=None)
-        assert entries(tmp_path) == []

@@ -1,43 +1,53 @@
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from mlplatform.spec.load import load_spec
+from mlplatform.spec.model import ModelSpec
 from scaffolder.api import new_repository
 from tests.scaffolder.conftest import _unchanging_content, home, released  # noqa: F401
+from tests.templates.pairs import Combination, combinations_of_answers
 
-ALL_ANSWERED = {
-    "description": 'Owner\'s "model": 100 % <sure> & naïve — 模型 🙂 \\ #1',
-    "owner": "group:risk/Credit.Team_1",
-    "system": "system:default/lending",
-    "advanced": "true",
-    "cost_centre": "CC-42.a",
-    "tier": "1",
-    "ci": "github",
-    "org": "acme-ml",
-    "replicas": "3",
-    "cpu": "2",
-    "memory": "512Mi",
-}
-COMBINATIONS: dict[str, tuple[str, dict[str, str]]] = {
-    "defaults": ("churn", {}),
-    "all-answered": ("credit-risk", ALL_ANSWERED),
-    "digit-first": ("3d-scan", {"owner": "group:risk"}),
-    "longest-name": ("-".join(["a" * 15] * 4)[:63], {}),
-}
+COMBINATIONS = combinations_of_answers()
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A repository of the covering set."""
+
+    combination: Combination
+    path: Path
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Its model.yaml."""
+        return load_spec(self.path / "model.yaml")
+
+    def files(self, pattern: str) -> list[Path]:
+        """Return its files of a pattern, without what it does not keep in git."""
+        return sorted(path for path in self.path.glob(pattern) if path.is_file() and ".git" not in path.parts)
+
+
+def make(combination: Combination, dest: Path, home: Path) -> Generated:  # noqa: F811
+    """Make the repository of a combination in ``dest``."""
+    data = {key: value for key, value in combination.answers.items() if key != "type"}
+    made = new_repository(
+        combination.name, type=combination.type, data=data, defaults=True, dest=dest, home=home
+    )
+    return Generated(combination, made.path)
 
 
 @pytest.fixture(scope="session")
-def repositories(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:  # noqa: F811
-    """One generated repository for each combination of answers, in folders with unusual names."""
+def repositories(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Generated]]:  # noqa: F811
+    """The covering set, in folders with unusual names."""
     folder = tmp_path_factory.mktemp("gener ated ü")
-    return {
-        key: new_repository(
-            name, type="realtime", data=data, defaults=True, dest=folder / key, register=False, home=home
-        ).path
-        for key, (name, data) in COMBINATIONS.items()
-    }
+    yield [make(combination, folder / f"{number:02} {combination.label}", home) for number, combination in enumerate(COMBINATIONS)]
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=list(COMBINATIONS))
-def generated(request: pytest.FixtureRequest, repositories: dict[str, Path]) -> Path:
+@pytest.fixture(params=range(len(COMBINATIONS)), ids=lambda number: f"{number:02}-{COMBINATIONS[number].label}")
+def generated(request: pytest.FixtureRequest, repositories: list[Generated]) -> Generated:
     return repositories[request.param]

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
+from sqlalchemy import create_engine, inspect, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -64,8 +66,11 @@ class Work(Protocol):
 
     name: ClassVar[str]
     """Name of the workflow; DBOS finds interrupted ones by it, so it never changes."""
-    most: ClassVar[int | None]
-    """Most rows that are worked on at the same time; ``None`` for any number."""
+
+    @property
+    def most(self) -> int | None:
+        """Most rows that are worked on at the same time; ``None`` for any number."""
+        ...
 
     def waiting(self, session: Session) -> Sequence[str]:
         """Return the ids of all rows that are not finished, those first that should be first."""
@@ -104,6 +109,7 @@ class WorkflowRuntime:
         self._changes = 0
         self._stopping = False
         self._leading = False
+        self._launched = False
         self._thread: threading.Thread | None = None
         self._active: dict[str, dict[str, threading.Thread | None]] = {}
         self._active_guard = threading.Lock()
@@ -178,7 +184,8 @@ class WorkflowRuntime:
             self._changed.wait_for(lambda: self._stopping, timeout=seconds)
 
     def _lead(self) -> None:
-        self._launch()
+        if self._has_history():
+            self._launch()
         _log.info("this process works %s off", ", ".join(self._kinds) or "nothing")
         checked = time.monotonic()
         seen = -1
@@ -203,6 +210,17 @@ class WorkflowRuntime:
         with self._changed:
             self._changed.wait_for(lambda: self._changes != seen or self._stopping, timeout=LOOK)
 
+    def _has_history(self) -> bool:
+        """Say whether there ever was a workflow here. Where none was, none was interrupted, and DBOS starts with the first."""
+        url = make_url(self._settings.workflows_url)
+        if url.get_backend_name() == "sqlite":
+            return url.database is not None and Path(url.database).exists()
+        engine = create_engine(url)
+        try:
+            return inspect(engine).has_table("workflow_status", schema="dbos")
+        finally:
+            engine.dispose()
+
     def _launch(self) -> None:
         url = self._settings.workflows_url.replace("postgresql+psycopg://", "postgresql://")
         config: DBOSConfig = {
@@ -218,7 +236,12 @@ class WorkflowRuntime:
         for name, work in self._kinds.items():
             register = DBOS.workflow(name=name, max_recovery_attempts=_RECOVERIES)
             self._workflows[name] = register(self._workflow_of(work))
-        DBOS.launch()
+        try:
+            DBOS.launch()
+        except Exception:
+            DBOS.destroy(destroy_registry=True)
+            raise
+        self._launched = True
 
     def _workflow_of(self, work: Work) -> Callable[[str], None]:
         def workflow(id: str) -> None:
@@ -229,6 +252,8 @@ class WorkflowRuntime:
 
     def _dispatch(self, work: Work, waiting: Sequence[str]) -> None:
         """Start workflows for rows that have none, be it because a crash came between the two."""
+        if waiting and not self._launched:
+            self._launch()
         active = self._active[work.name]
         for id in waiting:
             with self._active_guard:
@@ -242,7 +267,7 @@ class WorkflowRuntime:
                 status = DBOS.get_workflow_status(workflow_id)
                 if status is None or status.status in _UNFINISHED:
                     break
-                # Ended without finishing the row: a fault of ours, and no reason to leave it lying.
+                # Ended without finishing the row: it is to be taken up again, or the end was a fault of ours.
                 workflow_id = f"{id}.{attempt}"
             if status is not None:
                 continue  # interrupted; DBOS goes on with it by itself
@@ -296,7 +321,9 @@ class WorkflowRuntime:
             time.sleep(0.02)
         for active in self._active.values():
             active.clear()
-        DBOS.destroy(destroy_registry=True)
+        if self._launched:
+            DBOS.destroy(destroy_registry=True)
+            self._launched = False
 
 
 class _Steps:

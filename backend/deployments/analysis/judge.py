@@ -28,6 +28,8 @@ Verdict = Literal["passing", "suspected", "breached", "no_data"]
 
 SUCCESS_RATE, SUCCESS_RATE_VS_PRIMARY = "success_rate", "success_rate_vs_primary"
 LATENCY, LATENCY_VS_PRIMARY = "latency", "latency_vs_primary"
+LAG = "lag"
+"""Seconds that the oldest message of a streaming version has been waiting; see :mod:`backend.deployments.lag`."""
 TESTS = (SUCCESS_RATE, SUCCESS_RATE_VS_PRIMARY, LATENCY, LATENCY_VS_PRIMARY)
 
 SUSPICION = 10.0
@@ -77,6 +79,8 @@ class StepFigures:
     requests: int
     errors: int
     latency_ms: float | None
+    percentile: float
+    """Which percentile the latency is."""
 
     @property
     def success_rate(self) -> float | None:
@@ -86,7 +90,7 @@ class StepFigures:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One test as it stands: shares for success rates, milliseconds for latencies."""
+    """One test as it stands: shares for success rates, milliseconds for latencies, seconds for lag."""
 
     name: str
     observed: float | None
@@ -250,7 +254,9 @@ class RolloutJudge:
         return None if limit is None else edge_at_or_above(canary.edges, limit)
 
     def _figures(self, delta: Delta) -> StepFigures:
-        return StepFigures(delta.requests, delta.errors, delta.latency.percentile(self.limits.percentile))
+        return StepFigures(
+            delta.requests, delta.errors, delta.latency.percentile(self.limits.percentile), self.limits.percentile
+        )
 
     def _checks(self, canary: StepFigures, primary: StepFigures) -> list[CheckResult]:
         limits = self.limits

@@ -5,7 +5,7 @@ traffic. It has no opinion about rollouts: it is told the whole desired state an
 may be called again with the same arguments, from a process that knows nothing of the call before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,17 @@ class TargetUnavailable(Unavailable):
 
     slug: ClassVar[str] = "target-unavailable"
     title: ClassVar[str] = "Serving target unavailable"
+
+
+class SomeLate(Exception):
+    """The traffic of some models could not be made what it should be yet; that of all others was.
+
+    ``reasons`` says why, by environment and model.
+    """
+
+    def __init__(self, reasons: Mapping[tuple[str, str], str]) -> None:
+        super().__init__("; ".join(reasons.values()))
+        self.reasons = dict(reasons)
 
 
 @dataclass(frozen=True, order=True)
@@ -90,11 +101,13 @@ class Sample:
     requests: int
     errors: int
     latency: tuple[tuple[float, int], ...]
+    lag: float | None = None
+    """For how many seconds the oldest message that the version has to answer has been waiting; ``None`` without a stream."""
 
 
 @dataclass(frozen=True)
 class WarmResult:
-    """Whether every replica of a version gave acceptable answers to trial requests."""
+    """Whether every replica of a version gave acceptable answers to trial requests, or a batch version to a day."""
 
     ok: bool
     requests: int
@@ -123,6 +136,7 @@ class Target(Protocol):
 
         Raises:
             TargetUnavailable: the proxy did not take it over in time.
+            SomeLate: it is so for all models but these.
         """
         ...
 
@@ -130,8 +144,11 @@ class Target(Protocol):
         """Return the figures of all versions that the proxy knows."""
         ...
 
-    def warm(self, key: VersionKey, spec: ModelSpec) -> WarmResult:
-        """Send trial requests to each replica directly and check the answers against the output schema."""
+    def warm(self, key: VersionKey, spec: ModelSpec) -> WarmResult | None:
+        """Send trial requests to each replica directly and check the answers against the output schema.
+
+        ``None`` says that this takes longer: it goes on, and is to be asked for again.
+        """
         ...
 
     def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:

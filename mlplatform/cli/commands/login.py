@@ -16,7 +16,7 @@ from mlplatform.cli.errors import CliError
     "that only you can read. With an issuer of your organisation set ML_PLATFORM_TOKEN instead.",
     examples=[
         "platform login --user user:default/ada",
-        "platform login --repository local/wine",
+        "platform login --repository local/wine --user user:default/ada   # as CI does in a job that ada started",
         "platform login --show-token",
         "platform login --user user:default/ada --secret-file /srv/platform/identity/login-secret",
     ],
@@ -39,12 +39,12 @@ def login(user: str | None, repository: str | None, secret_file: Path | None, sh
         token = session.credentials().require(default_url()).token
         output.result({"token": token}, as_json=as_json, human=lambda: output.write(token))
         return
-    if (user is None) == (repository is None):
-        raise click.UsageError("Give either --user or --repository.")
+    if user is None and repository is None:
+        raise click.UsageError("Give --user or --repository.")
     url = default_url()
     with PlatformClient(url, attempts=2) as client:
         answer = client.sign_in(_secret(secret_file), user=user, repository=repository)
-    who = user or f"repository:{repository}"
+    who = f"repository:{repository}" if repository else str(user)
     expires = datetime.fromisoformat(answer["expiresAt"])
     store = session.credentials()
     store.save(url, Credentials(answer["accessToken"], who, expires))

@@ -19,7 +19,7 @@ from mlplatform.cli import options, output, session
 @options.environment_option
 @click.option("--version", "version", type=click.IntRange(1), metavar="N", help="Only this version.")
 @click.option(
-    "--tail", type=click.IntRange(0, 100_000), default=200, show_default=True, help="How many lines to begin with."
+    "--tail", type=click.IntRange(0, 10_000), default=200, show_default=True, help="How many lines to begin with."
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until interrupted.")
 def logs(

@@ -29,31 +29,42 @@ _CONFIGURATION = ("app-config.yaml", "app-config.local.yaml")
 def up(configs: tuple[Path, ...], wait: bool, as_json: bool) -> None:
     """Start it and print where it is."""
     launcher = _launcher()
-    chosen = list(configs) or [Path(name) for name in _CONFIGURATION if Path(name).is_file()]
-    result = launcher.up(home=_home(), configs=[path.resolve() for path in chosen], wait=wait, echo=output.say)
+    chosen = _chosen(configs)
+    home = launcher.home_of(os.environ.get("ML_PLATFORM_HOME"), chosen)
+    result = launcher.up(home=home, configs=chosen, wait=wait, echo=output.say)
 
     def human() -> None:
         for name, url in result.urls.items():
             output.write(f"{name:<10} {url}")
 
-    output.result({"urls": result.urls, "pids": result.pids, "home": str(_home())}, as_json=as_json, human=human)
+    output.result({"urls": result.urls, "pids": result.pids, "home": str(home)}, as_json=as_json, human=human)
 
 
 @options.command(
     "Stop the platform on this machine, with all model servers.",
     examples=["platform down", "platform down --forget"],
 )
+@click.option(
+    "--config",
+    "configs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="The configuration that it was started with, where that names its home folder.",
+)
 @click.option("--forget", is_flag=True, help="Also delete all of its state.")
-def down(forget: bool, as_json: bool) -> None:
+def down(configs: tuple[Path, ...], forget: bool, as_json: bool) -> None:
     """Stop it."""
-    _launcher().down(home=_home(), forget=forget, echo=output.say)
+    launcher = _launcher()
+    home = launcher.home_of(os.environ.get("ML_PLATFORM_HOME"), _chosen(configs))
+    launcher.down(home=home, forget=forget, echo=output.say)
     words = "stopped, and its state deleted" if forget else "stopped"
-    document = {"stopped": True, "forgotten": forget, "home": str(_home())}
+    document = {"stopped": True, "forgotten": forget, "home": str(home)}
     output.result(document, as_json=as_json, human=lambda: output.write(f"the platform is {words}"))
 
 
-def _home() -> Path:
-    return Path(os.environ.get("ML_PLATFORM_HOME") or ".mlplatform").resolve()
+def _chosen(configs: tuple[Path, ...]) -> list[Path]:
+    chosen = list(configs) or [Path(name) for name in _CONFIGURATION if Path(name).is_file()]
+    return [path.resolve() for path in chosen]
 
 
 def _launcher() -> Any:

@@ -51,7 +51,11 @@ def from_other_repository(backend: Any, ada: Any, registered: Any) -> Any:
 
 
 def about_other_model(backend: Any, ada: Any, registered: Any) -> Any:
-    return registered.attest(ada, Gate.SCHEMA, model_name="beer")
+    return registered.attest(ada, Gate.SCHEMA, model="beer")
+
+
+def about_an_artefact_nobody_registered(backend: Any, ada: Any, registered: Any) -> Any:
+    return registered.attest(ada, Gate.SCHEMA, digest="e" * 64)
 
 
 def with_changed_payload(backend: Any, ada: Any, registered: Any) -> Any:
@@ -92,6 +96,7 @@ def by_key_for_another_repository(backend: Any, ada: Any, registered: Any) -> An
         (by_unknown_key, "unknown_key"),
         (from_other_repository, "wrong_subject"),
         (about_other_model, "wrong_subject"),
+        (about_an_artefact_nobody_registered, "wrong_subject"),
         (with_changed_payload, "bad_signature"),
         (without_signatures, "malformed"),
         (of_other_type, "wrong_payload_type"),

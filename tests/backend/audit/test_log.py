@@ -296,6 +296,7 @@ def run_verify(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_log_is_verified_without_the_platform(log: Log, tmp_path: Path) -> None:
     key = ["--key", str(tmp_path / "audit" / "key.pub")]
     good = run_verify("--database", log.url, *key)
@@ -306,6 +307,7 @@ def test_the_log_is_verified_without_the_platform(log: Log, tmp_path: Path) -> N
     assert [(fault["seq"], fault["kind"]) for fault in json.loads(bad.stdout)["faults"]] == [(5, "edited")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/platform.db", "nonsense", "postgresql://127.0.0.1:1/none"])
 def test_what_cannot_be_verified_is_an_error_not_a_verdict(url: str) -> None:
     answer = run_verify("--database", url)

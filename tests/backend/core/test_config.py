@@ -66,7 +66,7 @@ def test_variables_defaults_and_escapes(tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[list[str], list[str]]] = [
-    (["{bakend: {}}"], ["0: mlPlatform.bakend: unknown key; accepted here: backend, database,"]),
+    (["{bakend: {}}"], ["0: mlPlatform.bakend: unknown key; accepted here: backend, batch, catalog, database,"]),
     (["{}", "{backend: {prot: 1}}"], ["1: mlPlatform.backend.prot: unknown key; accepted here: baseUrl, host, port"]),
     (["{backend: {port: 99999}}"], ["0: mlPlatform.backend.port: Input should be less than or equal to 65535"]),
     (["{backend: {port: '${PORT}'}}"], ["0: mlPlatform.backend.port: the environment variable PORT is not set"]),
@@ -75,7 +75,9 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["{database: {url: 'oracle://x'}}"], ["0: mlPlatform.database.url: not a database URL"]),
     (
         ["{identity: {issuers: [{issuer: x, jwksUri: 'http://x', kind: saml}]}}"],
-        ["0: mlPlatform.identity.issuers[0].kind: Input should be 'backstage', 'github', 'gitlab' or 'oidc'"],
+        [
+            "0: mlPlatform.identity.issuers[0].kind: Input should be 'backstage', 'github', 'gitlab', 'kubernetes' or 'oidc'"
+        ],
     ),
     (
         ["{environments: {production: {policy: {require: {pii: [pased]}}}}}"],
@@ -93,7 +95,9 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["{serving: {portRange: [5, 4]}}"], ["0: mlPlatform.serving.portRange: write [first, last]"]),
     (
         ["{backend: {port: 8080}}"],
-        ["0: mlPlatform: backend.port 8080, ingress.port 8080, ingress.adminPort 9901: ports must differ"],
+        [
+            "0: mlPlatform: backend.port 8080, ingress.port 8080, ingress.adminPort 9901, nats.port 4222: ports must differ"
+        ],
     ),
     (["[1]"], ["0: mlPlatform: must be an object"]),
     (["{a: 1, a: 2}"], ["0:1:20: not valid YAML"]),

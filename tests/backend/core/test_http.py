@@ -47,7 +47,7 @@ def test_failures_are_problem_details(backend: Any, ada: Any, method: str, path:
 
 def test_each_fault_of_a_body_has_its_pointer(ada: Any) -> None:
     problem = ada.post("/identity/signing-keys", {"publicKey": 1, "extra": 2}).json()
-    assert {error["pointer"] for error in problem["errors"]} == {"/publicKey", "/extra"}
+    assert {error["pointer"] for error in problem["errors"]} == {"/publicKey", "/proof", "/extra"}
     answer = ada.http.post(
         f"{API}/identity/signing-keys", content=b"{", headers={**ada.headers, "Content-Type": "application/json"}
     )

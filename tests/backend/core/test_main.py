@@ -1,4 +1,4 @@
-"""The entry that uvicorn and gunicorn call."""
+"""The entry that servers call."""
 
 import json
 import os

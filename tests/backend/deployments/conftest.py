@@ -66,7 +66,8 @@ def add_version(services: Services, number: int, *, rollout: dict[str, Any] | No
         session.add(
             VersionRow(
                 model="wine", version=number, digest=digest, bundle=bundle, run_id=f"run{number}", repository="local/wine",
-                commit=f"{number:040d}", lineage={}, metrics={}, params={}, spec=document, created_at=now,
+                commit=f"{number:040d}", lineage={"lockDigest": "1c" * 32, "specDigest": f"{number:064d}"}, metrics={},
+                params={}, spec=document, created_at=now,
                 created_by="user:default/ada",
             )
         )  # fmt: skip

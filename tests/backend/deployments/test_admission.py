@@ -1,6 +1,7 @@
 """Admission: which attestations count, who approves, and how the policy is overridden."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,44 +9,36 @@ from sqlalchemy import update
 
 from backend.attestations.models import AttestationRow
 from backend.core.config import ApprovalSettings, EnvironmentSettings
-from backend.deployments.admission import Decision, Facts, decide
+from backend.deployments.admission import Actor, Decision, Facts, decide
 from mlplatform.attest import dsse
+from mlplatform.attest.statement import Subject, build_statement
 from mlplatform.gates.result import Check, Gate, GateResult, Outcome
 
 from ..conftest import Someone
 from .conftest import Lab
 
-REPOSITORY = "local/wine"
+SUBJECT = Subject("wine", "ab" * 32, "local/wine", "c0ffee", lock_digest="1c" * 32, spec_digest="5c" * 32)
 
 
 def envelope(
-    lab: Lab, signer: Someone, gate: Gate, outcome: Outcome = Outcome.PASSED, version: int = 2
+    lab: Lab, signer: Someone, gate: Gate, outcome: Outcome = Outcome.PASSED, version: int = 2, **said: str
 ) -> dict[str, Any]:
-    from mlplatform.attest.statement import build_statement
-
     with lab.services.database.read() as session:
-        digest = lab.services.registry.get_version(session, "wine", version).digest
+        subject = lab.services.registry.subject(lab.services.registry.get_version(session, "wine", version))
     now = lab.services.clock.now()
     checks = [Check(name=f"{gate}.all", outcome=outcome, message="looked at it")]
     result = GateResult(
         gate=gate, outcome=outcome, summary=f"{gate} {outcome}", checks=checks, started_at=now, finished_at=now
     )
     standard = gate in {Gate.SCHEMA, Gate.THRESHOLDS, Gate.PII}
-    statement = build_statement(
-        result,
-        model_name="wine",
-        digest=digest,
-        repository=REPOSITORY,
-        commit="a" * 40,
-        body=None if standard else {"standard": "body"},
-    )
+    statement = build_statement(result, replace(subject, **said), None if standard else {"standard": "body"})
     return dsse.sign(statement, signer.key)
 
 
-def attest(lab: Lab, signer: Someone, *gates: Gate, outcome: Outcome = Outcome.PASSED) -> None:
+def attest(lab: Lab, signer: Someone, *gates: Gate, outcome: Outcome = Outcome.PASSED, **said: Any) -> None:
     assert signer.bind_key().status_code in (200, 201)
     for gate in gates:
-        answer = signer.post("/attestations", {"envelope": envelope(lab, signer, gate, outcome)})
+        answer = signer.post("/attestations", {"envelope": envelope(lab, signer, gate, outcome, **said)})
         assert answer.status_code == 201, answer.text
 
 
@@ -55,6 +48,29 @@ def ask(someone: Someone, environment: str, **more: Any) -> Any:
 
 def requirements(document: dict[str, Any]) -> dict[str, str]:
     return {one["requirement"]: one["state"] for one in document["requirements"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"commit": "f" * 40}, "it is about the commit ffff"),
+        ({"lock_digest": "f" * 64}, "it is about a uv.lock ffff"),
+        ({"spec_digest": "f" * 64}, "it is about a model.yaml ffff"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_was_said_of_another_version_of_the_same_artefact_does_not_count(
+    lab: Lab, said: dict[str, str], reason: str
+) -> None:
+    attest(lab, lab.ada, *Gate, **said)
+    answer = ask(lab.ada, "staging")
+    assert answer.status_code == 403
+    messages = [one["message"] for one in answer.json()["requirements"]]
+    assert all(reason in message for message in messages), messages
+    # Nor does it take away what was said of this one.
+    attest(lab, lab.ada, *Gate)
+    attest(lab, lab.ada, *Gate, outcome=Outcome.FAILED, **said)
+    assert ask(lab.ada, "staging").status_code == 201
 
 
 def test_without_attestations_every_requirement_is_listed_as_missing(lab: Lab) -> None:
@@ -174,6 +190,33 @@ class TestApproval:
         assert [(one["by"], one["decision"]) for one in done["approvals"]] == [("user:default/grace", "approve")]
         assert self.decide(lab.backend.someone("grace"), id, "approve").status_code == 409
 
+    def test_whoever_started_the_ci_job_is_its_author(self, lab: Lab) -> None:
+        attest(lab, lab.ada, *Gate)
+        ci = lab.backend.repository("local/wine", on_behalf_of="user:default/ada")
+        waiting = ask(ci, "production").json()
+        assert (waiting["requestedBy"], waiting["onBehalfOf"]) == ("repository:local/wine", "user:default/ada")
+        own = self.decide(lab.ada, waiting["id"], "approve")
+        assert (own.status_code, "asked for this deployment" in own.json()["detail"]) == (403, True), own.text
+        (asked,) = lab.events("deployment.requested")
+        assert (asked["actor"], asked["data"]["onBehalfOf"]) == ("repository:local/wine", "user:default/ada")
+        assert self.decide(lab.backend.someone("grace"), waiting["id"], "approve").status_code == 200
+
+    def test_a_version_of_a_ci_job_that_somebody_started_has_an_author(self, lab: Lab) -> None:
+        with lab.services.database.write() as session:
+            row = lab.services.registry.get_version(session, "wine", 2)
+            row.created_by = "repository:local/wine"
+            row.lineage = {**row.lineage, "onBehalfOf": "user:default/grace"}
+        attest(lab, lab.ada, *Gate)
+        waiting = ask(lab.ada, "production").json()
+        own = self.decide(lab.backend.someone("grace"), waiting["id"], "approve")
+        assert (own.status_code, "made this version" in own.json()["detail"]) == (403, True), own.text
+
+    def test_nobody_approves_what_nobody_is_known_to_have_asked_for(self, lab: Lab) -> None:
+        attest(lab, lab.ada, *Gate)
+        waiting = ask(lab.backend.repository("local/wine"), "production").json()
+        answer = self.decide(lab.backend.someone("grace"), waiting["id"], "approve")
+        assert (answer.status_code, "names no person" in answer.json()["detail"]) == (403, True), answer.text
+
     def test_a_no_ends_it(self, lab: Lab) -> None:
         id = self.waiting(lab)["id"]
         answer = self.decide(lab.backend.someone("grace"), id, "reject")
@@ -230,19 +273,24 @@ def test_signers_that_the_environment_does_not_take_do_not_count(lab: Lab) -> No
     """By the rules alone: what a user signed is no obstacle and no help where only CI counts."""
     attest(lab, lab.ada, *Gate)
     with lab.services.database.read() as session:
-        digest = lab.services.registry.get_version(session, "wine", 2).digest
-        said = lab.services.attestations.for_digest(session, digest)
+        subject = lab.services.registry.subject(lab.services.registry.get_version(session, "wine", 2))
+        said = lab.services.attestations.for_digest(session, subject.digest)
     only_ci = EnvironmentSettings.model_validate({"policy": {"signers": ["repository"]}})
-    facts = Facts(REPOSITORY, said, "group:default/risk", "user:default/ada", "user:default/ada")
+    facts = Facts(subject, said, "group:default/risk", Actor("user:default/ada"), Actor("user:default/ada"))
     verdict = decide(only_ci, facts)
     assert {one.state for one in verdict.findings} == {"failed"}
     assert "only a repository counts here" in verdict.findings[0].message
-    elsewhere = decide(EnvironmentSettings(), Facts("local/beer", said, "group:default/risk", "x", "y"))
+    elsewhere = decide(
+        EnvironmentSettings(),
+        Facts(replace(subject, repository="local/beer"), said, "group:default/risk", Actor("x"), Actor("y")),
+    )
     assert {one.state for one in elsewhere.findings} == {"failed"}
     assert "about the repository local/wine" in elsewhere.findings[0].message
 
 
 def test_a_rejection_is_a_failed_requirement(lab: Lab) -> None:
     needs_approval = EnvironmentSettings(approval=ApprovalSettings(required=True))
-    facts = Facts(REPOSITORY, [], "group:default/risk", "x", "y", (Decision("user:default/grace", False, "no"),))
+    facts = Facts(
+        SUBJECT, [], "group:default/risk", Actor("x"), Actor("y"), (Decision("user:default/grace", False, "no"),)
+    )
     assert decide(needs_approval, facts).findings[-1].message == "rejected by user:default/grace: no"

@@ -1,12 +1,8 @@
 """kill -9 of the backend anywhere in a rollout: the next process goes on, nothing is lost, done twice, or half-done."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,55 +16,17 @@ from backend.core.config import Settings
 from backend.core.container import Services
 from backend.deployments import repository
 from backend.deployments.models import Deployment
+from tests.killing import Forker, alive, kill
 
 from .conftest import ADA, add_version, wait_until
 from .scripted import ScriptedTarget
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(180)]
-PROCESS = Path(__file__).with_name("engine_process.py")
-
-
-class Engines:
-    """Starts engines quickly: one process has imported everything and forks them."""
-
-    def __init__(self) -> None:
-        self._forker = subprocess.Popen(
-            [sys.executable, str(PROCESS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._said() == "ready"
-
-    def start(self, *arguments: str) -> int:
-        assert self._forker.stdin is not None
-        self._forker.stdin.write(json.dumps(arguments) + "\n")
-        self._forker.stdin.flush()
-        return int(self._said())
-
-    def close(self) -> None:
-        self._forker.kill()
-        self._forker.wait()
-
-    def _said(self) -> str:
-        assert self._forker.stdout is not None
-        return self._forker.stdout.readline().strip()
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not alive(pid), 10)
 
 
 @pytest.fixture(scope="module")
-def engines() -> Iterator[Engines]:
-    made = Engines()
+def engines() -> Iterator[Forker]:
+    made = Forker("tests.backend.deployments.engine_process")
     yield made
     made.close()
 
@@ -76,21 +34,16 @@ def engines() -> Iterator[Engines]:
 class Platform:
     """A database, a target, and engines that come and go."""
 
-    def __init__(self, settings: Settings, folder: Path, engines: Engines) -> None:
+    def __init__(self, settings: Settings, folder: Path, engines: Forker) -> None:
         self._engines = engines
         self.services: Services = build_services(settings, SystemClock())
         self.target = ScriptedTarget(folder / "target")
         self._settings = folder / "settings.json"
         self._settings.write_text(settings.model_dump_json(by_alias=True))
 
-    @contextmanager
-    def engine(self, kill_at: str = "never") -> Iterator[int]:
+    def engine(self, kill_at: str = "never") -> AbstractContextManager[int]:
         """Run an engine; gives its process id."""
-        pid = self._engines.start(str(self._settings), str(self.target.folder), kill_at)
-        try:
-            yield pid
-        finally:
-            kill(pid)
+        return self._engines.process(str(self._settings), str(self.target.folder), kill_at)
 
     def deploy(self, version: int) -> str:
         with self.services.database.write() as session:
@@ -126,7 +79,7 @@ class Platform:
 
 
 @pytest.fixture
-def platform(settings: Settings, tmp_path: Path, engines: Engines) -> Iterator[Platform]:
+def platform(settings: Settings, tmp_path: Path, engines: Forker) -> Iterator[Platform]:
     made = Platform(settings, tmp_path, engines)
     add_version(made.services, 1)
     add_version(made.services, 2, rollout={"steps": [10, 100]})

@@ -1,14 +1,18 @@
 """Where traffic goes when versions die, and who is allowed to say so."""
 
+import queue
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.core.container import Services
 from backend.core.database import Database
 from backend.core.workflows.lock import runtime_lock
-from backend.deployments.models import TrafficState
+from backend.deployments import repository
+from backend.deployments.models import Traffic, TrafficState
 from backend.deployments.reconcile import Share, effective_weights
 from backend.deployments.targets.base import VersionKey
 
@@ -76,3 +80,26 @@ def test_one_engine_per_database(database_url: str, tmp_path: Path) -> None:
     second.release()
     for one in (database, same):
         one.close()
+
+
+def test_retiring_and_rolling_back_take_turns(services: Services) -> None:
+    """Else a version that a rollback has just made live could be deleted as one that was warm for long enough."""
+    now, order = services.clock.now(), queue.Queue[str]()
+    with services.database.write() as session:
+        warm = {"environment": "lab", "model": "wine", "version": 1, "replicas": 1, "state": "warm", "weight": 0}
+        session.add(Traffic(**warm, warm_until=now))
+
+    def roll_back() -> None:
+        with services.database.write() as session:
+            rows = repository.traffic(session, "lab", "wine", lock=True)
+            order.put(f"rolling back finds {len(rows)}")
+
+    with services.database.write() as session:
+        (row,) = repository.expired(session, now, lock=True)
+        thread = threading.Thread(target=roll_back)
+        thread.start()
+        thread.join(0.3)
+        order.put("retired")
+        session.delete(row)
+    thread.join(20)
+    assert [order.get(timeout=1) for _ in range(2)] == ["retired", "rolling back finds 0"]

@@ -33,8 +33,21 @@ def test_a_repository_binds_for_itself_only(backend: Any, ada: Any) -> None:
     ["", "AAAA", "not base64!", base64.b64encode(b"x" * 31).decode(), base64.b64encode(b"x" * 33).decode()],
 )
 def test_what_is_no_key_is_refused(ada: Any, public_key: str) -> None:
-    answer = ada.post("/identity/signing-keys", {"publicKey": public_key})
+    answer = ada.post("/identity/signing-keys", {**ada.key_binding(ada.key), "publicKey": public_key})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/publicKey")
+
+
+def test_nobody_binds_a_key_that_is_not_theirs(backend: Any, ada: Any) -> None:
+    """Else what ada signed could be made to look as if edsger had."""
+    edsger = backend.someone("edsger")
+    stolen = ada.key_binding(ada.key)
+    answer = edsger.post("/identity/signing-keys", stolen)
+    assert (answer.status_code, "private half" in answer.json()["detail"]) == (403, True), answer.text
+    (event,) = ada.events(type="ml-platform.identity.signing_key.refused")
+    assert (event["actor"], event["data"]["keyId"]) == ("user:default/edsger", ada.key.keyid)
+    for proof in ("", "AAAA", "not base64!"):
+        wrong = ada.post("/identity/signing-keys", {**stolen, "proof": proof})
+        assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/proof")
 
 
 def test_a_revoked_key_stays_revoked(backend: Any, ada: Any) -> None:
@@ -52,12 +65,12 @@ def test_an_administrator_revokes_anybodys_key(backend: Any, ada: Any) -> None:
 
 
 def test_the_same_idempotency_key_gives_the_same_answer_once(ada: Any) -> None:
-    body = {"publicKey": base64.b64encode(SigningKey.generate().public_bytes).decode()}
+    body = ada.key_binding(SigningKey.generate())
     first = ada.post("/identity/signing-keys", body, **{"Idempotency-Key": "k1"})
     again = ada.post("/identity/signing-keys", body, **{"Idempotency-Key": "k1"})
     assert (first.json(), first.headers.get("idempotency-replayed")) == (again.json(), None)
     assert again.headers["idempotency-replayed"] == "true"
-    other = {"publicKey": base64.b64encode(SigningKey.generate().public_bytes).decode()}
+    other = ada.key_binding(SigningKey.generate())
     answer = ada.post("/identity/signing-keys", other, **{"Idempotency-Key": "k1"})
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:ml-platform:problem:idempotency-key-reused")
     assert ada.post("/identity/signing-keys", other, **{"Idempotency-Key": "k2"}).status_code == 200
@@ -65,7 +78,7 @@ def test_the_same_idempotency_key_gives_the_same_answer_once(ada: Any) -> None:
 
 
 def test_another_callers_idempotency_key_is_another_key(backend: Any, ada: Any) -> None:
-    body = {"publicKey": base64.b64encode(SigningKey.generate().public_bytes).decode()}
-    grace = backend.someone("grace")
-    answers = [one.post("/identity/signing-keys", body, **{"Idempotency-Key": "k"}).json() for one in (ada, grace)]
+    key, answers = SigningKey.generate(), []
+    for one in (ada, backend.someone("grace")):
+        answers.append(one.post("/identity/signing-keys", one.key_binding(key), **{"Idempotency-Key": "k"}).json())
     assert [answer["principal"] for answer in answers] == ["user:default/ada", "user:default/grace"]

@@ -17,7 +17,8 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from backend.app import create_app
 from backend.core.clock import SystemClock
-from backend.core.config import IdentitySettings, IssuerSettings, Settings
+from backend.core.config import Settings
+from backend.core.config_identity import IdentitySettings, IssuerSettings
 from backend.core.errors import Unavailable
 from backend.identity.limiter import EventLimiter
 from backend.identity.verification import RemoteKeys, TokenRefused, TokenVerifier
@@ -46,7 +47,7 @@ class Issuer:
                 return None
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
@@ -87,11 +88,115 @@ def test_a_github_workflow_is_its_repository(issuer: Issuer) -> None:
         verifier(issuer, "github", name).verify(issuer.token({**claims, "repository": "acme/other"}))
 
 
+def test_a_ci_token_says_who_started_the_job_and_for_which_commit(issuer: Issuer) -> None:
+    name = "https://token.actions.githubusercontent.com"
+    claims = {
+        "iss": name,
+        "sub": "repo:acme/wine:ref:refs/heads/main",
+        "repository": "acme/wine",
+        "ref": "refs/heads/main",
+        "actor": "Ada-L",
+        "run_id": "4711",
+        "sha": "c" * 40,
+    }
+    check = verifier(
+        issuer, "github", name, refs=["refs/heads/main", "refs/tags/v*"], users={"grace-h": "user:ml/grace"}
+    )
+    principal = check.verify(issuer.token(claims))
+    assert principal.on_behalf_of == "user:default/ada-l"
+    assert principal.run == "https://github.com/acme/wine/actions/runs/4711"
+    assert principal.commit == "c" * 40
+    assert check.verify(issuer.token({**claims, "actor": "grace-h"})).on_behalf_of == "user:ml/grace"
+    assert check.verify(issuer.token({**claims, "actor": "renovate[bot]"})).on_behalf_of == "service:renovate"
+    assert check.verify(issuer.token({**claims, "actor": "../x", "sha": "main", "run_id": 7})).on_behalf_of is None
+    assert check.verify(issuer.token({**claims, "ref": "refs/tags/v1.0"})).commit == "c" * 40
+    with pytest.raises(TokenRefused, match="git ref 'refs/heads/mine'; accepted is refs/heads/main or"):
+        check.verify(issuer.token({**claims, "ref": "refs/heads/mine"}))
+
+
+def test_a_gitlab_token_says_the_same(issuer: Issuer) -> None:
+    name = "https://gitlab.example.org"
+    claims = {
+        "iss": name,
+        "sub": "project_path:ml/wine:ref_type:branch:ref:main",
+        "project_path": "ml/wine",
+        "ref": "main",
+        "ref_type": "branch",
+        "user_login": "ada",
+        "job_id": "99",
+        "sha": "d" * 40,
+    }
+    check = verifier(issuer, "gitlab", name, refs=["refs/heads/main"])
+    principal = check.verify(issuer.token(claims))
+    assert (principal.on_behalf_of, principal.commit) == ("user:default/ada", "d" * 40)
+    assert principal.run == "https://gitlab.example.org/ml/wine/-/jobs/99"
+    with pytest.raises(TokenRefused, match="git ref 'refs/tags/main'"):
+        check.verify(issuer.token({**claims, "ref_type": "tag"}))
+
+
 def test_a_gitlab_job_is_its_project(issuer: Issuer) -> None:
     name = "https://gitlab.example.org"
     claims = {"iss": name, "sub": "project_path:ml/teams/wine:ref_type:branch", "project_path": "ml/teams/wine"}
     principal = verifier(issuer, "gitlab", name).verify(issuer.token(claims))
     assert principal.ref == "repository:gitlab.example.org/ml/teams/wine"
+
+
+CLUSTER = "https://kubernetes.default.svc.cluster.local"
+ACCOUNTS = [
+    {"namespace": "ci-risk", "name": "churn-ci", "repository": "github.com/acme/churn"},
+    {"namespace": "ci-search", "name": "*", "repository": "git.example.org/search/{name}"},
+]
+
+
+def service_account(namespace: str, name: str) -> dict[str, Any]:
+    """The claims of a projected service-account token, as Kubernetes writes them."""
+    return {
+        "iss": CLUSTER,
+        "sub": f"system:serviceaccount:{namespace}:{name}",
+        "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": "4711"}},
+    }
+
+
+def test_a_service_account_of_a_cluster_is_the_repository_that_the_settings_say(issuer: Issuer) -> None:
+    check = verifier(issuer, "kubernetes", CLUSTER, serviceAccounts=ACCOUNTS)
+    principal = check.verify(issuer.token(service_account("ci-risk", "churn-ci")))
+    assert (principal.kind, principal.ref) == ("repository", "repository:github.com/acme/churn")
+    assert (
+        check.verify(issuer.token(service_account("ci-search", "rank"))).ref == "repository:git.example.org/search/rank"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        (service_account("ci-risk", "rank"), "ci-risk/rank is mapped to no repository"),
+        (service_account("default", "churn-ci"), "default/churn-ci is mapped to no repository"),
+        ({"iss": CLUSTER, "sub": "system:serviceaccount:ci-risk"}, "no service account"),
+        ({"iss": CLUSTER, "sub": "system:serviceaccount:ci-search:a:b"}, "no service account"),
+        ({"iss": CLUSTER, "sub": "system:node:ci-search"}, "no service account"),
+        (service_account("ci-search", "../../platform"), "no service account"),
+    ],
+)
+def test_other_accounts_are_nobody(issuer: Issuer, claims: dict[str, Any], told: str) -> None:
+    with pytest.raises(TokenRefused, match=told):
+        verifier(issuer, "kubernetes", CLUSTER, serviceAccounts=ACCOUNTS).verify(issuer.token(claims))
+
+
+@pytest.mark.parametrize(
+    ("kind", "accounts", "told"),
+    [
+        ("kubernetes", [], "that kind needs it"),
+        ("github", ACCOUNTS, "belongs to kind kubernetes"),
+        ("kubernetes", [{"namespace": "ci", "name": "*", "repository": "github.com/acme/churn"}], "needs {name}"),
+        ("kubernetes", [{"namespace": "ci", "name": "a", "repository": "github.com/acme/{org}"}], "only {name}"),
+        ("kubernetes", [{"namespace": "*", "name": "a", "repository": "github.com/acme/churn"}], "namespace"),
+    ],
+)
+def test_a_mapping_that_would_give_away_too_much_is_refused(
+    issuer: Issuer, kind: str, accounts: list[dict[str, str]], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        verifier(issuer, kind, CLUSTER, serviceAccounts=accounts)
 
 
 def test_a_backstage_user_brings_groups(issuer: Issuer) -> None:
@@ -270,7 +375,7 @@ def test_the_embedded_issuer_is_described_for_others(backend: Any, ada: Any) -> 
         ({"secret": "?", "user": "user:default/nobody"}, 422),
         ({"secret": "?", "user": "group:default/platform"}, 422),
         ({"secret": "?"}, 422),
-        ({"secret": "?", "user": "user:default/ada", "repository": "local/wine"}, 422),
+        ({"secret": "?", "user": "user:default/nobody", "repository": "local/wine"}, 422),
         ({"secret": "?", "repository": "../../etc"}, 422),
     ],
 )

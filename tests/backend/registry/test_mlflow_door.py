@@ -1,127 +1,57 @@
-"""The embedded MLflow behind the platform's door, as a real server process and with MLflow's own client."""
+"""The embedded MLflow behind the platform's door: who gets in, and what answers there."""
 
-import os
-import socket
-import subprocess
-import sys
+import sqlite3
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-API = "/api/ml-platform"
+from tests.backend.registry.conftest import PUBLIC_NAME, REFUSED, Server
+
 pytestmark = pytest.mark.slow
 
 
-@dataclass
-class Server:
-    """A backend started the way users start it."""
-
-    url: str
-    home: Path
-
-    def token(self, name: str) -> str:
-        secret = (self.home / "identity" / "login-secret").read_text()
-        body = {"secret": secret, "user": f"user:default/{name}"}
-        return str(httpx.post(f"{self.url}{API}/identity/token", json=body).json()["accessToken"])
-
-    def events(self, type: str) -> list[Any]:
-        headers = {"Authorization": f"Bearer {self.token('ada')}"}
-        answer = httpx.get(f"{self.url}{API}/audit/events", params={"type": type}, headers=headers)
-        return [item["event"] for item in answer.json()["items"]]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("door")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = folder / "app-config.yaml"
-    config.write_text(
-        f"""mlPlatform:
-  backend: {{port: {port}}}
-  ingress: {{port: 1, adminPort: 2}}
-  identity: {{localIssuer: {{users: [{{ref: user:default/ada, groups: [group:default/risk]}}]}}}}
-"""
-    )
-    environment = {**os.environ, "ML_PLATFORM_CONFIG": str(config), "ML_PLATFORM_HOME": str(folder / "home")}
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--factory", "backend.main:create", "--port", str(port), "--no-access-log"],
-        env=environment,
-        stdout=log,
-        stderr=log,
-    )
-    made = Server(f"http://127.0.0.1:{port}", folder / "home")
-    try:
-        started = time.monotonic()
-        _wait(made, "/healthz", 60, process, folder / "log")
-        # Health must not wait for MLflow, whose import takes much longer than the platform's own start.
-        healthy_after = time.monotonic() - started
-        _wait(made, "/mlflow/health", 180, process, folder / "log")
-        assert time.monotonic() - started >= healthy_after
-        yield made
-    finally:
-        process.terminate()
-        assert process.wait(timeout=30) is not None
-        log.close()
-
-
-def _wait(server: Server, path: str, seconds: float, process: Any, log: Path) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(server.url + path, timeout=5).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.3)
-    raise AssertionError(f"{path} did not come up:\n{log.read_text()[-3000:]}")
-
-
-def client(server: Server, token: str | None) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=f"{server.url}/mlflow", headers=headers, timeout=60)
-
-
 def test_nobody_gets_in_without_a_token(server: Server) -> None:
-    with client(server, None) as anonymous:
+    with server.mlflow(None) as anonymous:
         for path in (
             "/api/2.0/mlflow/experiments/search?max_results=5",
             "/ajax-api/2.0/mlflow/experiments/search?max_results=5",
         ):
             answer = anonymous.get(path)
             assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
-    with client(server, "a.b.c") as forged:
-        assert forged.get("/api/2.0/mlflow/experiments/search?max_results=5").status_code == 401
+        answer = anonymous.get(path, headers={"Authorization": "Bearer a.b.c"})
+        assert answer.status_code == 401
 
 
-def test_a_run_is_tracked_with_mlflows_own_client(server: Server, tmp_path: Path) -> None:
-    script = tmp_path / "track.py"
-    script.write_text(
-        """import mlflow
-mlflow.set_experiment("notebook")
-with mlflow.start_run() as run:
-    mlflow.log_metric("auc", 0.9)
-    mlflow.log_text("hello", "note.txt")
-print(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/note.txt"), mlflow.get_run(run.info.run_id).data.metrics["auc"])
-"""
-    )
-    environment = {
-        **os.environ,
-        "MLFLOW_TRACKING_URI": f"{server.url}/mlflow",
-        "MLFLOW_TRACKING_TOKEN": server.token("ada"),
-    }
-    done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False, timeout=200
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines()[-1] == "hello 0.9"
+def test_it_answers_under_the_platforms_own_name_and_no_other(server: Server) -> None:
+    with server.mlflow("ada") as ada:
+        for name, status in ((PUBLIC_NAME, 200), ("elsewhere.example.com", 403)):
+            headers = {"Host": name, "Origin": f"https://{name}"}
+            body = {"max_results": 1}
+            answer = ada.post("/ajax-api/2.0/mlflow/experiments/search", json=body, headers=headers)
+            assert answer.status_code == status, answer.text
+
+
+def test_a_refused_token_stops_nobody_else_while_the_database_is_locked(server: Server) -> None:
+    """Refusing a token writes an audit event, which may have to wait for the database: not on the event loop."""
+    lock = sqlite3.connect(server.home / "platform.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    junk_token = {"Authorization": "Bearer junk"}
+    with server.mlflow(None) as stranger, ThreadPoolExecutor() as pool:
+        try:
+            junk = pool.submit(stranger.get, "/api/2.0/mlflow/experiments/search", headers=junk_token)
+            signing_in = pool.submit(stranger.post, "/sign-in", data={"token": "junk"})
+            time.sleep(1)
+            assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
+            assert not junk.done()
+            assert not signing_in.done()
+        finally:
+            lock.execute("ROLLBACK")
+            lock.close()
+        assert (junk.result().status_code, signing_in.result().status_code) == (401, 401)
+    refused = server.events("ml-platform.identity.access.refused")[-1]
+    assert refused["data"]["source"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -140,13 +70,13 @@ print(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/note.txt"), mlflow.ge
 def test_the_registry_is_not_written_through_the_side_door(
     server: Server, prefix: str, method: str, path: str, body: dict[str, str]
 ) -> None:
-    before = len(server.events("ml-platform.registry.mlflow_write.refused"))
-    with client(server, server.token("ada")) as ada:
-        answer = ada.request(method, f"/{prefix}/{path}", json=body, follow_redirects=True)
+    name = server.newcomer()
+    with server.mlflow(name) as stranger:
+        answer = stranger.request(method, f"/{prefix}/{path}", json=body, follow_redirects=True)
     assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
-    events = server.events("ml-platform.registry.mlflow_write.refused")
-    assert len(events) == before + 1
-    assert events[-1]["actor"] == "user:default/ada"
+    (event,) = server.events(REFUSED, actor=name)
+    assert (event["data"]["method"], event["data"]["source"]) == (method, "127.0.0.1")
+    assert event["data"]["path"] == f"/{prefix}/{path}"
 
 
 @pytest.mark.parametrize(
@@ -160,13 +90,25 @@ def test_the_registry_is_not_written_through_the_side_door(
         "/gateway/anything/mlflow/invocations",
         "/ajax-api/3.0/jobs/",
         "/ajax-api/3.0/mlflow/gateway/endpoints/list",
+        "/ajax-api/2.0/mlflow/upload-artifact?run_uuid=x&path=note.txt",
+        "/ajax-api/2.0/mlflow/runs/create-promptlab-run",
+        "/ajax-api/3.0/mlflow/issues/invoke",
+        "/api/2.0/mlflow/artifacts/presigned-upload-url",
+        "/api/2.0/mlflow-artifacts/mpu/create/0/x/artifacts/note.txt",
+        "/api/3.0/mlflow/mcp-servers",
+        "/ajax-api/3.0/mlflow/made-up-by-a-later-release",
     ],
 )
 def test_what_a_tracking_server_does_not_need_does_not_answer(server: Server, path: str) -> None:
-    with client(server, server.token("ada")) as ada:
+    name = server.newcomer()
+    with server.mlflow(name) as stranger:
         for method in ("GET", "POST"):
-            answer = ada.request(method, path, json={}, follow_redirects=True)
+            answer = stranger.request(method, path, json={}, follow_redirects=True)
             assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json"), method
+    assert [event["data"]["method"] for event in server.events(REFUSED, actor=name)] == [
+        "GET",
+        "POST",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +123,7 @@ def test_what_a_tracking_server_does_not_need_does_not_answer(server: Server, pa
     ],
 )
 def test_another_spelling_of_a_path_is_no_way_round(server: Server, path: str) -> None:
-    with client(server, server.token("ada")) as ada:
+    with server.mlflow("ada") as ada:
         answer = ada.post(f"/api/2.0/{path}", json={"name": "spelled"}, follow_redirects=True)
         assert answer.status_code in {403, 404, 405}
         found = ada.get("/api/2.0/mlflow/registered-models/search", params={"filter": "name = 'spelled'"}).json()
@@ -189,7 +131,7 @@ def test_another_spelling_of_a_path_is_no_way_round(server: Server, path: str) -
 
 
 def test_the_page_asks_for_a_token_and_then_works(server: Server) -> None:
-    with client(server, None) as browser:
+    with server.mlflow(None) as browser:
         assert browser.get("/").headers["location"] == "/mlflow/sign-in"
         assert browser.post("/sign-in", data={"token": "wrong"}).status_code == 401
         signed_in = browser.post("/sign-in", data={"token": server.token("ada")})

@@ -1,12 +1,18 @@
 """A registration is whole or it is nothing."""
 
 import errno
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlplatform.gates.result import Gate
+from backend.core.errors import Forbidden
+from backend.identity.principal import Principal, PrincipalKind
+from backend.registry.registration import Registration
+from backend.registry.uploads import upload_folder
+from mlplatform.gates.result import Gate, Outcome
 
 API = "/api/ml-platform"
 
@@ -220,6 +226,60 @@ def test_a_bad_attestation_refuses_the_whole_registration(backend: Any, ada: Any
     assert ada.get("/registry/models/wine").status_code == 404
     assert mlflow_versions(backend) == []
     assert ada.get("/attestations", digest=trained.digest).json()["items"] == []
+
+
+def test_gates_that_ran_again_add_to_the_version_that_is_there(ada: Any, trained: Any) -> None:
+    ada.bind_key()
+    trained.attestations = [
+        trained.attest(ada, Gate.SCHEMA),
+        trained.attest(ada, Gate.THRESHOLDS, Outcome.NOT_EVALUATED),
+    ]
+    assert ada.register(trained).status_code == 201
+    trained.attestations = [trained.attest(ada, Gate.THRESHOLDS)]
+    again = ada.register(trained)
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+    stored = ada.get("/attestations", digest=trained.digest).json()["items"]
+    assert [(one["gate"], one["outcome"]) for one in stored] == [
+        ("schema", "passed"),
+        ("thresholds", "not_evaluated"),
+        ("thresholds", "passed"),
+    ]
+    trained.attestations = [trained.attest(ada, Gate.PII, commit="f" * 40)]
+    refused = ada.register(trained)
+    assert (refused.status_code, refused.json()["code"]) == (422, "wrong_subject")
+
+
+def test_ci_registers_only_the_commit_that_its_job_is_for(backend: Any, trained: Any) -> None:
+    until = datetime.now(UTC) + timedelta(hours=1)
+    registry = backend.services.registry
+
+    def register(commit: str) -> Any:
+        job = Principal(
+            PrincipalKind.REPOSITORY, "repository:local/wine", frozenset(), "ci", until,
+            on_behalf_of="user:default/ada", run="https://ci.example/jobs/7", commit=commit,
+        )  # fmt: skip
+        with upload_folder(registry.uploads) as folder:
+            (folder / "manifest").write_text(json.dumps(trained.manifest()))
+            (folder / "bundle").write_bytes(trained.bundle())
+            return Registration(registry, backend.services.database, job, "wine", folder).run()[0]
+
+    with pytest.raises(Forbidden, match="runs for commit bbbbbbbbbbbb, and the model was trained from aaaaaaaaaaaa"):
+        register("b" * 40)
+    lineage = register(trained.commit).lineage
+    assert (lineage.on_behalf_of, lineage.ci_run) == ("user:default/ada", "https://ci.example/jobs/7")
+
+
+def test_the_same_commit_can_not_stand_for_another_lock_or_model_yaml(ada: Any, trained: Any) -> None:
+    assert ada.register(trained).status_code == 201
+    trained.files["uv.lock"] = b"version = 2\n"
+    answer = ada.register(trained)
+    assert (answer.status_code, "with another uv.lock" in answer.json()["detail"]) == (409, True), answer.text
+    trained.files["uv.lock"] = b"version = 1\n"
+    trained.spec["rollout"] = {"steps": [100]}
+    answer = ada.register(trained)
+    assert (answer.status_code, "with another model.yaml" in answer.json()["detail"]) == (409, True), answer.text
+    trained.commit = "b" * 40
+    assert ada.register(trained).json()["version"] == 2
 
 
 def test_aliases_move_with_an_event_and_reach_mlflow(backend: Any, ada: Any, trained: Any, retrained: Any) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import subprocess
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,8 @@ def test_an_environment_is_made_once_and_then_only_used(bundle: Path, tmp_path: 
 
 def test_several_at_once_make_it_once(bundle: Path, tmp_path: Path) -> None:
     environments = tmp_path / "environments"
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        made = pool.starmap(_ensure_and_mark, [(bundle, environments)] * 3)
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        made = list(pool.map(_ensure_and_mark, [bundle] * 3, [environments] * 3))
     assert len(set(made)) == 1
 
 

@@ -22,7 +22,10 @@ def test_a_model_that_crashes_on_load_fails_at_once_with_its_last_words_redacted
     machine.target.start(spec)
     (replica,) = machine.until(spec.key, "failed")
     assert time.monotonic() - began < 3
-    assert replica.message == ("the model server ended: can not load the model for [REDACTED:EMAIL]: file is broken")
+    assert replica.message == (
+        "the model server ended before it was ready; its last words: "
+        + "can not load the model for [REDACTED:EMAIL]: file is broken"
+    )
     assert {one.state for one in machine.target.replicas(spec.key)} == {"failed"}
     # It is tried again, but not for ever.
     wait_for(lambda: machine.platform.states()["production--wine--v1--r0"].state == "FATAL", 20)

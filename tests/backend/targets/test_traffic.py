@@ -37,6 +37,16 @@ def test_weights_pins_and_unknown_models(machine: Machine) -> None:
     assert (not_up.status, not_up.document["type"]) == (404, "urn:ml-platform:problem:version-not-running")
 
 
+def test_who_names_a_version_does_not_decide_about_its_rollout(machine: Machine) -> None:
+    machine.run(1)
+    bad = machine.run(2, fails=True)
+    machine.target.apply([route((1, 100), warm=(2,))])
+    before = sample_of(machine, bad)
+    assert [machine.infer(x_model_version="2").status for _ in range(10)] == [500] * 10
+    after = sample_of(machine, bad)
+    assert (after.requests, after.errors, after.latency[-1]) == (before.requests, before.errors, before.latency[-1])
+
+
 def test_mirrored_requests_are_answered_by_the_primary_and_counted_for_the_shadow(machine: Machine) -> None:
     one = machine.run(1)
     two = machine.run(2, fails=True)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mlplatform.attest.dsse import PAYLOAD_TYPE, sign
 from mlplatform.attest.keys import SigningKey
-from mlplatform.attest.statement import build_statement
+from mlplatform.attest.statement import Subject, build_statement
 from mlplatform.gates.result import Check, Gate, GateResult, Outcome
 
 FOLDER = Path(__file__).parents[2] / "assets" / "attestations"
@@ -25,6 +25,8 @@ STRANGER = SigningKey(Ed25519PrivateKey.from_private_bytes(b"nobody bound this o
 DIGEST = "5f" * 32
 REPOSITORY = "git.example/risk/wine"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SUBJECT = Subject("wine", DIGEST, REPOSITORY, COMMIT, lock_digest="1c" * 32, spec_digest="5c" * 32)
+ANNOTATIONS = {"repository": REPOSITORY, "commit": COMMIT, "lockSha256": "1c" * 32, "specSha256": "5c" * 32}
 
 
 def gate_result(outcome: Outcome = Outcome.PASSED, gate: Gate = Gate.THRESHOLDS) -> GateResult:
@@ -34,7 +36,7 @@ def gate_result(outcome: Outcome = Outcome.PASSED, gate: Gate = Gate.THRESHOLDS)
 
 
 def statement(**changes: Any) -> dict[str, Any]:
-    built = build_statement(gate_result(), model_name="wine", digest=DIGEST, repository=REPOSITORY, commit=COMMIT)
+    built = build_statement(gate_result(), SUBJECT)
     return {**built, **changes}
 
 
@@ -123,8 +125,14 @@ def envelopes() -> dict[str, dict[str, Any] | bytes]:
         "wrong_subject/without-digest": with_subject(digest={}),
         "wrong_subject/digest-in-capitals": with_subject(digest={"sha256": "5F" * 32}),
         "wrong_subject/digest-too-short": with_subject(digest={"sha256": "5f" * 20}),
-        "wrong_subject/without-repository": with_subject(annotations={"commit": COMMIT}),
+        "wrong_subject/without-repository": with_subject(annotations={**ANNOTATIONS, "repository": None}),
         "wrong_subject/without-annotations": with_subject(annotations=None),
+        "wrong_subject/without-the-lock": with_subject(annotations={**ANNOTATIONS, "lockSha256": None}),
+        "wrong_subject/model-yaml-in-capitals": with_subject(annotations={**ANNOTATIONS, "specSha256": "5C" * 32}),
+        "malformed/not-evaluated-with-a-failed-check": sign(
+            build_statement(gate_result(Outcome.FAILED).model_copy(update={"outcome": Outcome.NOT_EVALUATED}), SUBJECT),
+            BOUND,
+        ),
         "wrong_subject/without-name": with_subject(name=None),
         "unknown_predicate/of-another-tool": sign(statement(predicateType="https://example.com/goodwill/v1"), BOUND),
     }

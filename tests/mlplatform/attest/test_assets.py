@@ -28,7 +28,7 @@ def test_each_is_answered_with_its_code(path):
     wanted = path.parent.name
     if wanted == "valid":
         statement, keyid = verify(parse_envelope(path.read_bytes()), KEYS)
-        assert (statement.digest, statement.repository, keyid) == (
+        assert (statement.subject.digest, statement.subject.repository, keyid) == (
             made.DIGEST,
             made.REPOSITORY,
             made.BOUND.keyid,

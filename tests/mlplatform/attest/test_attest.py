@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from mlplatform.attest.keys import KeyUnusable, PublicKey, SigningKey
 from mlplatform.attest.statement import (
     MAX_PAYLOAD_BYTES,
     PREDICATE_TYPES,
+    Subject,
     build_statement,
     require_subject,
     strict_json,
@@ -27,6 +29,7 @@ from mlplatform.gates.result import Check, Gate, GateResult, Outcome
 
 KEY = SigningKey.generate()
 KEYS = {KEY.keyid: KEY.public_key}
+ABOUT = Subject("wine", "ab" * 32, "local/wine", "c0ffee", lock_digest="1c" * 32, spec_digest="5c" * 32)
 TEXT = st.text(min_size=1, max_size=30)
 CHECKS = st.builds(
     Check, name=TEXT, outcome=st.just(Outcome.PASSED), observed=st.none() | TEXT, limit=TEXT, message=TEXT
@@ -44,14 +47,7 @@ RESULTS = st.builds(
 
 def statement_of(result, **changes):
     body = None if PREDICATE_TYPES[result.gate].endswith("test-result/v0.1") else {}
-    about = {
-        "model_name": "wine",
-        "digest": "ab" * 32,
-        "repository": "local/wine",
-        "commit": "c0ffee",
-        **changes,
-    }
-    return build_statement(result, **about, body=body)
+    return build_statement(result, replace(ABOUT, **changes), body)
 
 
 def plain():
@@ -66,7 +62,11 @@ def test_what_was_signed_is_what_is_verified(result):
     envelope = json.loads(json.dumps(sign(statement_of(result), KEY)))
     statement, keyid = verify(envelope, KEYS)
     assert statement.gate_result == result
-    assert (statement.subject_name, statement.digest, statement.commit) == ("wine", "ab" * 32, "c0ffee")
+    assert (statement.subject.model, statement.subject.digest, statement.subject.commit) == (
+        "wine",
+        "ab" * 32,
+        "c0ffee",
+    )
     assert keyid == KEY.keyid
 
 
@@ -127,15 +127,17 @@ def test_hostile_json_is_refused_quickly(hostile):
     [
         ({"digest": "cd" * 32}, "digest"),
         ({"repository": "local/other"}, "repository"),
-        ({"model_name": "beer"}, "model"),
+        ({"model": "beer"}, "model"),
+        ({"commit": "decaf"}, "commit"),
+        ({"lock_digest": "cd" * 32}, "uv.lock"),
+        ({"spec_digest": "cd" * 32}, "model.yaml"),
     ],
 )
 def test_a_statement_about_something_else_is_refused(change, reason):
     statement, _ = verify(sign(plain(), KEY), KEYS)
-    wanted = {"model_name": "wine", "digest": "ab" * 32, "repository": "local/wine"}
-    require_subject(statement, **wanted)
+    require_subject(statement.subject, ABOUT)
     with pytest.raises(AttestationInvalid, match=reason) as caught:
-        require_subject(statement, **{**wanted, **change})
+        require_subject(statement.subject, replace(ABOUT, **change))
     assert caught.value.code == "wrong_subject"
 
 
@@ -153,7 +155,7 @@ def test_a_standard_predicate_is_never_left_out():
     at = "2026-01-02T03:04:05Z"
     result = {"gate": "sbom", "outcome": "passed", "summary": "ok", "startedAt": at, "finishedAt": at}
     with pytest.raises(ValueError, match="body"):
-        build_statement(GateResult.model_validate(result), model_name="m", digest="ab" * 32, repository="r", commit="c")
+        build_statement(GateResult.model_validate(result), ABOUT)
 
 
 class TestKeys:

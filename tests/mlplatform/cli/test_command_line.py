@@ -70,11 +70,20 @@ def test_each_command_has_help_with_examples_and_json(name: str, environment: di
     assert run.status == 0
     assert "Examples:" in run.out
     assert f"$ platform {name}" in run.out or f"(platform {name}" in run.out
-    if name != "audit":  # a group; its commands have it
+    if name not in {"audit", *table.GROUPS}:  # the commands of a group have it
         assert "--json" in run.out
 
 
-@pytest.mark.parametrize("name", ["new", "check", "completion", "schema", "login", "up"])
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in table.GROUPS for name in table.GROUPS[group]])
+def test_so_has_each_command_of_a_group(group: str, name: str, environment: dict[str, str], tmp_path: Path) -> None:
+    run = platform(group, name, "--help", folder=tmp_path, environment=environment)
+    assert run.status == 0
+    assert f"$ platform {group} {name}" in run.out
+    assert "--json" in run.out
+    assert f"  {name} " in platform(group, "--help", folder=tmp_path, environment=environment).out
+
+
+@pytest.mark.parametrize("name", ["new", "check", "completion", "schema", "login", "up", "batch"])
 def test_a_light_command_imports_nothing_heavy(name: str, environment: dict[str, str], tmp_path: Path) -> None:
     code = (
         "import sys; from mlplatform.cli.app import run; run([sys.argv[1], '--help'])\n"
@@ -99,9 +108,15 @@ def test_a_light_command_imports_nothing_heavy(name: str, environment: dict[str,
         (["check", "-C", "/nowhere"], "does not exist"),
         (["run", "--from", "scan", "--until", "train"], "--until train comes before --from scan."),
         (["abort", "some-id"], "Missing option '--reason'"),
-        (["login"], "either --user or --repository"),
+        (["login"], "Give --user or --repository."),
         (["new", "wine", "--data", "owner"], "--data takes KEY=VALUE"),
         (["completion", "tcsh"], "is not one of"),
+        (["batch", "bakcfill"], "No such command 'bakcfill'. Did you mean 'backfill'?"),
+        (["batch", "run"], "Missing option '--day'"),
+        (["batch", "run", "--day", "2013-02-30"], "does not match the format"),
+        (["batch", "backfill", "--from", "2013-01-01"], "Missing option '--to'"),
+        (["batch", "cancel", "some-id"], "Missing option '--reason'"),
+        (["batch", "score", "--day", "2013-01-05"], "Missing option '--lake'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -325,7 +340,7 @@ def test_up_says_where_to_run_it_when_the_platform_is_not_installed(
         "importlib.util.find_spec = lambda name, *rest: None if name in ('backend', 'scaffolder') else found(name, *rest)\n"
         "from mlplatform.cli.app import run; raise SystemExit(run(sys.argv[1:]))"
     )
-    for arguments in (["up"], ["down"], ["new", "wine"]):
+    for arguments in (["up"], ["down"], ["new", "wine", "--no-register"], ["templates", "release"]):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             env=environment,

@@ -36,8 +36,8 @@ def test_a_read_is_repeated_until_the_platform_is_back(double: PlatformDouble) -
 def test_a_write_is_repeated_with_one_and_the_same_idempotency_key(double: PlatformDouble) -> None:
     double.fail("POST", "/identity/signing-keys", away)
     with PlatformClient(double.url, TOKEN) as client:
-        client.bind_signing_key("AAAA")
-        client.bind_signing_key("AAAA")
+        client.bind_signing_key("AAAA", "BBBB")
+        client.bind_signing_key("AAAA", "BBBB")
     keys = [seen.headers["idempotency-key"] for seen in double.calls("POST", "/identity/signing-keys")]
     assert len(keys) == 3
     assert keys[0] == keys[1] != keys[2]

@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import pytest
@@ -48,6 +49,18 @@ def test_an_artefact_with_personal_data_fails_even_for_data_declared_pii(context
     result = evaluate(context_of(data=declared("sensitive-pii")))
     assert result.outcome is Outcome.FAILED
     assert "model/vocabulary.pkl holds EMAIL_ADDRESS" in result.summary
+
+
+@pytest.mark.parametrize(
+    ("values", "outcome"), [(["JFK", "LGA", "JFK"], Outcome.PASSED), (["JFK", "LGA", "Ada Lovelace"], Outcome.FAILED)]
+)
+def test_codes_that_model_yaml_lists_are_no_names(context_of, repository, values, outcome):
+    example = {"columns": ["origin"], "data": [[value] for value in values]}
+    (repository / "build" / "model" / "input_example.json").write_text(json.dumps(example))
+    schema = spec_document()["schema"]
+    origin = {"name": "origin", "type": "string", "enum": ["EWR", "JFK", "LGA"]}
+    result = evaluate(context_of(schema={**schema, "inputs": [*schema["inputs"], origin]}))
+    assert result.outcome is outcome, result.summary
 
 
 def test_a_log_with_personal_data_fails(context_of, repository):

@@ -13,7 +13,7 @@ import pytest
 
 from mlplatform.attest.dsse import sign, verify
 from mlplatform.attest.keys import SigningKey
-from mlplatform.attest.statement import build_statement
+from mlplatform.attest.statement import Subject, build_statement
 from mlplatform.gates import provenance, sbom, vulnerabilities
 from mlplatform.gates.locked import LockUnusable, read_lock
 from mlplatform.gates.result import Outcome
@@ -279,12 +279,12 @@ class TestProvenance:
         (locked / "uv.lock").write_text(LOCK + "\n")
         assert "uv.lock was changed" in provenance.evaluate(context_of()).summary
 
-    def test_uncommitted_changes_pass_and_are_told(self, context_of, locked):
+    def test_uncommitted_changes_leave_it_open_what_made_the_model(self, context_of, locked):
         git = {"commit": "c0ffee", "repository": "git.example/risk/wine", "dirty": True}
         write_training_record(locked, git=git)
         context = context_of()
         result = provenance.evaluate(context)
-        assert result.outcome is Outcome.PASSED
+        assert result.outcome is Outcome.NOT_EVALUATED
         assert "uncommitted changes" in result.summary
         source = provenance.body(result, context)["buildDefinition"]["resolvedDependencies"][0]
         assert (source["uri"], source["annotations"]) == ("git+https://git.example/risk/wine", {"dirty": True})
@@ -348,14 +348,8 @@ def test_each_result_becomes_a_signed_statement(context_of, locked, gate, monkey
     monkeypatch.setenv("ML_PLATFORM_ADVISORY_SOURCES", "")
     context = context_of()
     result = gate.evaluate(context)
-    statement = build_statement(
-        result,
-        model_name="wine",
-        digest="ab" * 32,
-        repository="local/wine",
-        commit="c0ffee",
-        body=gate.body(result, context),
-    )
+    about = Subject("wine", "ab" * 32, "local/wine", "c0ffee", lock_digest="1c" * 32, spec_digest="5c" * 32)
+    statement = build_statement(result, about, gate.body(result, context))
     key = SigningKey.generate()
     parsed, _ = verify(sign(statement, key), {key.keyid: key.public_key})
     assert parsed.gate_result == result

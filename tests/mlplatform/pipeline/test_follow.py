@@ -18,8 +18,10 @@ Json = dict[str, Any]
 REASON = "success rate 91.30 % < 99 % (21 of 242 requests failed); primary 99.98 %"
 
 
-def figures(requests: int, rate: float, latency: float) -> Json:
-    return {"requests": requests, "errors": round(requests * (1 - rate)), "successRate": rate, "latencyMs": latency}
+def figures(requests: int, rate: float, latency: float, percentile: float = 99.0) -> Json:
+    errors = round(requests * (1 - rate))
+    shown = {"requests": requests, "errors": errors, "successRate": rate, "latencyMs": latency}
+    return {**shown, "latencyPercentile": percentile}
 
 
 def step(index: int, kind: str, state: str, weight: int | None = None, **members: Any) -> Json:
@@ -156,6 +158,6 @@ def test_the_wait_ends_after_its_timeout_and_the_rollout_goes_on(double: Platfor
 def test_a_percentile_of_the_model_is_named(double: PlatformDouble) -> None:
     from mlplatform.pipeline.deploy import step_numbers
 
-    one = step(0, "canary", "passed", 5, canary=figures(10, 0.9, 40))
-    assert step_numbers(one, 99.5) == "10 requests, success 90.00 %, p99.5 40 ms"
-    assert step_numbers(step(0, "canary", "pending", 5, canary=figures(0, 0, 0)), 99) == ""
+    one = step(0, "canary", "passed", 5, canary=figures(10, 0.9, 40, 99.5))
+    assert step_numbers(one) == "10 requests, success 90.00 %, p99.5 40 ms"
+    assert step_numbers(step(0, "canary", "pending", 5, canary=figures(0, 0, 0))) == ""

@@ -1,5 +1,6 @@
 """The stages after training: what each needs from the one before, and what goes to the platform."""
 
+import base64
 import io
 import json
 import tarfile
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlplatform.attest import dsse
-from mlplatform.attest.digest import artefact_digest
+from mlplatform.attest.digest import artefact_digest, file_sha256
 from mlplatform.attest.keys import PublicKey, SigningKey
 from mlplatform.gates.context import NO_CHAMPION
 from mlplatform.pipeline.champion import fetch_champion
@@ -143,9 +144,11 @@ def test_a_registered_version_is_signed_and_complete(
     key = SigningKey.load_or_create(Path(connected.environment["ML_PLATFORM_HOME"]) / "signing-key.pem")
     for envelope, gate in zip(manifest["attestations"], ("schema", "thresholds"), strict=True):
         statement, keyid = dsse.verify(envelope, {key.keyid: PublicKey(key.public_bytes)})
-        assert (keyid, statement.digest, statement.gate_result.gate) == (key.keyid, digest, gate)
-        assert statement.repository == "local/wine"
-        assert statement.commit == connected.git("rev-parse", "HEAD")
+        assert (keyid, statement.subject.digest, statement.gate_result.gate) == (key.keyid, digest, gate)
+        about = statement.subject
+        assert (about.repository, about.commit) == ("local/wine", connected.git("rev-parse", "HEAD"))
+        assert about.lock_digest == file_sha256(connected.path / "uv.lock")
+        assert about.spec_digest == file_sha256(connected.path / "model.yaml")
 
     with tarfile.open(fileobj=io.BytesIO(double.bundles[1])) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
@@ -166,7 +169,10 @@ def test_a_repositorys_key_is_bound_to_that_repository_only(connected: Repositor
     double.principal = {"kind": "repository", "ref": "repository:local/wine", "groups": []}
     document(connected, "register", "--partial")
     (call,) = double.calls("POST", "/identity/signing-keys")
-    assert json.loads(call.body)["repository"] == "local/wine"
+    body = json.loads(call.body)
+    assert body["repository"] == "local/wine"
+    key, proof = (base64.b64decode(body[name]) for name in ("publicKey", "proof"))
+    assert PublicKey(key).verify(b"ml-platform signing key v1\nrepository:local/wine\nlocal/wine\n", proof)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -14,11 +15,15 @@ def log():
     """A stream that the root logger writes to, and the root logger as it was afterwards."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
+    last_resort = logging.lastResort
+    hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
     stream = io.StringIO()
     configure("test", "DEBUG", stream, model="wine")
     yield stream
     root.handlers[:], root.level = before, level
     logging.captureWarnings(False)
+    logging.lastResort = last_resort
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
 
 
 def lines(stream):
@@ -113,3 +118,52 @@ def test_import_needs_the_standard_library_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+EVERY_WAY = """
+import asyncio, logging, sys, threading, warnings
+from mlplatform.redaction.logging import adopt, configure
+
+early = logging.getLogger("early")
+early.addHandler(logging.StreamHandler(sys.stdout))
+early.propagate = False
+lost = logging.getLogger("lost")
+lost.propagate = False
+configure("canary")
+late = logging.getLogger("late")
+late.addHandler(logging.StreamHandler(sys.stderr))
+late.propagate = False
+adopt()
+early.warning("password=CANARY-1")
+late.warning("password=CANARY-2")
+lost.critical("password=CANARY-3")
+warnings.warn("password=CANARY-4")
+thread = threading.Thread(target=int, args=("password=CANARY-5",), name="worker")
+thread.start()
+thread.join()
+
+class Bad:
+    def __del__(self):
+        raise ValueError("password=CANARY-6")
+
+Bad()
+
+async def main():
+    asyncio.get_running_loop().call_soon(int, "password=CANARY-7")
+    await asyncio.sleep(0.01)
+
+asyncio.run(main())
+raise RuntimeError("password=CANARY-8")
+"""
+
+
+def test_whatever_way_a_line_takes_it_is_json_and_redacted():
+    done = subprocess.run([sys.executable, "-c", EVERY_WAY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["logger"] for line in told] == [
+        *("early", "late", "lost", "py.warnings", "uncaught", "uncaught", "asyncio", "uncaught")
+    ]
+    assert "CANARY" not in done.stderr
+    assert done.stderr.count("[REDACTED:SECRET]") >= len(told)
+    assert "Traceback" in told[-1]["exception"]

@@ -50,6 +50,7 @@ def test_a_model_that_never_gets_ready(start, scripted):
     assert httpx.get(f"{server.url}/v2/health/live").json() == {"live": True}
     ready = httpx.get(f"{server.url}/v2/health/ready")
     assert (ready.status_code, ready.json()) == (503, {"ready": False, "state": "loading"})
+    assert httpx.get(f"{server.url}/ping").status_code == 503
     refused = httpx.post(server.infer_url, json=x_request(1))
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:ml-platform:problem:not-ready")
     assert failure(server).endswith("the model was not ready within 4 s (serving.startupTimeout)")

@@ -88,6 +88,17 @@ def test_v1_rows_and_columns(wine, models):
     assert wine.post(path, json={"inputs": data.to_dict("list")}).json() == {"outputs": EXPECTED}
 
 
+def test_sagemaker_s_container_contract(wine, models):
+    assert wine.get("/ping").json() == {"ready": True, "state": "ready"}
+    request = {"instances": models("wine").rows[:1]}
+    answer = wine.post("/invocations", json=request)
+    assert (answer.status_code, answer.json()) == (200, wine.post("/v1/models/wine:predict", json=request).json())
+    assert answer.headers["x-model-version"] == "3"
+    assert wine.post("/invocations", json={"instances": [{}]}).status_code == 422
+    wrong = wine.get("/invocations")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+
+
 def test_metadata(wine, models):
     assert wine.get("/v2").json()["name"] == "mlplatform"
     for path in ("/v2/models/wine", "/v2/models/wine/versions/3"):

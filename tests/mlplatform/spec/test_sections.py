@@ -28,7 +28,7 @@ def fault(tmp_path: Path, kind: str, more: str) -> tuple[str, str]:
 def test_each_type_has_its_section(tmp_path: Path) -> None:
     batch = load(tmp_path, "batch", BATCH).batch
     assert batch is not None
-    assert (batch.partition, batch.engine, batch.delay.days) == ("date", "polars", 1)
+    assert (batch.partition, batch.engine, batch.delay.days, batch.chunk_rows) == ("date", "polars", 1, 50_000)
     streaming = load(tmp_path, "streaming", STREAMING).streaming
     assert streaming is not None
     assert (streaming.dead_letter, streaming.max_deliveries) == ("shop.dead", 5)
@@ -42,14 +42,34 @@ def test_each_type_has_its_section(tmp_path: Path) -> None:
         ("realtime", BATCH, "batch", "batch is a section of type batch; the type here is realtime"),
         ("streaming", BATCH + STREAMING, "batch", "batch is a section of type batch; the type here is streaming"),
         ("batch", BATCH.replace("0 3 * * *", "0 25 * * *"), "batch.schedule", "'0 25 * * *' is no cron expression of five"),
+        ("batch", BATCH.replace("0 3 * * *", "0 0 3 * * *"), "batch.schedule", "is no cron expression of five fields"),
         ("batch", BATCH.replace("0 3 * * *", "daily"), "batch.schedule", "'daily' is no cron expression of five fields"),
         ("batch", BATCH.replace("shop/orders", "/etc"), "batch.input", '"/etc" has the wrong form'),
         ("batch", BATCH.replace("shop/orders", "../shop"), "batch.input", '"../shop" has the wrong form'),
         ("batch", BATCH.replace("shop/orders", "s3://shop"), "batch.input", '"s3://shop" has the wrong form'),
         ("batch", BATCH.replace("[order_id]", "[]"), "batch.keys", "is empty"),
+        ("batch", BATCH.replace("shop/scores", "shop/orders/scores"), "batch.output", "would be written into what is read"),
+        ("batch", BATCH.replace("shop/orders", "shop/scores_rejected"), "batch.output", "would be written into what is read"),
+        ("batch", BATCH.replace("[order_id]", "[order_id, order_id]"), "batch.keys", "keys names order_id more than once"),
+        ("batch", BATCH.replace("[order_id]", "[date]"), "batch.keys", "keys names date, which is the partition's column"),
+        ("batch", BATCH.replace("[order_id]", "[model_version]"), "batch.keys", "which is the column with the model's version"),
+        ("batch", BATCH.replace("[order_id]", "[prediction]"), "schema.outputs", "prediction, which is a key of batch.keys"),
+        ("batch", BATCH.replace("[order_id]", "[order_id], partition: prediction"), "schema.outputs", "the partition's column"),
+        ("batch", BATCH + "serving: {replicas: 2}\n", "serving.replicas", "is about model servers; type batch has none"),
+        (
+            "batch",
+            BATCH + "serving: {autoscaling: {by: cpu, target: 70, maxReplicas: 3}}\n",
+            "serving.autoscaling",
+            "is about model servers; type batch has none",
+        ),
         ("streaming", STREAMING.replace("shop.dead", "shop.orders"), "streaming", "input, output and deadLetter must differ"),
         ("streaming", STREAMING.replace("shop.orders", "shop.*"), "streaming.input", '"shop.*" has the wrong form'),
         ("streaming", STREAMING.replace("nats", "rabbit"), "streaming.broker", '"rabbit" is not accepted'),
+        ("streaming", STREAMING.replace("}", ", carry: [a, b, a]}"), "streaming.carry", "carry names a more than once"),
+        ("streaming", STREAMING.replace("}", ", carry: [prediction]}"), "streaming.carry", "which schema.outputs has already"),
+        ("streaming", STREAMING.replace("}", ", ackWait: 0s}"), "streaming.ackWait", "ackWait must be at least 1s"),
+        ("streaming", STREAMING.replace("}", ", begin: now}"), "streaming.begin", '"now" is not accepted'),
+        ("streaming", STREAMING.replace("}", ", sample: messages}"), "streaming.sample", '"messages" has the wrong form'),
         ("realtime", SCALED, "serving.autoscaling.by", "is not measured"),
         (
             "realtime",

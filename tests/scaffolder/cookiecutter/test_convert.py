@@ -30,7 +30,10 @@ EVERYTHING: dict[str, Any] = {
     "class": "a word of Python",
     "dashed-name": "reached by its key only",
     "braces": "100 % { of } { #hash",
-    "services": {"web": {"port": 80, "on": True, "of": "{{ cookiecutter.slug }}"}, "{{ cookiecutter.project }}": ["a", 1, None]},
+    "services": {
+        "web": {"port": 80, "on": True, "of": "{{ cookiecutter.slug }}"},
+        "{{ cookiecutter.project }}": ["a", 1, None],
+    },
     "_private": {"raw": "{{ not rendered }}", "list": [1, 2.5, None, True]},
     "_text": "{% raw text %}",
     "__computed": "{{ cookiecutter.slug }}-{{ cookiecutter._private.list[0] }}",
@@ -41,7 +44,11 @@ EVERYTHING: dict[str, Any] = {
     "_extensions": ["jinja2.ext.do", "cookiecutter.extensions.SlugifyExtension"],
     "__prompts__": {
         "project": "What is it called?",
-        "licence": {"__prompt__": "[bold]Which licence[/]?", "MIT": "The MIT licence", "Apache-2.0": "{{ braces }} too"},
+        "licence": {
+            "__prompt__": "[bold]Which licence[/]?",
+            "MIT": "The MIT licence",
+            "Apache-2.0": "{{ braces }} too",
+        },
     },
 }
 FILES: dict[str, str | bytes] = {
@@ -107,7 +114,13 @@ def test_everything_that_cookiecutter_has_comes_out_the_same(template: Template,
     made = converted(original, with_hooks=False)
     found = same(original, made)
     assert len(found) > 4
-    texts = {"project": "Zażółć  gęślą", "dashed-name": "q'\"\\", "braces": "{{ x }} {% y", "year": "1", "docker": False}
+    texts = {
+        "project": "Zażółć  gęślą",
+        "dashed-name": "q'\"\\",
+        "braces": "{{ x }} {% y",
+        "year": "1",
+        "docker": False,
+    }
     same(original, made, [texts])
     waiting = [finding.place() for finding in made.report.of(Kind.NEEDS_YOU)]
     assert waiting == ["whole.txt:1"]  # `cookiecutter.absent` is asked for
@@ -148,7 +161,11 @@ def test_other_delimiters_and_trimming(template: Template, converted: Converted)
 
 
 def test_line_ends_as_configured(template: Template, converted: Converted) -> None:
-    files: dict[str, str | bytes] = {"a.txt": "one\n{{ cookiecutter.slug }}\n", "b.txt": "plain\nlines\n", "c.bin": b"\0\n"}
+    files: dict[str, str | bytes] = {
+        "a.txt": "one\n{{ cookiecutter.slug }}\n",
+        "b.txt": "plain\nlines\n",
+        "c.bin": b"\0\n",
+    }
     original = template({"slug": "s", "_new_lines": "\r\n"}, files)
     made = converted(original)
     same(original, made)
@@ -169,7 +186,9 @@ def test_another_time_zone_is_reported(template: Template, converted: Converted)
 
 def test_random_values_are_made_once_and_kept(template: Template, converted: Converted, tmp_path: Path) -> None:
     variables = {"slug": "s", "secret": "{{ random_ascii_string(12) }}"}
-    files: dict[str, str | bytes] = {"a.txt": "{{ cookiecutter.secret }} {{ random_ascii_string(20, True) }} {{ uuid4() }}"}
+    files: dict[str, str | bytes] = {
+        "a.txt": "{{ cookiecutter.secret }} {{ random_ascii_string(20, True) }} {{ uuid4() }}"
+    }
     made = converted(template(variables, files))
     answer = render_once(Request("copier", made.folder, [({}, tmp_path / "out")]))
     secret, word, uuid = (tmp_path / "out" / "a.txt").read_text().split(" ")
@@ -239,7 +258,9 @@ def test_a_choice_of_templates_becomes_several(template: Template, tmp_path: Pat
     assert [one.folder.name for one in found] == ["first", "deep"]
 
 
-def test_questions_of_a_front_end_that_extends_cookiecutter(template: Template, converted: Converted, tmp_path: Path) -> None:
+def test_questions_of_a_front_end_that_extends_cookiecutter(
+    template: Template, converted: Converted, tmp_path: Path
+) -> None:
     storage = '{"slug": "s", "storage": [{"none": "none"}, {"s3": {"bucket": "{{ cookiecutter.slug }}-b"}}]}'
     files: dict[str, str | bytes] = {
         "/front.json": storage,

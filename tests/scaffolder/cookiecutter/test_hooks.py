@@ -120,7 +120,7 @@ def main():
 if __name__ == "__main__":
     main()
 '''
-PRE = '''import re
+PRE = """import re
 import sys
 
 SLUG = "{{ cookiecutter.slug }}"
@@ -131,7 +131,7 @@ if not re.match(r"^[a-z][a-z0-9_]{2,}$", SLUG):
 assert SLUG == SLUG.lower(), "lower case, please"
 if "{{ cookiecutter.ci }}" == "none" and "{{ cookiecutter.docs }}" == "n":
     sys.exit("either CI or docs")
-'''
+"""
 
 
 def actions(code: str, files: set[str] | None = None) -> list[Action]:
@@ -157,7 +157,9 @@ def test_a_hook_of_all_idioms_has_the_same_effect_in_copier(template: Template, 
     assert "`git init --quiet" in dropped
 
 
-def test_refusals_are_validators_with_the_same_message(template: Template, converted: Converted, tmp_path: Path) -> None:
+def test_refusals_are_validators_with_the_same_message(
+    template: Template, converted: Converted, tmp_path: Path
+) -> None:
     made = converted(template(VARIABLES, {**FILES, "hooks/pre_gen_project.py": PRE}))
     answers: list[dict[str, Any]] = [
         {"slug": "9"}, {"slug": "ab"}, {"slug": "Thing"}, {"ci": "none", "docs": "n"}, {"slug": "fine_thing"},
@@ -272,7 +274,9 @@ echo "made {{ cookiecutter.name }}"
     made = converted(original)
     sets = list(covering(read_context(original), 12))
     found = compare(original, made.folder, sets, made.report.renamed, trusted=True)
-    assert not [(one.answers, one.fault, one.differences) for one in found if one.fault or one.differences or one.refused]
+    assert not [
+        (one.answers, one.fault, one.differences) for one in found if one.fault or one.differences or one.refused
+    ]
     assert not made.report.of(Kind.NEEDS_YOU)
 
 
@@ -284,7 +288,9 @@ def test_other_shell_commands_are_reported() -> None:
 
 
 def test_a_hook_before_the_questions_is_reported(template: Template, converted: Converted) -> None:
-    made = converted(template({"slug": "s"}, {"a": "x", "hooks/pre_prompt.py": "print()", "hooks/pre_gen_project.py~": "x"}))
+    made = converted(
+        template({"slug": "s"}, {"a": "x", "hooks/pre_prompt.py": "print()", "hooks/pre_gen_project.py~": "x"})
+    )
     assert [finding.place() for finding in made.report.of(Kind.NEEDS_YOU)] == ["hooks/pre_prompt.py"]
 
 

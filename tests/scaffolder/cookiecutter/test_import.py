@@ -43,7 +43,9 @@ def test_a_template_that_we_did_not_write(pypackage: Path, tmp_path: Path) -> No
 
 
 def test_the_command(template: Template, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = template({"slug": "s", "kind": ["a", "b"]}, {"a.txt": "{{ cookiecutter.kind }}", "b.txt": "{{ 'x' | mine }}"})
+    source = template(
+        {"slug": "s", "kind": ["a", "b"]}, {"a.txt": "{{ cookiecutter.kind }}", "b.txt": "{{ 'x' | mine }}"}
+    )
     out = tmp_path / "made"
     assert run(["templates", "import", str(source), "--out", str(out), "--verify", "0", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -70,7 +72,10 @@ def test_differences_are_told_and_fail_the_command(
 def test_replayed_answers(template: Template, tmp_path: Path) -> None:
     source = template({"slug": "s", "class": "c", "_x": 1}, {"a.txt": "x"})
     for number, document in enumerate(
-        ({"cookiecutter": {"slug": "t", "class": "d", "_x": 2, "gone": 1}}, {"context": {"cookiecutter": {"slug": "t", "class": "d"}}})
+        (
+            {"cookiecutter": {"slug": "t", "class": "d", "_x": 2, "gone": 1}},
+            {"context": {"cookiecutter": {"slug": "t", "class": "d"}}},
+        )
     ):
         replay = tmp_path / f"{number}.json"
         replay.write_text(json.dumps(document))
@@ -85,7 +90,9 @@ def test_replayed_answers(template: Template, tmp_path: Path) -> None:
 
 
 def test_the_report_beside_the_template_says_what_to_do(template: Template, tmp_path: Path) -> None:
-    source = template({"slug": "s"}, {"a.txt": "one\n{% trans %}", "hooks/post_gen_project.py": "import os\nos.system('make')"})
+    source = template(
+        {"slug": "s"}, {"a.txt": "one\n{% trans %}", "hooks/post_gen_project.py": "import os\nos.system('make')"}
+    )
     imported = import_template(str(source), tmp_path / "out", policy=SourcePolicy())
     text = (tmp_path / "out" / "IMPORTED.md").read_text()
     waiting = imported.imports[0].report.of(Kind.NEEDS_YOU)

@@ -20,10 +20,17 @@ def made(template: Path, folder: Path, answers: dict[str, Any] | None = None, **
 
 
 def test_a_project_with_answers_and_defaults(template: Template, tmp_path: Path) -> None:
-    variables = {"name": "A b", "slug": "{{ cookiecutter.name|lower|replace(' ', '-') }}", "kind": ["one", "two"], "flag": False}
+    variables = {
+        "name": "A b",
+        "slug": "{{ cookiecutter.name|lower|replace(' ', '-') }}",
+        "kind": ["one", "two"],
+        "flag": False,
+    }
     text = "{{ cookiecutter.name }} {{ cookiecutter.kind }} {{ cookiecutter.flag }}"
     folder = tmp_path / "work" / "project"
-    done = made(template(variables, {"a.txt": text}), folder, {"name": "{{ 7 * 7 }}", "slug": "s", "kind": "two", "flag": "yes"})
+    done = made(
+        template(variables, {"a.txt": text}), folder, {"name": "{{ 7 * 7 }}", "slug": "s", "kind": "two", "flag": "yes"}
+    )
     assert (folder / "a.txt").read_text() == "{{ 7 * 7 }} two True"  # an answer is a text, not a template
     assert done.answers == {"name": "{{ 7 * 7 }}", "slug": "s", "kind": "two", "flag": True}
     assert not done.hooks_ran
@@ -31,9 +38,13 @@ def test_a_project_with_answers_and_defaults(template: Template, tmp_path: Path)
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_hooks_run_where_the_source_is_trusted_and_nowhere_else(template: Template, tmp_path: Path, trusted: bool) -> None:
+def test_hooks_run_where_the_source_is_trusted_and_nowhere_else(
+    template: Template, tmp_path: Path, trusted: bool
+) -> None:
     hook = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
-    source = template({"slug": "s"}, {"a.txt": "x", "hooks/post_gen_project.py": hook, "hooks/pre_gen_project.py": hook})
+    source = template(
+        {"slug": "s"}, {"a.txt": "x", "hooks/post_gen_project.py": hook, "hooks/pre_gen_project.py": hook}
+    )
     policy = SourcePolicy(trusted=(str(source.parent),) if trusted else ())
     done = made(source, tmp_path / "out", policy=policy)
     assert (tmp_path / "ran").exists() is trusted
@@ -63,7 +74,9 @@ def test_templates_get_at_nothing_of_python(template: Template, tmp_path: Path, 
 
 
 def test_extensions_of_a_stranger_are_not_loaded(template: Template, tmp_path: Path) -> None:
-    source = template({"slug": "s", "_extensions": ["local.Own"]}, {"a.txt": "x", "/local.py": "raise SystemExit('imported')"})
+    source = template(
+        {"slug": "s", "_extensions": ["local.Own"]}, {"a.txt": "x", "/local.py": "raise SystemExit('imported')"}
+    )
     with pytest.raises(ScaffoldError, match=r"local\.Own"):
         made(source, tmp_path / "out")
 
@@ -105,7 +118,9 @@ def test_no_name_leads_out_of_the_project(
 
 
 def test_a_folder_whose_name_renders_to_nothing_is_refused(template: Template, tmp_path: Path) -> None:
-    source = template({"slug": "s", "docs": ["n", "y"]}, {"{% if cookiecutter.docs == 'y' %}docs{% endif %}/a.txt": "x"})
+    source = template(
+        {"slug": "s", "docs": ["n", "y"]}, {"{% if cookiecutter.docs == 'y' %}docs{% endif %}/a.txt": "x"}
+    )
     with pytest.raises(ScaffoldError, match="leads out"):  # Cookiecutter would write /a.txt
         made(source, tmp_path / "out")
 

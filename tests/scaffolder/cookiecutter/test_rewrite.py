@@ -79,7 +79,10 @@ def test_any_json_is_an_expression(value: object) -> None:
     assert json.loads(text) == value
 
 
-@given(st.text(max_size=40), st.sampled_from([{}, {"trim_blocks": True, "lstrip_blocks": True}, {"variable_start_string": "[["}]))
+@given(
+    st.text(max_size=40),
+    st.sampled_from([{}, {"trim_blocks": True, "lstrip_blocks": True}, {"variable_start_string": "[["}]),
+)
 def test_literal_texts_render_to_themselves(text: str, options: dict[str, object]) -> None:
     if "endraw" in text.replace(" ", "") or "\r" in text:
         return

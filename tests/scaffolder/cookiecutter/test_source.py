@@ -66,7 +66,11 @@ def test_folders_lie_under_the_roots(tmp_path: Path) -> None:
 def test_a_clone_from_an_allowed_place(template: Template, monkeypatch: pytest.MonkeyPatch) -> None:
     """git's own server side is what is cloned from; the protocol that it takes here is not one that is allowed otherwise."""
     source = template({"slug": "s"}, {"a.txt": "x"})
-    for command in (["init", "-q", "-b", "main"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
         subprocess.run(["git", "-C", str(source), *command], check=True)
     subprocess.run(["git", "-C", str(source), "tag", "v1"], check=True)
     from scaffolder.cookiecutter import source as room
@@ -81,7 +85,10 @@ def test_a_clone_from_an_allowed_place(template: Template, monkeypatch: pytest.M
         assert repository.commit is not None
         kept = repository.folder
     assert not kept.exists()
-    with pytest.raises(ScaffoldError, match="could not be fetched"), fetched("https://git.example.org/templates/none", LISTED):
+    with (
+        pytest.raises(ScaffoldError, match="could not be fetched"),
+        fetched("https://git.example.org/templates/none", LISTED),
+    ):
         pass
 
 
@@ -95,7 +102,10 @@ def test_a_clone_from_an_allowed_place(template: Template, monkeypatch: pytest.M
         ('{"a": "x", "a": "y"}', "'a' twice"),
         ('{"a": NaN}', "NaN"),
         ('{"a": []}', "choice of nothing"),
-        ('{"a": "{{ cookiecutter.b }}", "b": "{{ cookiecutter.a }}"}', "cookiecutter.json:1: a refers to `b`, which comes later"),
+        (
+            '{"a": "{{ cookiecutter.b }}", "b": "{{ cookiecutter.a }}"}',
+            "cookiecutter.json:1: a refers to `b`, which comes later",
+        ),
         ('{"slug": "s",\n "a": "{{ cookiecutter.a }}"}', "cookiecutter.json:2: a refers to `a`"),
         ('{"slug": "s", "a": "{{ oops"}', "no valid Jinja"),
         ('{"slug": "s", "_copy_without_render": "x"}', "_copy_without_render"),

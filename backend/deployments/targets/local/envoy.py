@@ -1,9 +1,12 @@
 """Envoy's configuration as data: bootstrap, clusters and routes. Pure functions, no files and no network.
 
-Every version has two clusters:
+Every version has three clusters:
 
 ``<environment>/<model>/v<version>``
-    its own model servers, with active health checks. Pinned requests and mirrored traffic go here.
+    its own model servers, with active health checks. Mirrored traffic goes here.
+``<environment>/<model>/v<version>/pinned``
+    the same servers, for requests that name the version in a header. They have figures of their own: whoever picks a
+    version by hand must not decide about its rollout.
 ``<environment>/<model>/v<version>/failover``
     an aggregate: the version itself first, then the other live versions of the route. Weighted traffic goes here, so
     a version that dies hands its share over at once, also while the backend that moves weights is down itself.
@@ -37,7 +40,7 @@ HEALTH_CHECK_INTERVAL = "1s"
 _TIMEOUT_GRACE = timedelta(milliseconds=500)
 """The model server's own 504 says more than Envoy's, so it gets the first word."""
 _KEEP_ALIVE = "4s"
-"""Shorter than the model server's keep-alive (uvicorn: 5 s), or Envoy would send on a connection just closed."""
+"""Shorter than any server's keep-alive (uvicorn's own is 5 s), or Envoy would send on a connection just closed."""
 
 _API = "type.googleapis.com/envoy"
 _CLUSTER = f"{_API}.config.cluster.v3.Cluster"
@@ -75,6 +78,11 @@ def cluster_name(key: VersionKey) -> str:
     return f"{key.environment}/{key.model}/v{key.version}"
 
 
+def pinned_name(key: VersionKey) -> str:
+    """Name of the cluster which requests that name the version go to."""
+    return f"{cluster_name(key)}/pinned"
+
+
 def failover_name(key: VersionKey) -> str:
     """Name of the cluster which weighted traffic goes to: the version, then whoever can stand in for it."""
     return f"{cluster_name(key)}/failover"
@@ -110,6 +118,7 @@ def clusters(plans: Sequence[TrafficPlan]) -> list[Json]:
         routed = [version for version in versions if version in dict(plan.weights) or version in plan.standby]
         for version in versions:
             found.append(_servers(plan.key(version), plan.ports[version]))
+            found.append(_pinned_servers(plan.key(version), plan.ports[version]))
         for version in routed:
             stand_ins = [other for other in routed if other != version and other not in shadow]
             order = [plan.key(other) for other in failover_order(version, stand_ins)]
@@ -150,6 +159,12 @@ def _servers(key: VersionKey, ports: Sequence[int]) -> Json:
             }
         ],
     }
+
+
+def _pinned_servers(key: VersionKey, ports: Sequence[int]) -> Json:
+    servers, name = _servers(key, ports), pinned_name(key)
+    del servers["health_checks"]  # who names a version wants its own answer, whatever its health
+    return {**servers, "name": name, "load_assignment": {**servers["load_assignment"], "cluster_name": name}}
 
 
 def _failover(key: VersionKey, order: Sequence[VersionKey]) -> Json:
@@ -209,7 +224,7 @@ def _pinned(plan: TrafficPlan) -> list[Json]:
                 "prefix": _prefix(plan),
                 "headers": [{"name": VERSION_HEADER, "string_match": {"exact": str(version)}}],
             },
-            "route": {**_common(plan), "cluster": cluster_name(plan.key(version))},
+            "route": {**_common(plan), "cluster": pinned_name(plan.key(version))},
         }
         for version in sorted(plan.ports)
         if plan.ports[version]

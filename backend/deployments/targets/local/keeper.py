@@ -62,8 +62,8 @@ class Keeper:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def start(self, spec: ReplicaSetSpec) -> None:
-        """Record that the version should run, and start what does not.
+    def start(self, spec: ReplicaSetSpec, stream: tuple[str, ...] | None = None) -> None:
+        """Record that the version should run, and start what does not. With ``stream`` it consumes as these arguments say.
 
         Raises:
             Conflict: the version runs already with other content.
@@ -76,8 +76,8 @@ class Keeper:
                     f"{spec.key} runs already, with digest {present.digest[:12]}; a version never changes its content",
                     fix="Stop it first.",
                 )
-            if present is None or not present.same_as(spec):
-                self.files.put(self._recorded(spec, present))
+            if present is None or not present.same_as(spec, stream):
+                self.files.put(self._recorded(spec, present, stream))
             version = self.files.get(spec.key)
             if version is not None:
                 self._run(version, self._supervisor.states(), again=True)
@@ -132,7 +132,7 @@ class Keeper:
                     self.files.put(version)
                 self._list(version)
 
-    def _recorded(self, spec: ReplicaSetSpec, present: Version | None) -> Version:
+    def _recorded(self, spec: ReplicaSetSpec, present: Version | None, stream: tuple[str, ...] | None) -> Version:
         keep = present.ports if present is not None else ()
         ports = self.files.free_ports(spec.replicas, self._settings.port_range, keep=keep)
         restarted = present is None or present.wanted == "stopped"
@@ -144,6 +144,7 @@ class Keeper:
             startup_seconds=max(1, round(spec.spec.serving.startup_timeout.total_seconds())),
             drain_seconds=max(1, round(spec.spec.serving.drain_timeout.total_seconds())),
             was_ready=() if restarted or present is None else present.was_ready,
+            stream=stream,
         )
 
     def _run(self, version: Version, states: dict[str, ProgramState], *, again: bool) -> None:

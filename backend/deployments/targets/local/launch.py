@@ -22,8 +22,13 @@ _KILLED_FIRST = "500"
 """When memory runs out the kernel should take a model server rather than the backend."""
 
 
-def server_arguments(home: Path, program: str) -> tuple[list[str], Path]:
-    """Return the model server's arguments and the bundle's environment folder, from the version's record."""
+SERVING, STREAMING = "mlplatform.serving", "mlplatform.streaming"
+IN_HOME = "{home}/"
+"""What the paths in a record begin with that lie in HOME, which may be copied to another place."""
+
+
+def server_arguments(home: Path, program: str) -> tuple[str, list[str], Path]:
+    """Return the model server's module, its arguments and the bundle's environment folder, from the version's record."""
     slug, _, replica = program.rpartition("--r")
     entry = json.loads((Folders(home).versions / f"{slug}.json").read_text(encoding="utf-8"))
     artefacts = home / entry["artefactDir"]
@@ -36,7 +41,15 @@ def server_arguments(home: Path, program: str) -> tuple[list[str], Path]:
         "--port": entry["ports"][int(replica)],
         "--environment": entry["environment"],
     }
-    return [str(part) for pair in arguments.items() for part in pair], artefacts / "environment"
+    stream = entry.get("stream")
+    parts = [str(part) for pair in arguments.items() for part in pair] + [
+        _placed(str(part), home) for part in stream or ()
+    ]
+    return SERVING if stream is None else STREAMING, parts, artefacts / "environment"
+
+
+def _placed(part: str, home: Path) -> str:
+    return str(home / part.removeprefix(IN_HOME)) if part.startswith(IN_HOME) else part
 
 
 def give_up_rights() -> None:
@@ -51,24 +64,31 @@ def give_up_rights() -> None:
             print("oom_score_adj can't be set; going on", flush=True)  # noqa: T201 - goes to the replica's log
 
 
+def isolated(python: Path, folders: Folders) -> list[str]:
+    """Return the start of a command that runs Python for a model, and nothing that lies about.
+
+    A model may bring code, and bytecode beside it would change the artefact that was registered. Without any, each start
+    would compile MLflow and its friends again.
+    """
+    return [str(python), "-I", "-X", f"pycache_prefix={folders.bytecode}"]
+
+
 def main() -> int:
     """Prepare and become the server; return only when that is not possible."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("home", type=Path)
     parser.add_argument("program")
     parser.add_argument("--python", type=Path, help="interpreter to use instead of an environment per lock file")
-    parser.add_argument("command", nargs="*", help="program to run instead of `python -m mlplatform.serving`")
+    parser.add_argument("command", nargs="*", help="program to run instead of the model server's module")
     options = parser.parse_args()
     folders = Folders(options.home)
     record(folders.pids, options.program)
     try:
-        arguments, environment = server_arguments(options.home, options.program)
+        module, arguments, environment = server_arguments(options.home, options.program)
         command = options.command or [
-            str(_python(options.python, environment, folders)),
-            "-I",
-            "-B",  # a model may bring code, and bytecode beside it would change the artefact that was registered
+            *isolated(options.python or environment_python(environment, folders), folders),
             "-m",
-            "mlplatform.serving",
+            module,
         ]
     except Exception as fault:
         print(f"can't start: {fault or type(fault).__name__}", flush=True)  # noqa: T201 - goes to the replica's log
@@ -85,20 +105,23 @@ def main() -> int:
         return _CANNOT_START
 
 
-def _python(given: Path | None, environment: Path, folders: Folders) -> Path:
-    if given is not None:
-        return given
+def environment_python(environment: Path, folders: Folders) -> Path:
+    """Return the interpreter of a version's environment, which is made now if need be; that takes long, so it is said.
+
+    Raises:
+        EnvironmentFailed: it could not be made.
+    """
     from backend.deployments.targets.local.environments import EnvironmentFailed, ensure, is_ready, lock_digest
 
     try:
         if not is_ready(folders.environments / lock_digest(environment)):
-            print("making the Python environment of this version", flush=True)  # noqa: T201 - replica's log
+            print("making the Python environment of this version", flush=True)  # noqa: T201 - goes to the log
     except OSError:
         pass  # said better below
     try:
         return ensure(environment, folders.environments)
     except EnvironmentFailed as fault:
-        raise RuntimeError(f"the Python environment could not be made: {fault}") from fault
+        raise EnvironmentFailed(f"the Python environment could not be made: {fault}") from fault
 
 
 if __name__ == "__main__":

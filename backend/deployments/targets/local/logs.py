@@ -144,24 +144,33 @@ def read_logs(
     folders: Folders, key: VersionKey, *, tail: int, follow: bool, running: Callable[[], bool]
 ) -> Iterator[str]:
     """Yield ``<version>/<replica> <line>``; see :meth:`backend.deployments.targets.base.Target.logs`."""
-    followers: dict[int, _Follower] = {}
+
+    def files() -> dict[str, Path]:
+        return {f"{key.version}/{replica}": path for replica, path in log_files(folders, key).items()}
+
+    return follow_files(files, tail=tail, follow=follow, running=running)
+
+
+def follow_files(
+    files: Callable[[], dict[str, Path]], *, tail: int, follow: bool, running: Callable[[], bool]
+) -> Iterator[str]:
+    """Yield ``<label> <line>`` for labelled logs, also for those that come while it follows."""
+    followers: dict[str, _Follower] = {}
     try:
         # Opened before the tail is read: a line that comes in between is then shown twice at worst, never lost.
         if follow:
-            followers = {
-                replica: _Follower(path, from_start=False) for replica, path in log_files(folders, key).items()
-            }
-        yield from _last_of_all(folders, key, tail)
+            followers = {label: _Follower(path, from_start=False) for label, path in files().items()}
+        yield from _last_of_all(files(), tail)
         quiet_since = time.monotonic()
         while follow:
             still_running = running()
-            for replica, path in log_files(folders, key).items():
-                if replica not in followers:
-                    followers[replica] = _Follower(path, from_start=True)
-            for replica, follower in followers.items():
+            for label, path in files().items():
+                if label not in followers:
+                    followers[label] = _Follower(path, from_start=True)
+            for label, follower in followers.items():
                 for text in follower.lines():
                     quiet_since = time.monotonic()
-                    yield f"{key.version}/{replica} {redact(text)}"
+                    yield f"{label} {redact(text)}"
             if not still_running:
                 return
             if time.monotonic() - quiet_since > _SIGN_OF_LIFE_SECONDS:
@@ -173,8 +182,8 @@ def read_logs(
             follower.close()
 
 
-def _last_of_all(folders: Folders, key: VersionKey, tail: int) -> deque[str]:
+def _last_of_all(files: dict[str, Path], tail: int) -> deque[str]:
     lines: deque[str] = deque()
-    for replica, path in log_files(folders, key).items():
-        lines.extend(f"{key.version}/{replica} {redact(text)}" for text in last_lines(path, tail))
+    for label, path in files.items():
+        lines.extend(f"{label} {redact(text)}" for text in last_lines(path, tail))
     return lines

@@ -50,9 +50,9 @@ class SampleReader:
 
     def __init__(self, admin: EnvoyAdmin) -> None:
         self._admin = admin
-        self._requests = _Series()
-        self._errors = _Series()
-        self._latency = _Series()
+        self._requests = Series()
+        self._errors = Series()
+        self._latency = Series()
 
     def read(self) -> dict[VersionKey, Sample]:
         """Scrape once and return a sample of each version that Envoy knows at present."""
@@ -105,7 +105,7 @@ def _cumulative(latency: Mapping[tuple[Any, ...], int], key: VersionKey) -> tupl
     return tuple(rising)
 
 
-class _Series:
+class Series:
     """Counters by name, each of which may start again from zero."""
 
     def __init__(self) -> None:

@@ -51,11 +51,25 @@ class LocalTarget:
         """Make the target that the settings describe."""
         return cls(Folders(settings.home), server_settings(settings), admin_port=settings.ingress.admin_port)
 
-    def start(self, spec: ReplicaSetSpec) -> None:
-        """Have the version running; return at once."""
-        self._keeper.start(spec)
+    def start(self, spec: ReplicaSetSpec, stream: tuple[str, ...] | None = None) -> None:
+        """Have the version running; return at once. With ``stream`` its servers consume one, as these arguments say."""
+        self._keeper.start(spec, stream)
         self._watch.look()
         self._watch.wake()
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The keeper of all processes."""
+        return self._supervisor
+
+    def consuming(self) -> set[VersionKey]:
+        """Return the versions whose servers consume a stream."""
+        return {key for key, version in self._keeper.files.all().items() if version.stream is not None}
+
+    def environment_of(self, key: VersionKey) -> Path | None:
+        """Return the folder with a version's ``model.yaml``, if it was started."""
+        version = self._keeper.files.get(key)
+        return None if version is None else version.environment
 
     def stop(self, key: VersionKey) -> None:
         """Drain and stop all replicas of the version."""

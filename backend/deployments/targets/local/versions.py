@@ -33,6 +33,8 @@ class Version:
     wanted: Literal["running", "stopped"] = "running"
     was_ready: tuple[int, ...] = ()
     """Replicas that have been ready since the version was started."""
+    stream: tuple[str, ...] | None = None
+    """What a consumer of a stream is told besides; ``None`` for a server that answers requests alone."""
 
     @property
     def slug(self) -> str:
@@ -49,13 +51,14 @@ class Version:
         """The bundle's ``environment/`` folder."""
         return self.artefact_dir / "environment"
 
-    def same_as(self, spec: ReplicaSetSpec) -> bool:
-        """Tell whether this is what the spec asks for."""
+    def same_as(self, spec: ReplicaSetSpec, stream: tuple[str, ...] | None) -> bool:
+        """Tell whether this is what is asked for."""
         return (
             self.digest == spec.digest
             and self.artefact_dir == spec.artefact_dir
             and len(self.ports) == spec.replicas
             and self.wanted == "running"
+            and self.stream == stream
         )
 
 
@@ -170,6 +173,7 @@ def read_version(path: Path, home: Path) -> Version | None:
             drain_seconds=int(entry["drainSeconds"]),
             wanted="running" if entry["wanted"] == "running" else "stopped",
             was_ready=tuple(int(replica) for replica in entry["wasReady"]),
+            stream=None if entry.get("stream") is None else tuple(str(part) for part in entry["stream"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -190,4 +194,5 @@ def _to_json(version: Version, home: Path) -> dict[str, object]:
         "drainSeconds": version.drain_seconds,
         "wanted": version.wanted,
         "wasReady": list(version.was_ready),
+        "stream": None if version.stream is None else list(version.stream),
     }

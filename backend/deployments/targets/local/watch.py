@@ -176,6 +176,8 @@ class Watch:
             said = last_message(log_path(self._folders, version.key, replica)) or "it wrote nothing to its log"
             self._messages[memo] = said
         status = f" with status {program.exit_status}" if program.exit_status > 0 else ""
+        if replica not in version.was_ready:
+            return f"the model server ended{status} before it was ready; its last words: {self._messages[memo]}"
         return f"the model server ended{status}: {self._messages[memo]}"
 
 

@@ -1,0 +1,1 @@
+"""Batch models: runs of days, backfills, the schedule, and the processes that score."""

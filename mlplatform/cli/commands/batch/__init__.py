@@ -1,0 +1,1 @@
+"""``platform batch``: one module for each kind of thing that it is about."""

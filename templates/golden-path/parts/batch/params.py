@@ -1,0 +1,2 @@
+    c: float = Field(gt=0)
+    min_flights: int = Field(ge=1)

@@ -1,0 +1,2 @@
+    features: int = Field(ge=1)
+    c: float = Field(gt=0)

@@ -1,0 +1,2 @@
+    quantiles: int = Field(ge=10)
+    c: float = Field(gt=0)

@@ -1,0 +1,1 @@
+"""The tests; a package, because a dependency brings another one of that name."""
