@@ -51,7 +51,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
-        "templates": Entry("templates:templates", "Import templates of other kinds."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }

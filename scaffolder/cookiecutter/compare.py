@@ -145,8 +145,7 @@ def _values(variable: Variable) -> list[Any]:
     if variable.asked is Asked.YES_NO:
         return [True, False]
     if variable.asked is Asked.CHOICE:
-        plain = [item for item in variable.value if not isinstance(item, str) or "{{" not in item]
-        return plain
+        return [item for item in variable.value if not isinstance(item, str) or "{{" not in item]
     return []
 
 

@@ -3,13 +3,11 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from mlplatform.cli import options, output, rooms, session
 from mlplatform.cli.app import group
-from mlplatform.cli.errors import CliError
 
 _GOLDEN_PATH = "golden-path"
 

@@ -83,7 +83,7 @@ def test_extensions_of_a_stranger_are_not_loaded(template: Template, tmp_path: P
 
 def test_jinja_that_does_not_end_is_ended(template: Template, tmp_path: Path) -> None:
     loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}"
-    with pytest.raises(TemplateRefused, match="more than|more time"):
+    with pytest.raises(TemplateRefused, match=r"more than|more time"):
         made(template({"slug": "s"}, {"a.txt": loop}), tmp_path / "out", limits=Limits(seconds=6))
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".render-*"))
@@ -111,7 +111,7 @@ def test_no_name_leads_out_of_the_project(
     template: Template, tmp_path: Path, variables: dict[str, Any], answers: dict[str, Any]
 ) -> None:
     files: dict[str, str | bytes] = {"{{ cookiecutter.name }}.txt" if "name" in variables else "a.txt": "x"}
-    with pytest.raises(ScaffoldError, match="leads out|no folder's name"):
+    with pytest.raises(ScaffoldError, match=r"leads out|no folder's name"):
         made(template(variables, files), tmp_path / "deep" / "out", answers)
     assert not list(tmp_path.rglob("outside*"))
     assert not (tmp_path / "deep" / "out").exists()

@@ -1,5 +1,6 @@
 """Jinja is rewritten token by token: what is not Cookiecutter's own stays as it is."""
 
+import contextlib
 import json
 
 import pytest
@@ -59,10 +60,8 @@ def test_a_default_may_refer_to_what_comes_before_it() -> None:
 def test_what_has_no_reference_is_kept_byte_for_byte(text: str) -> None:
     if "cookiecutter" in text or "do" in text:
         return
-    try:
+    with contextlib.suppress(Refused):  # no Jinja
         assert rewriter().rewrite(text, "f") == text
-    except Refused:
-        pass  # no Jinja
 
 
 @given(st.text(max_size=40))
