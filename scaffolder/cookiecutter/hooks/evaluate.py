@@ -233,6 +233,8 @@ class Evaluator(ABC):
                 return Items(left.values + right.values)
             one, other = (value if isinstance(value, Text) else None for value in (left, right))
             return one + other if one is not None and other is not None else UNKNOWN
+        if isinstance(node.op, ast.Mod) and isinstance(left, Text):
+            return _percent(left, list(right.values) if isinstance(right, Items) else [right])
         return UNKNOWN
 
     def called(self, node: ast.Call) -> Value:
@@ -398,3 +400,21 @@ def _format(owner: Text, arguments: list[Value], words: dict[str | None, Value])
         text = text + Text.of(known[position : match.start()]) + piece
         position = match.end()
     return text + Text.of(known[position:])
+
+
+def _percent(owner: Text, arguments: list[Value]) -> Value:
+    known = owner.known
+    if known is None:
+        return UNKNOWN
+    texts = [as_text(argument) for argument in arguments]
+    pieces = re.split(r"(%.)", known)
+    places = [piece for piece in pieces[1::2] if piece != "%%"]
+    if set(places) - {"%s"} or len(places) != len(texts) or None in texts:
+        return UNKNOWN
+    left = iter(texts)
+    text = Text(())
+    for number, piece in enumerate(pieces):
+        found = next(left) if number % 2 and piece == "%s" else Text.of("%" if number % 2 else piece)
+        assert found is not None
+        text += found
+    return text

@@ -315,3 +315,19 @@ def test_following_any_hook_ends_and_refusals_have_conditions(lines: list[str]) 
     assert all(0 < one.line <= len(lines) for one in found)
     source = read(code, Syntax.of({}), lambda _text: True)
     ShellReader(source, "hook").read()
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("'%s is 100 %% wrong' % '{{ cookiecutter.text }}'", "{{ cookiecutter.text }} is 100 % wrong"),
+        ("'%s, %s' % ('a', '{{ cookiecutter.text }}')", "a, {{ cookiecutter.text }}"),
+        ("'%d' % 3", "the answers are refused by the template"),
+        ("'%s %s' % 'a'", "the answers are refused by the template"),
+    ],
+)
+def test_percent_signs_are_filled_in(expression: str, message: str) -> None:
+    code = f"import sys\nif '{{{{ cookiecutter.flag }}}}' == 'True':\n    print({expression})\n    sys.exit(1)"
+    (found,) = actions(code)
+    assert isinstance(found, Refuse)
+    assert found.message.template(Syntax()) == message
