@@ -15,8 +15,7 @@ from scaffolder.cookiecutter.limits import DEFAULT, Limits
 from scaffolder.cookiecutter.process import Answer, Request, render_apart
 from scaffolder.cookiecutter.source import CONTEXT_FILE
 from scaffolder.errors import ScaffoldError
-
-ANSWERS_FILE = ".copier-answers.yml"
+from scaffolder.names import ANSWERS_FILE
 
 
 @dataclass(frozen=True)
