@@ -70,6 +70,8 @@ def decide(
     template.setdefault("description", description)
     if survey.org is not None:
         template.setdefault("org", survey.org.value)
+    if "GitLab CI" in (systems := [guess.value for guess in survey.ci]) and "GitHub Actions" not in systems:
+        template.setdefault("ci", "gitlab")
     if "owner" not in template:
         template["owner"] = _owner(survey, ask, required=required)
     return Answers(template, _own(survey, given, ask))

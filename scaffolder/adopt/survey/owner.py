@@ -1,13 +1,17 @@
 """Who owns a repository, by what it says itself and by who has worked on it."""
 
 import re
+from collections.abc import Iterator
 
 from scaffolder.adopt.repository import Repository
 from scaffolder.adopt.survey.facts import Guess
 
 _PLACES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS")
-_TEAM = re.compile(r"@([A-Za-z0-9][A-Za-z0-9-]*)/([A-Za-z0-9][A-Za-z0-9._-]*)")
-_REMOTE = re.compile(r"[:/]([A-Za-z0-9][A-Za-z0-9-]*)/[^/]+?(?:\.git)?/?$")
+_TEAM = re.compile(
+    r"@([A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)/(?:[\w.-]+/)*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?=[\s,]|$)"
+)
+_GROUP = re.compile(r"(?:group:)?(?:([a-z0-9-]+)/)?([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_REMOTE = re.compile(r"[:/]([A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)/[^/]+?(?:\.git)?/?$")
 
 
 def find_owner(repository: Repository) -> tuple[Guess[str] | None, Guess[str] | None, list[str]]:
@@ -17,12 +21,11 @@ def find_owner(repository: Repository) -> tuple[Guess[str] | None, Guess[str] | 
     """
     owner = _of_catalog(repository)
     org: Guess[str] | None = None
-    for path in _PLACES:
-        for number, line in enumerate((repository.text(path) or "").splitlines(), 1):
-            match = _TEAM.search(line.partition("#")[0])
-            if match and (line.startswith("*") or owner is None):
-                owner = owner or Guess(f"group:default/{match[2]}", (f"{path}:{number}",))
-                org = org or Guess(match[1], (f"{path}:{number}",))
+    teams = list(_teams(repository))
+    # Of what stands for everything the last line counts, as on the hosts; a team of some folders is second best.
+    for path, number, team, _all in [*reversed([one for one in teams if one[3]]), *teams][:1]:
+        owner = owner or Guess(f"group:default/{team[2]}", (f"{path}:{number}",))
+        org = Guess(team[1], (f"{path}:{number}",))
     if org is None and (remote := repository.answer("remote", "get-url", "origin")):
         match = _REMOTE.search(remote.strip())
         if (match and "://" in remote) or (match and "@" in remote):
@@ -30,15 +33,23 @@ def find_owner(repository: Repository) -> tuple[Guess[str] | None, Guess[str] | 
     return owner, org, _authors(repository)
 
 
+def _teams(repository: Repository) -> Iterator[tuple[str, int, re.Match[str], bool]]:
+    """Yield the lines of the first CODEOWNERS file that name a team, and whether they stand for everything."""
+    for path in _PLACES:
+        if (text := repository.text(path)) is None:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if match := _TEAM.search(line.partition("#")[0]):
+                yield path, number, match, line.startswith("* ")
+        return
+
+
 def _of_catalog(repository: Repository) -> Guess[str] | None:
     text = repository.text("catalog-info.yaml") or ""
     for number, line in enumerate(text.splitlines(), 1):
         match = re.match(r"^\s+owner:\s*[\"']?([^\"'\s#]+)", line)
-        if match:
-            kind, _, rest = match[1].rpartition(":")
-            namespace, _, name = rest.rpartition("/")
-            if kind in {"", "group"}:
-                return Guess(f"group:{namespace or 'default'}/{name}", (f"catalog-info.yaml:{number}",))
+        if match and (group := _GROUP.fullmatch(match[1])):
+            return Guess(f"group:{group[1] or 'default'}/{group[2]}", (f"catalog-info.yaml:{number}",))
     return None
 
 

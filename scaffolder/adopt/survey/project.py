@@ -41,7 +41,7 @@ class Project:
             (self._of_mlproject(), "MLproject: name"),
             (self.repository.folder.name, "the folder's name"),
         ):
-            if isinstance(value, str) and value.strip():
+            if isinstance(value, str) and re.search(r"[A-Za-z0-9]", value):
                 return Guess(suggestion(value), (f"{place} is {value}",))
         return Guess("model", ("nothing names it",))
 
