@@ -2,13 +2,14 @@
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from mlplatform.pipeline.metadata import project_to_build
 
 _SECONDS = 300
 
@@ -25,7 +26,7 @@ class Locked:
 def lock(files: Mapping[str, bytes], before: str | None) -> Locked:
     """Return the lock for the project in ``files`` (project file, wheel and what they name); pins of ``before`` are kept.
 
-    ``uv`` may build no package, so a project whose metadata a build would have to tell can't be locked here.
+    Nothing is built, so a project whose dependencies a build would have to tell can't be locked here.
     """
     from uv import find_uv_bin
 
@@ -35,6 +36,8 @@ def lock(files: Mapping[str, bytes], before: str | None) -> Locked:
             place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
+        if project_to_build(folder) is not None:
+            return Locked(None, "what the project depends on is told by its build alone, and nothing is built here")
         if before is not None:
             (folder / "uv.lock").write_text(before, encoding="utf-8")
         command = [find_uv_bin(), "lock", "--no-build", "--no-progress", "--color", "never", "--project", str(folder)]
@@ -49,18 +52,6 @@ def lock(files: Mapping[str, bytes], before: str | None) -> Locked:
             return Locked(None, _reason(done.stderr, folder))
         text = (folder / "uv.lock").read_text(encoding="utf-8")
     return Locked(text, None, _moved(before, text))
-
-
-def available() -> bool:
-    """Say whether uv can be run here."""
-    if shutil.which("uv"):
-        return True
-    try:
-        from uv import find_uv_bin
-
-        return bool(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        return False
 
 
 def _reason(said: str, folder: Path) -> str:

@@ -1,27 +1,33 @@
 """Decide for each file of the golden path what becomes of it in a repository that has files of its own."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
-from mlplatform.spec.placeholders import placeholder
+from mlplatform.generate.render import OPENAPI, possible_paths
 from scaffolder.adopt.answers import Answers
+from scaffolder.adopt.derived import derived_files, ready_spec
 from scaffolder.adopt.entry import Entry
+from scaffolder.adopt.errors import AdoptionRefused
 from scaffolder.adopt.merge import texts
-from scaffolder.adopt.merge.catalog import OPENAPI, adapted_catalog, adapted_pipeline
+from scaffolder.adopt.merge.additions import with_additions
+from scaffolder.adopt.merge.catalog import adapted_catalog, adapted_page, adapted_pipeline, as_child_pipeline
 from scaffolder.adopt.merge.dependencies import Project, declare
 from scaffolder.adopt.model_yaml import write_model_yaml
 from scaffolder.adopt.report import Action, Decision
 from scaffolder.adopt.repository import Repository
 from scaffolder.adopt.survey.facts import Survey
+from scaffolder.names import ANSWERS_FILE
 
-ANSWERS_FILE = ".copier-answers.yml"
 _OWNERS = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS")
 _SAMPLE = ("src/*", "tests/*", "params.toml", "docs/quickstart.md")
-_DERIVED = ("deploy/*", "observability/*")
+_GITLAB, _GITLAB_BESIDE = ".gitlab-ci.yml", ".gitlab/ci/platform.yml"
+_PLATFORMS = re.compile(r"platform\.mk$|vendor/")
+"""What nothing works without, and what has to be as the platform brings it."""
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+"""In the order in which make looks for them."""
 Content = tuple[bytes, bool]
 
 
@@ -54,17 +60,33 @@ class Planner:
         self.rendered = rendered
         self.entry = entry
         self.plan = Plan()
+        # Without regard to case: a checkout on some machines can't hold two names that differ in nothing else.
+        self._taken = {path.lower() for path in repository.entries}
+        self._folders = {str(parent).lower() for path in repository.entries for parent in PurePosixPath(path).parents}
+        self._derived_paths = possible_paths()
+        self._theirs = [path for path in self._derived_paths if self._has(path)]
 
     def make(self) -> Plan:
-        """Return the plan; ``model.yaml`` comes first, since other files follow from it."""
+        """Return the plan; ``model.yaml`` comes first, since other files follow from it.
+
+        Raises:
+            AdoptionRefused: the toolkit has no place, or the project file can't be read.
+        """
+        if in_the_way := next(
+            (path for path in ("platform.mk", *sorted(self.rendered)) if _PLATFORMS.match(path) and self._has(path)),
+            None,
+        ):
+            raise AdoptionRefused(
+                f"something of the repository is in the way of {in_the_way}, which is the platform's",
+                fix="give it another name, commit that, and run it again",
+            )
         self._model_yaml()
         self._entry()
         self._project()
         rules: list[tuple[tuple[str, ...], Callable[[str, Content], None]]] = [
-            (("model.yaml", "pyproject.toml", "uv.lock", OPENAPI), lambda _path, _content: None),
+            (("model.yaml", "pyproject.toml", "uv.lock", *self._derived_paths), lambda _path, _content: None),
             ((ANSWERS_FILE, "vendor/*"), self._add),
             (_SAMPLE, self._sample),
-            (_DERIVED, self._derived),
             ((".gitignore",), self._ignore),
             (("Makefile",), self._makefile),
             (_OWNERS, self._codeowners),
@@ -72,8 +94,8 @@ class Planner:
             (("mkdocs.yml",), self._mkdocs),
             (("docs/model-card.md",), self._model_card),
             (("catalog-info.yaml",), self._catalog),
-            ((".github/workflows/*", ".gitlab-ci.yml"), self._pipeline),
-            (("README.md", "docs/index.md"), self._page),
+            ((".github/workflows/*", _GITLAB, "argo/*"), self._pipeline),
+            (("README.md", "docs/index.md", "docs/ci.md", "docs/runbook.md"), self._page),
             ((".pre-commit-config.yaml", ".devcontainer/*"), self._habits),
             (("*",), self._add),
         ]
@@ -82,7 +104,7 @@ class Planner:
                 if any(fnmatch(path, pattern) for pattern in patterns):
                     rule(path, content)
                     break
-        self._openapi()
+        self._derived()
         return self.plan
 
     def decide(self, action: Action, path: str, why: str) -> None:
@@ -91,16 +113,30 @@ class Planner:
 
     def _has(self, path: str) -> bool:
         """Say whether the repository has something there, or something else in the way of it."""
-        entries = self.repository.entries
-        return path in entries or any(str(parent) in entries for parent in PurePosixPath(path).parents)
+        wanted = PurePosixPath(path.lower())
+        return (
+            str(wanted) in self._taken
+            or str(wanted) in self._folders
+            or any(str(parent) in self._taken for parent in wanted.parents)
+        )
 
     def _put(self, path: str, text: str | bytes, why: str, *, executable: bool = False) -> None:
-        content = text if isinstance(text, bytes) else text.encode()
-        action = Action.MERGED if path in self.repository.entries else Action.ADDED
-        if action is Action.MERGED:
-            executable = self.repository.entries[path].mode == "100755"
-        self.plan.files[path] = (content, executable)
-        self.decide(action, path, why)
+        self.plan.files[path] = (text if isinstance(text, bytes) else text.encode(), executable)
+        self.decide(Action.ADDED, path, why)
+
+    def _put_or_merge(self, path: str, text: str, why: str) -> bool:
+        """Put a file, or what it has more than the one that is there; say whether that could be done."""
+        before = self.repository.read(path)
+        if before is None:
+            self._put(path, text, why)
+            return True
+        merged = with_additions(before, text)
+        if merged is None:
+            self.decide(Action.LEFT, path, "nothing could be added to it without changing something")
+            return False
+        self.plan.files[path] = (merged, self.repository.entries[path].mode == "100755")
+        self.decide(Action.MERGED, path, why)
+        return True
 
     def _add(self, path: str, content: Content) -> None:
         if self._has(path):
@@ -132,18 +168,34 @@ class Planner:
             self.answers.name,
             PurePosixPath(wheel).name,
             str(self.answers.template["description"]),
+            self._theirs,
         )
-        if project.text is not None:
-            self._put("pyproject.toml", project.text, project.why)
-        elif project.fix is not None:
+        if project.text is not None and self._put_or_merge("pyproject.toml", project.text, project.why):
+            return
+        if project.text is None:
             self.decide(Action.LEFT, "pyproject.toml", project.why)
-            self.decide(Action.NEEDS_YOU, "uv.lock", project.fix)
+        self.decide(Action.NEEDS_YOU, "uv.lock", project.fix or "declare the platform's packages, and run `uv lock`")
+        if self._theirs:
+            why = f"add {', '.join(self._theirs)} to [tool.mlplatform.generate] exclude, since you have files of your own there"
+            self.decide(Action.NEEDS_YOU, "pyproject.toml", why)
 
     def _sample(self, path: str, _content: Content) -> None:
         self.decide(Action.NOT_TAKEN, path, "belongs to the template's sample model; you have your own")
 
-    def _derived(self, path: str, _content: Content) -> None:
-        self.decide(Action.NOT_TAKEN, path, "follows from model.yaml: `platform generate` writes it")
+    def _derived(self) -> None:
+        """Write what follows from ``model.yaml``, all of it or nothing: `platform check` asks for the rest of it otherwise."""
+        for path in self._theirs:
+            self.decide(Action.LEFT, path, "yours is kept, and excluded from what `platform generate` writes")
+        made = derived_files(self.plan.text("model.yaml") or "")
+        if made is None:
+            why = "follow from model.yaml: fill that in, run `make -f platform.mk platform-generate`, and commit the result"
+            api = [path for path in self.rendered if path in {OPENAPI, "asyncapi.json"}]
+            named = f"; then add the API ({', '.join(api)}) to catalog-info.yaml" if api else ""
+            self.decide(Action.NEEDS_YOU, "deploy/, observability/", f"{why}{named}")
+            return
+        for path, text in made.items():
+            if path not in self._theirs:
+                self._put(path, text, "follows from model.yaml; `platform generate` writes it again")
 
     def _ignore(self, path: str, content: Content) -> None:
         before = self.repository.text(path)
@@ -152,7 +204,7 @@ class Planner:
             return
         merged, hides = texts.merged_ignore(before, content[0].decode(), self.repository.entries)
         if merged is not None:
-            self._put(path, merged, "lines for what the platform's tools write")
+            self._put_or_merge(path, merged, "lines for what the platform's tools write")
         if hides:
             self.decide(
                 Action.LEFT, path, f"without {', '.join(hides)}, which would hide files that you have committed"
@@ -160,20 +212,19 @@ class Planner:
 
     def _makefile(self, path: str, content: Content) -> None:
         made = texts.platform_mk(texts.uv_version(content[0].decode()))
+        path = next((name for name in _MAKEFILES if name in self.repository.entries), path)
         before = self.repository.text(path)
-        if self._has("platform.mk"):
-            self.decide(Action.LEFT, "platform.mk", "yours is kept")
-            return
-        if before is not None and texts.targets(before) & texts.targets(made):
-            self.decide(Action.LEFT, path, "it has targets named like the platform's")
-            return
         self._put("platform.mk", made, "the platform's targets: make platform-check, platform-gates, platform-ship")
+        beside = "the platform's targets are there with make -f platform.mk"
         if self._has(path) and before is None:
-            self.decide(Action.LEFT, path, "is no text file")
+            self.decide(Action.LEFT, path, f"is no text file; {beside}")
+        elif b"\r\n" in (self.repository.read(path) or b""):
+            self.decide(Action.LEFT, path, f"has the line ends of Windows, with which make reads no include; {beside}")
+        elif texts.targets(before or "") & texts.targets(made):
+            self.decide(Action.LEFT, path, f"it has targets named like the platform's; {beside}")
         elif (merged := texts.merged_makefile(before)) is not None:
-            self._put(
-                path, merged, "includes platform.mk, after everything of yours" if before else "includes platform.mk"
-            )
+            why = "includes platform.mk, after everything of yours" if before else "includes platform.mk"
+            self._put_or_merge(path, merged, why)
 
     def _codeowners(self, path: str, content: Content) -> None:
         there = next((place for place in _OWNERS if self._has(place)), None)
@@ -194,7 +245,7 @@ class Planner:
             self._add(path, content)
 
     def _mkdocs(self, path: str, content: Content) -> None:
-        pages = {"Model card": "model-card.md", "Runbook": "runbook.md"}
+        pages = {"Model card": "model-card.md", "Runbook": "runbook.md", "CI": "ci.md"}
         before = self.repository.text(path)
         if before is None and not self._has(path):
             text = "\n".join(line for line in content[0].decode().split("\n") if "quickstart.md" not in line)
@@ -208,7 +259,7 @@ class Planner:
             return
         merged = texts.merged_nav(before or "", pages)
         if merged is not None:
-            self._put(path, merged, "model card and runbook at the end of the navigation")
+            self._put_or_merge(path, merged, "the platform's pages at the end of the navigation")
         else:
             self.decide(Action.LEFT, path, "yours is kept; pages without a navigation show by themselves")
 
@@ -223,23 +274,29 @@ class Planner:
             why = "yours is kept; Component, Resource and API of the model are for you to add if they are not in it"
             self.decide(Action.LEFT, path, why)
             return
-        text = adapted_catalog(content[0].decode(), self.answers, with_api=self._schema_is_known())
+        text = adapted_catalog(
+            content[0].decode(), self.answers, with_api=ready_spec(self.plan.text("model.yaml") or "") is not None
+        )
         self._put(path, text, "the model, its data sets and its owner in the catalog")
 
     def _pipeline(self, path: str, content: Content) -> None:
-        text = adapted_pipeline(content[0].decode())
-        place = path
-        if path == ".gitlab-ci.yml" and self._has(path):
-            place = ".gitlab/ci/platform.yml"
-            self.decide(Action.NEEDS_YOU, path, f"add to it: include: [{{local: {place}}}]")
-        elif path.startswith(".github/workflows/"):
-            place = str(PurePosixPath(path).with_name("platform.yml"))
+        text, place = adapted_pipeline(content[0].decode()), self._pipeline_place(path)
+        if place == _GITLAB_BESIDE:
+            text = as_child_pipeline(text)
+            if not self._has(place):
+                why = f"add a job to it: platform: {{trigger: {{include: {place}, strategy: depend}}}}"
+                self.decide(Action.NEEDS_YOU, path, why)
         others = ", ".join(guess.value for guess in self.survey.ci)
         if self._has(place):
             self.decide(Action.LEFT, place, "yours is kept")
             return
         beside = f"beside {others}, which goes on as it is" if others else "the repository had none"
         self._put(place, text, f"a pipeline for the platform's stages, {beside}")
+
+    def _pipeline_place(self, path: str) -> str:
+        if path.startswith(".github/workflows/"):
+            return str(PurePosixPath(path).with_name("platform.yml"))
+        return _GITLAB_BESIDE if path == _GITLAB and self._has(path) else path
 
     def _page(self, path: str, content: Content) -> None:
         if path == "README.md" or self._has(path):
@@ -248,8 +305,13 @@ class Planner:
                 action, path, "yours is kept" if self._has(path) else "it speaks of the template's sample model"
             )
             return
-        lines = [line for line in content[0].decode().split("\n") if "quickstart.md" not in line]
-        self._put(path, "\n".join(lines), "first page of the documentation")
+        pipeline = next((name for name in self.rendered if name.startswith(".github/workflows/")), _GITLAB)
+        sample = self.rendered["model.yaml"][0].decode()
+        self._put(
+            path,
+            adapted_page(content[0].decode(), sample, self._pipeline_place(pipeline)),
+            "a page of the documentation",
+        )
 
     def _habits(self, path: str, _content: Content) -> None:
         if self._has(path):
@@ -257,33 +319,6 @@ class Planner:
         else:
             why = "it asks for the template's own lint, types and make targets, which your code was not written to"
             self.decide(Action.NOT_TAKEN, path, why)
-
-    def _openapi(self) -> None:
-        if OPENAPI not in self.rendered:
-            return
-        if self._has(OPENAPI):
-            self.decide(Action.LEFT, OPENAPI, "yours is kept")
-        elif not self._schema_is_known():
-            why = "fill in model.yaml, run `make platform-openapi`, and add the API to catalog-info.yaml"
-            self.decide(Action.NEEDS_YOU, OPENAPI, why)
-        else:
-            self._put(
-                OPENAPI, openapi_document(self.plan.text("model.yaml") or ""), "the model server's API, from model.yaml"
-            )
-
-    def _schema_is_known(self) -> bool:
-        return placeholder("")[:-1] not in (self.plan.text("model.yaml") or "")
-
-
-def openapi_document(model_yaml: str) -> str:
-    """Return the API document of a complete ``model.yaml``."""
-    from ruamel.yaml import YAML
-
-    from mlplatform.serving.openapi import document
-    from mlplatform.spec.model import ModelSpec
-
-    spec = ModelSpec.model_validate(YAML(typ="safe", pure=True).load(model_yaml))
-    return json.dumps(document(spec, name=spec.name, version="1", environment="production"), indent=2) + "\n"
 
 
 def _model_card(answers: Answers) -> str:

@@ -41,6 +41,8 @@ _UNDER_WAY = {
     "rebase-apply": "a rebase",
 }
 _READ_BYTES = 1 << 20
+LOCK_BYTES = 32 << 20
+"""How large a lock file may be that is read; those of large environments have several MiB."""
 _LISTED_BYTES = 256 << 20
 
 
@@ -145,9 +147,9 @@ class Repository:
         """Return a file's content at HEAD; nothing for what is no ordinary file, or larger than 1 MiB."""
         return self.read_many([path]).get(path)
 
-    def text(self, path: str) -> str | None:
+    def text(self, path: str, *, most: int = _READ_BYTES) -> str | None:
         """Return a file's text at HEAD, with ``\\n`` between lines; nothing if it is none."""
-        content = self.read(path)
+        content = self.read_many([path], most=most).get(path)
         if content is None or b"\0" in content:
             return None
         try:
@@ -155,18 +157,13 @@ class Repository:
         except UnicodeDecodeError:
             return None
 
-    def read_many(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the contents of those files that are ordinary and at most 1 MiB large, read by one git process."""
+    def read_many(self, paths: Iterable[str], *, most: int = _READ_BYTES) -> dict[str, bytes]:
+        """Return the contents of those files that are ordinary and not larger than ``most`` bytes, read by one git process."""
         wanted: list[tuple[str, Entry]] = []
         total = 0
         for path in paths:
             entry = self.entries.get(path)
-            if (
-                entry is not None
-                and entry.is_file
-                and entry.size <= _READ_BYTES
-                and total + entry.size <= _LISTED_BYTES
-            ):
+            if entry is not None and entry.is_file and entry.size <= most and total + entry.size <= _LISTED_BYTES:
                 wanted.append((path, entry))
                 total += entry.size
         if not wanted:
@@ -202,16 +199,7 @@ class Repository:
         """
         from git import GitCommandError
 
-        if (
-            not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", branch)
-            or self.answer("check-ref-format", "--branch", branch) is None
-        ):
-            raise AdoptionRefused(f"{branch!r} can't be a branch's name")
-        if self.answer("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
-            raise AdoptionRefused(
-                f"there is a branch {branch} already",
-                fix=f"merge it, or delete it (git branch -D {branch}) and run it again",
-            )
+        self.check_branch(branch)
         try:
             tree = self._tree(files)
             with self.git.custom_environment(**self._identity()), tempfile.TemporaryFile() as stream:
@@ -223,6 +211,19 @@ class Repository:
         except GitCommandError as fault:
             raise ScaffoldError(f"the commit could not be made: {str(fault.stderr).strip()}") from fault
         return commit
+
+    def check_branch(self, branch: str) -> None:
+        """Raise ``AdoptionRefused`` unless a branch of that name can be made."""
+        if (
+            not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", branch)
+            or self.answer("check-ref-format", "--branch", branch) is None
+        ):
+            raise AdoptionRefused(f"{branch!r} can't be a branch's name")
+        if self.answer("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
+            raise AdoptionRefused(
+                f"there is a branch {branch} already",
+                fix=f"merge it, or delete it (git branch -D {branch}) and run it again",
+            )
 
     def _tree(self, files: Mapping[str, tuple[bytes, bool]]) -> str:
         with tempfile.TemporaryDirectory(prefix="adopt-") as temporary, tempfile.TemporaryFile() as stream:

@@ -10,12 +10,13 @@ from scaffolder.adopt.answers import NOBODY, Answers, Ask, decide
 from scaffolder.adopt.entry import make_entry
 from scaffolder.adopt.errors import AdoptionRefused
 from scaffolder.adopt.locking import lock
-from scaffolder.adopt.plan import ANSWERS_FILE, Content, Plan, Planner
+from scaffolder.adopt.plan import Content, Plan, Planner
 from scaffolder.adopt.report import Action, Decision, as_markdown, commit_message
-from scaffolder.adopt.repository import Repository
+from scaffolder.adopt.repository import LOCK_BYTES, Repository
 from scaffolder.adopt.survey import survey
 from scaffolder.adopt.survey.facts import Survey
 from scaffolder.home import platform_home
+from scaffolder.names import ANSWERS_FILE
 
 BRANCH = "platform/adopt"
 
@@ -68,6 +69,8 @@ def adopt(
     """
     repository = Repository.open(folder)
     _check_free(repository)
+    if not dry_run:
+        repository.check_branch(branch)
     progress(f"Reading {len(repository.entries)} files")
     found = survey(repository)
     answers = decide(found, data or {}, type, ask, required=not dry_run)
@@ -103,8 +106,8 @@ def adopt(
 
 
 def _check_free(repository: Repository) -> None:
-    answers = repository.text(ANSWERS_FILE)
-    if answers is not None:
+    if ANSWERS_FILE in repository.entries:
+        answers = repository.text(ANSWERS_FILE) or ""
         from scaffolder.release import SOURCE_URL
 
         if SOURCE_URL in answers:
@@ -143,8 +146,8 @@ def _lock(repository: Repository, plan: Plan, *, with_lock: bool) -> None:
     """Put the lock that fits the project file into the plan, or say why there is none."""
     if "pyproject.toml" not in plan.files:
         return
-    before = repository.text("uv.lock")
-    if not with_lock:
+    before = repository.text("uv.lock", most=LOCK_BYTES)
+    if not with_lock or (before is None and "uv.lock" in repository.entries):
         plan.decisions.append(Decision(Action.NEEDS_YOU, "uv.lock", "run `uv lock` and commit the result"))
         return
     wanted = {
@@ -172,6 +175,7 @@ def _lock(repository: Repository, plan: Plan, *, with_lock: bool) -> None:
 def _check(repository: Repository, plan: Plan) -> list[str]:
     """Return what ``platform check`` says about the result: it is laid out beside, as far as the check looks at it."""
     from mlplatform.pipeline.check import check
+    from mlplatform.pipeline.errors import StageRefused
     from mlplatform.pipeline.workspace import Workspace
     from mlplatform.spec.faults import SpecError, describe
 
@@ -180,9 +184,10 @@ def _check(repository: Repository, plan: Plan) -> list[str]:
         looked_at = [
             path
             for path in repository.entries
-            if path.endswith(".py") or path in {"pyproject.toml", "uv.lock", "README.md"}
+            if path.endswith(".py") or path in {"pyproject.toml", "catalog-info.yaml", "README.md"}
         ]
-        contents = repository.read_many(looked_at) | {path: content for path, (content, _) in plan.files.items()}
+        contents = repository.read_many(looked_at) | repository.read_many(["uv.lock"], most=LOCK_BYTES)
+        contents |= {path: content for path, (content, _) in plan.files.items()}
         for path, content in contents.items():
             place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -191,4 +196,6 @@ def _check(repository: Repository, plan: Plan) -> list[str]:
             report = check(Workspace(folder))
         except SpecError as error:
             return [describe(error.file.name, fault) for fault in error.faults]
+        except StageRefused as error:
+            return [f"{error.message}: {error.fix}" if error.fix else error.message]
         return [describe(file, fault) for file, fault in report.faults]

@@ -5,6 +5,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
+from scaffolder.adopt.errors import AdoptionRefused
+from scaffolder.adopt.merge.additions import below
 from scaffolder.adopt.repository import Repository
 from scaffolder.adopt.survey.facts import Manager, Survey
 
@@ -12,6 +14,7 @@ PLATFORM_GROUP, GATES_GROUP = "platform", "gates"
 _LOWEST = (3, 11)
 _PYTHON = ">=3.11,<3.14"
 _SERVED = ("mlflow>=3.17,<4",)
+_GENERATE = "tool.mlplatform.generate"
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,21 @@ class Project:
     """What a person has to do where it stays."""
 
 
-def declare(repository: Repository, survey: Survey, name: str, wheel: str, description: str) -> Project:
-    """Return the project file with the platform's dependency groups, where uv can use it and nobody else is disturbed."""
+def declare(
+    repository: Repository, survey: Survey, name: str, wheel: str, description: str, excluded: list[str]
+) -> Project:
+    """Return the project file with the platform's dependency groups, where uv can use it and nobody else is disturbed.
+
+    ``excluded`` are files of the repository's own where `platform generate` would write others.
+
+    Raises:
+        AdoptionRefused: the repository's project file is no TOML.
+    """
     manager = survey.manager.value
     before = repository.text("pyproject.toml")
+    if before is None and "pyproject.toml" in repository.entries:
+        return Project(None, False, "is a link, or no text file of less than 1 MiB", _by_hand(wheel))
+    document = _document(before or "")
     if manager in {Manager.POETRY, Manager.PDM}:
         return Project(
             None,
@@ -37,18 +51,22 @@ def declare(repository: Repository, survey: Survey, name: str, wheel: str, descr
             fix=f"add with {manager} what the platform needs (mlplatform[serve] from vendor/{wheel}, mlflow), and make uv.lock "
             "from a [project] table; the model server's environment is built from it",
         )
-    if before is not None and "project" in tomllib.loads(before):
-        return _extended(before, wheel)
-    if before is not None and manager is not Manager.NONE and "build-system" in tomllib.loads(before):
+    if before is not None and isinstance(document.get("project"), dict):
+        return _extended(before, document, wheel, excluded)
+    if manager is not Manager.NONE and "build-system" in document:
         return _for_setuptools(wheel)
     if manager is Manager.SETUPTOOLS:
         return _for_setuptools(wheel)
     dependencies, odd = _dependencies(repository, manager)
     text = _new(name, description, _python(survey), dependencies, wheel)
-    whole = f"{before.rstrip()}\n\n{text}" if before is not None else text
+    if excluded:
+        text = f"{text}\n[{_GENERATE}]\n{_exclude(excluded)}\n"
+    whole = f"{below(before)}{text}" if before is not None else text
     note = f"; look at what could not be taken over: {', '.join(odd[:5])}" if odd else ""
     where = survey.manager.evidence[0] if survey.manager.evidence else "nothing"
     why = f"declares the dependencies that {where} names, and the platform's own{note}"
+    if not _only_adds(document, whole):
+        return Project(None, False, "nothing could be added to it without changing something", _by_hand(wheel))
     return Project(whole, before is None, why, fix=None)
 
 
@@ -62,15 +80,17 @@ def _for_setuptools(wheel: str) -> Project:
     )
 
 
-def _extended(before: str, wheel: str) -> Project:
+def _extended(before: str, document: dict[str, Any], wheel: str, excluded: list[str]) -> Project:
     """Return a ``[project]`` file with the groups added; only lines are added, which is checked by reading it again."""
-    document = tomllib.loads(before)
-    project, uv = document["project"], document.get("tool", {}).get("uv", {})
-    groups = document.get("dependency-groups", {})
+    project, uv, groups = (
+        _table(document, "project"),
+        _table(document, "tool", "uv"),
+        _table(document, "dependency-groups"),
+    )
     if PLATFORM_GROUP in groups or GATES_GROUP in groups:
         fix = "add mlplatform[serve] and mlflow to the one and mlplatform[gates] to the other"
         return Project(None, False, f"it has groups named {PLATFORM_GROUP} or {GATES_GROUP} already", fix)
-    if "mlplatform" in uv.get("sources", {}) or ("default-groups" in uv and not isinstance(uv["default-groups"], list)):
+    if "mlplatform" in _table(uv, "sources") or ("default-groups" in uv and not isinstance(uv["default-groups"], list)):
         return Project(
             None, False, "it says for itself where mlplatform comes from", "see that it is the vendored wheel"
         )
@@ -92,11 +112,32 @@ def _extended(before: str, wheel: str) -> Project:
     else:
         named = ", ".join(f'"{name}"' for name in (*defaults, PLATFORM_GROUP))
         text = _into(text, "tool.uv", [f"default-groups = [{named}]"])
+    if excluded:
+        text = _into(text, _GENERATE, [_exclude(excluded)])
     if not _only_adds(document, text):
         return Project(None, False, "nothing could be added to it without changing something", _by_hand(wheel))
     return Project(
         text, False, f"dependency groups `{PLATFORM_GROUP}` and `{GATES_GROUP}`, and where the toolkit's wheel lies"
     )
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as fault:
+        raise AdoptionRefused(
+            f"pyproject.toml can't be read: {fault}", fix="correct it, commit that, and run it again"
+        ) from fault
+
+
+def _table(document: Any, *keys: str) -> dict[str, Any]:
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
+
+
+def _exclude(excluded: list[str]) -> str:
+    return f"exclude = [{', '.join(_string(path) for path in excluded)}]"
 
 
 def _by_hand(wheel: str) -> str:
@@ -109,7 +150,7 @@ def _into(text: str, table: str, lines: list[str]) -> str:
     added = "".join(f"{line}\n" for line in lines)
     if heading.search(text):
         return heading.sub(lambda match: match[0] + added, text, count=1)
-    return f"{text.rstrip()}\n\n[{table}]\n{added}"
+    return f"{below(text)}[{table}]\n{added}"
 
 
 def _only_adds(before: dict[str, Any], text: str) -> bool:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from scaffolder.adopt.merge.additions import below
+
 MAKE_INCLUDE = "-include platform.mk"
 
 
@@ -22,11 +24,11 @@ def merged_ignore(before: str | None, wanted: str, tracked: Iterable[str]) -> tu
         pattern = line.strip()
         if not pattern or pattern.startswith("#") or pattern in alike or pattern.strip("/") in alike:
             continue
-        spec = PathSpec.from_lines("gitwildmatch", [pattern])
+        spec = PathSpec.from_lines("gitignore", [pattern])
         (hides if any(spec.match_file(path) for path in files) else added).append(pattern)
     if not added:
         return None, hides
-    start = f"{before.rstrip()}\n\n# The platform's\n" if before and before.strip() else ""
+    start = f"{below(before)}# The platform's\n" if before else ""
     return start + "".join(f"{pattern}\n" for pattern in added), hides
 
 
@@ -36,12 +38,15 @@ def merged_makefile(before: str | None) -> str | None:
         return f"# The platform's targets; yours go above.\n{MAKE_INCLUDE}\n"
     if re.search(r"(?m)^-?s?include\s.*\bplatform\.mk\b", before):
         return None
-    return f"{before.rstrip()}\n\n{MAKE_INCLUDE}\n"
+    return f"{below(before)}{MAKE_INCLUDE}\n"
 
 
 def targets(makefile: str) -> set[str]:
-    """Return the targets that a ``Makefile`` defines."""
-    return {name for names in re.findall(r"(?m)^([A-Za-z0-9_. -]+?)\s*::?(?![=])", makefile) for name in names.split()}
+    """Return the targets that a ``Makefile`` defines; make's own special ones (``.PHONY``) are none."""
+    found = {
+        name for names in re.findall(r"(?m)^([A-Za-z0-9_./ -]+?)\s*::?(?![=])", makefile) for name in names.split()
+    }
+    return {name for name in found if not re.fullmatch(r"\.[A-Z_]+", name)}
 
 
 def platform_mk(uv_version: str) -> str:
@@ -52,17 +57,7 @@ PLATFORM_UV ?= $(shell command -v uv || echo .tools/bin/uv)
 PLATFORM_RUN := $(PLATFORM_UV) run --frozen --group gates
 PLATFORM_ENV ?= staging
 
-define PLATFORM_OPENAPI
-import json, pathlib
-from mlplatform.serving.openapi import document
-from mlplatform.spec.load import load_spec
-spec = load_spec(pathlib.Path("model.yaml"))
-text = json.dumps(document(spec, name=spec.name, version="1", environment="production"), indent=2)
-pathlib.Path("openapi.json").write_text(text + "\\n", encoding="utf-8")
-endef
-export PLATFORM_OPENAPI
-
-.PHONY: platform-check platform-gates platform-ship platform-openapi
+.PHONY: platform-check platform-gates platform-ship platform-generate
 
 platform-check: $(PLATFORM_UV)  ## say what is missing in model.yaml and around it
 	@$(PLATFORM_RUN) platform check
@@ -73,8 +68,8 @@ platform-gates: $(PLATFORM_UV)  ## train and run every gate; needs no platform
 platform-ship: $(PLATFORM_UV)  ## train, pass the gates, register and deploy (PLATFORM_ENV=staging)
 	@$(PLATFORM_RUN) platform run --env $(PLATFORM_ENV)
 
-platform-openapi: $(PLATFORM_UV)  ## write openapi.json after changing the schema in model.yaml
-	@$(PLATFORM_RUN) python -c "$$PLATFORM_OPENAPI"
+platform-generate: $(PLATFORM_UV)  ## write what follows from model.yaml: API document, objectives, alerts, manifests
+	@$(PLATFORM_RUN) platform generate
 
 .tools/bin/uv:
 	@echo "Installing uv $(PLATFORM_UV_VERSION) into .tools/ ..."
