@@ -16,14 +16,15 @@ def with_additions(before: bytes, after: str) -> bytes | None:
     if whole:
         old.pop()
     end = "\r\n" if 2 * sum(line.endswith("\r") for line in old) > len(old) else "\n"
-    new = after.removesuffix("\n").split("\n")
+    new = after.removesuffix("\n").split("\n") if after else []
     made: list[str] = []
     position = 0
     for line in new:
-        if position < len(old) and (grown := _grown(old[position].removesuffix("\r"), line)) is not None:
-            last = position == len(old) - 1 and not whole
-            ending = end if last else "\r\n" if old[position].endswith("\r") else "\n"
-            made.append(f"{grown}{ending}")
+        ended = position < len(old) - 1 or whole
+        bare = old[position].removesuffix("\r" if ended else "") if position < len(old) else None
+        if bare is not None and (grown := _grown(bare, line)) is not None:
+            made.append(f"{grown}{old[position][len(bare) :] if ended else ''}")
+            made.append("\n" if ended else end)
             position += 1
         else:
             made.append(f"{line}{end}")
