@@ -32,25 +32,26 @@ def project_to_build(root: Path) -> Path | None:
 
 
 def _is_dynamic(document: dict[str, Any]) -> bool:
-    project = _table(document, "project")
+    project = table(document, "project")
     dynamic = project.get("dynamic", [])
     named = {field for field in dynamic if isinstance(field, str)} if isinstance(dynamic, list) else set()
     # Poetry adds the dependencies of its own table to those of [project] when it builds.
-    return bool(named & _ASKED_OF_THE_BUILD) or bool(_table(document, "tool", "poetry", "dependencies"))
+    return bool(named & _ASKED_OF_THE_BUILD) or bool(table(document, "tool", "poetry", "dependencies"))
 
 
 def _local_projects(document: dict[str, Any], folder: Path) -> Iterator[Path]:
-    members = _table(document, "tool", "uv", "workspace").get("members", [])
+    members = table(document, "tool", "uv", "workspace").get("members", [])
     for pattern in members if isinstance(members, list) else []:
         if isinstance(pattern, str) and pattern and not Path(pattern).is_absolute():
             yield from (member.resolve() for member in folder.glob(pattern))
-    for source in _table(document, "tool", "uv", "sources").values():
+    for source in table(document, "tool", "uv", "sources").values():
         for one in source if isinstance(source, list) else [source]:
             if isinstance(one, dict) and isinstance(path := one.get("path"), str):
                 yield (folder / path).resolve()
 
 
-def _table(document: Any, *keys: str) -> dict[str, Any]:
+def table(document: Any, *keys: str) -> dict[str, Any]:
+    """Return a table inside of a TOML document; an empty one if there is none, or something else in its place."""
     for key in keys:
         document = document.get(key) if isinstance(document, dict) else None
     return document if isinstance(document, dict) else {}

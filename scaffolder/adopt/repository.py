@@ -1,7 +1,8 @@
 """The git side of an adoption: what is at HEAD, and a commit on a new branch without touching the checkout.
 
 Everything is read from and written to git's object store. So hooks, filters and the working tree have no part in it, links are
-never followed, submodules stay what they are, and the size of a checkout does not matter.
+never followed, submodules stay what they are, and the size of a checkout does not matter. The one thing that is asked of the
+checkout is whether it is clean; for that git may use the clean filters that its user has set up (Git LFS, say).
 """
 
 import os

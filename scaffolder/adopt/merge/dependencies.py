@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
+from mlplatform.pipeline.metadata import table
 from scaffolder.adopt.errors import AdoptionRefused
 from scaffolder.adopt.merge.additions import below
 from scaffolder.adopt.repository import Repository
@@ -83,14 +84,14 @@ def _for_setuptools(wheel: str) -> Project:
 def _extended(before: str, document: dict[str, Any], wheel: str, excluded: list[str]) -> Project:
     """Return a ``[project]`` file with the groups added; only lines are added, which is checked by reading it again."""
     project, uv, groups = (
-        _table(document, "project"),
-        _table(document, "tool", "uv"),
-        _table(document, "dependency-groups"),
+        table(document, "project"),
+        table(document, "tool", "uv"),
+        table(document, "dependency-groups"),
     )
     if PLATFORM_GROUP in groups or GATES_GROUP in groups:
         fix = "add mlplatform[serve] and mlflow to the one and mlplatform[gates] to the other"
         return Project(None, False, f"it has groups named {PLATFORM_GROUP} or {GATES_GROUP} already", fix)
-    if "mlplatform" in _table(uv, "sources") or ("default-groups" in uv and not isinstance(uv["default-groups"], list)):
+    if "mlplatform" in table(uv, "sources") or ("default-groups" in uv and not isinstance(uv["default-groups"], list)):
         return Project(
             None, False, "it says for itself where mlplatform comes from", "see that it is the vendored wheel"
         )
@@ -128,12 +129,6 @@ def _document(text: str) -> dict[str, Any]:
         raise AdoptionRefused(
             f"pyproject.toml can't be read: {fault}", fix="correct it, commit that, and run it again"
         ) from fault
-
-
-def _table(document: Any, *keys: str) -> dict[str, Any]:
-    for key in keys:
-        document = document.get(key) if isinstance(document, dict) else None
-    return document if isinstance(document, dict) else {}
 
 
 def _exclude(excluded: list[str]) -> str:
