@@ -94,3 +94,15 @@ timeout_option = click.option(
     show_default=True,
     help="How long to wait at most; what was asked for goes on without this command.",
 )
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return what ``--data KEY=VALUE`` says.
+
+    Raises:
+        click.UsageError: it has another form.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise click.UsageError(f"--data takes KEY=VALUE, not {text!r}.")
+    return key, value

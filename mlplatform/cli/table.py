@@ -21,6 +21,7 @@ class Entry:
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Model repository": {
         "new": Entry("new:new", "Make a model repository from the golden-path template."),
+        "adopt": Entry("adopt:adopt", "Put an existing repository on the golden path."),
         "pr": Entry("pull_requests:pr", "Pull requests of the platform's own git host."),
         "check": Entry("check:check", "Check model.yaml and what it refers to."),
         "generate": Entry("generate:generate", "Write what is derived from model.yaml."),
@@ -45,7 +46,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
-        "templates": Entry("templates:templates", "List, release and compare templates."),
+        "templates": Entry("templates:templates", "List, release, compare and import templates."),
         "fleet": Entry("fleet.group:fleet", "See template versions, and update all repositories."),
         "scaffold": Entry("scaffold:scaffold", "Show or cancel repositories being made."),
         "login": Entry("login:login", "Sign in."),
@@ -94,6 +95,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "list": Entry("templates:list_templates", "List the templates and their versions."),
         "release": Entry("templates:release", "Release the golden path as it is in this checkout."),
         "changelog": Entry("templates:changelog", "Show what versions change for a model repository."),
+        "import": Entry("templates_import:import_", "Convert a Cookiecutter template."),
     },
 }
 """Commands that have commands of their own."""

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from mlplatform.spec import base
 from mlplatform.spec.faults import Fault, SpecError, describe
 from mlplatform.spec.model import ModelSpec
+from mlplatform.spec.placeholders import unfilled
 from mlplatform.spec.reader import Document, Path_, dotted, read
 
 __all__ = ["FILE_NAME", "Fault", "SpecError", "describe", "load_spec"]
@@ -57,18 +58,22 @@ def load_with_places(path: Path) -> tuple[ModelSpec, Document]:
     document = read(file)
     if not isinstance(document.data, dict):
         raise SpecError(file, [Fault(1, 1, "", "must be a mapping of fields, such as `name: wine`")])
+    waiting = unfilled(document)
     try:
         # Strict, and by the names in the file only: `"3"` is no number, and `cost_centre` is no `costCentre`.
         text = json.dumps(document.data)
-        return ModelSpec.model_validate_json(text, strict=True, by_alias=True, by_name=False), document
+        spec = ModelSpec.model_validate_json(text, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
-        faults = _faults(document, error.errors(include_url=False))
-        raise SpecError(file, faults) from None
+        raise SpecError(file, _faults(document, error.errors(include_url=False), waiting)) from None
+    if waiting:
+        raise SpecError(file, list(waiting.values()))
+    return spec, document
 
 
-def _faults(document: Document, errors: list[ErrorDetails]) -> list[Fault]:
+def _faults(document: Document, errors: list[ErrorDetails], waiting: dict[Path_, Fault]) -> list[Fault]:
+    """Return a fault for each place; one that waits for a person says so, and not that its mark has the wrong form."""
     unknown = {_existing(document.data, error["loc"]) for error in errors if error["type"] == "extra_forbidden"}
-    found: dict[Path_, Fault] = {}
+    found: dict[Path_, Fault] = dict(waiting)
     for error in errors:
         path = _existing(document.data, error["loc"])
         if error["type"] == "missing":

@@ -1,7 +1,5 @@
 """``platform new``."""
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlplatform.cli import options, output, session
+from mlplatform.cli import options, output, rooms, session
 from mlplatform.cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ def new(
     as_json: bool,
 ) -> int:
     """Have it made by the platform, or make it here."""
-    given = dict(_pair(answer) for answer in answers)
+    given = dict(options.pair(answer) for answer in answers)
     if not register:
         for option, value in (("--host", host), ("--org", org), ("--owner", owner)):
             if value is not None:
@@ -145,7 +143,7 @@ def _by_platform(client: "PlatformClient", wish: dict[str, Any], place: Path | N
 
 
 def _local(name: str, kind: str, given: dict[str, str], defaults: bool, dest: Path, as_json: bool) -> int:
-    made = _scaffolder().new_repository(
+    made = rooms.scaffolder("api", "platform new --no-register").new_repository(
         name, type=kind, data=given, defaults=defaults, dest=dest.resolve(), progress=output.say
     )
     document = {"path": str(made.path), "commit": made.commit, "templateVersion": made.template_version, "url": None}
@@ -170,17 +168,3 @@ def _show(event: dict[str, Any]) -> None:
     """Print a step when it is done, when it waits and when it fails."""
     if event["state"] != "running":
         output.say(f"  {output.mark(event['state'], 8, sys.stderr)} {event['step']:<10} {event['message']}")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise click.UsageError(f"--data takes KEY=VALUE, not {text[:80]!r}.")
-    return key, value
-
-
-def _scaffolder() -> Any:
-    if importlib.util.find_spec("scaffolder") is None:
-        fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
-        raise CliError("`platform new --no-register` needs the scaffolder, which is not installed here", fix)
-    return importlib.import_module("scaffolder.api")

@@ -1,24 +1,20 @@
 """``platform templates``."""
 
-import importlib
-import importlib.util
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from mlplatform.cli import options, output, session
+from mlplatform.cli import options, output, rooms, session
 from mlplatform.cli.app import group
-from mlplatform.cli.errors import CliError
 
 _GOLDEN_PATH = "golden-path"
 
 
 templates = group(
     "templates",
-    "List, release and compare the templates that repositories are made from.",
+    "List, release, compare and bring in the templates that repositories are made from.",
     examples=["platform templates list", "platform templates changelog v0.1.0 v0.2.0"],
 )
 
@@ -52,7 +48,7 @@ def list_templates(as_json: bool) -> None:
 @click.option("--dev", is_flag=True, help="Release content that changed without a new version as a post-release.")
 def release(notes: str | None, dev: bool, as_json: bool) -> None:
     """Put the content under a version tag in the platform's home."""
-    released = _release_module()
+    released = rooms.scaffolder("release", "platform templates release")
     if notes:
         released.add_notes(released.version(), notes, today=f"{datetime.now(UTC):%Y-%m-%d}")
     made, new = released.release(_home(), dev=dev)
@@ -85,10 +81,3 @@ def changelog(older: str, newer: str | None, template: str, as_json: bool) -> No
 
 def _home() -> Path:
     return Path(os.environ.get("ML_PLATFORM_HOME") or ".mlplatform").resolve()
-
-
-def _release_module() -> Any:
-    if importlib.util.find_spec("scaffolder") is None:
-        fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
-        raise CliError("`platform templates release` needs the scaffolder, which is not installed here", fix)
-    return importlib.import_module("scaffolder.release")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.mlplatform.repositories import Repository
+from tests.mlplatform.repositories import PYPROJECT, Repository
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +88,35 @@ def test_a_module_that_can_not_be_parsed(repository: Repository) -> None:
 def test_nothing_of_the_repository_is_run(repository: Repository) -> None:
     repository.write("src/wine/train.py", "raise SystemExit(9)\ndef train(context): ...\n")
     assert repository.platform("check").status == 0
+
+
+BUILT = """\
+[project]
+name = "wine"
+version = "0.1.0"
+requires-python = ">=3.11"
+dynamic = ["dependencies"]
+
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+@pytest.mark.parametrize("place", [".", "packages/part", "../beside"])
+def test_a_project_is_not_built_to_see_whether_the_lock_fits(repository: Repository, place: str) -> None:
+    repository.write(f"{place}/pyproject.toml", BUILT if place == "." else BUILT.replace('"wine"', '"part"'))
+    repository.write(f"{place}/backend.py", "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n")
+    if place == "packages/part":
+        repository.write("pyproject.toml", f'{PYPROJECT}\n[tool.uv.workspace]\nmembers = ["packages/*"]\n')
+    if place == "../beside":
+        source = f'[tool.uv.sources]\npart = {{ path = "{place}", editable = true }}\n'
+        repository.write("pyproject.toml", PYPROJECT.replace("[]", '["part"]') + source)
+    run = repository.platform("check", "--json", UV_NO_CACHE="1")
+    assert not (repository.path / place / "ran").exists()
+    (note,) = [note for note in json.loads(run.out)["notes"] if "uv.lock" in note]
+    assert "told by its build alone" in note
 
 
 def test_a_lock_that_is_missing_or_out_of_date(repository: Repository) -> None:

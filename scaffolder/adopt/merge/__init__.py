@@ -1,0 +1,1 @@
+"""Add to files that are there already, without changing what they say."""
