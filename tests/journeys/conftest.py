@@ -1,5 +1,6 @@
 """A real platform for the stories: backend, MLflow, Envoy and model servers under supervisord, on free ports."""
 
+import os
 import shutil
 import socket
 import tempfile
@@ -21,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 def free_range(size: int) -> tuple[int, int]:
     """Return the first and last of ``size`` neighbouring ports that are free at the moment."""
-    for first in range(21000, 29000, size):
+    # Test processes that look at the same moment must not find the same ones.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for first in range(21000 + worker * 1000, 29000, size):
         if all(_is_free(port) for port in range(first, first + size)):
             return first, first + size - 1
     raise RuntimeError("no free range of ports")
