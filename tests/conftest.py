@@ -13,7 +13,12 @@ from hypothesis import Phase, settings
 from sqlalchemy import URL, create_engine, make_url, text
 
 SLOW_ROOMS = (
+    "backend/attestations/test_attestations.py",
+    "backend/deployments/test_admission.py",
+    "backend/deployments/test_views.py",
     "backend/local",
+    "backend/registry/test_mlflow_store.py",
+    "backend/registry/test_registration.py",
     "backend/targets",
     "backend/test_openapi_fuzz.py",
     "catalog/test_catalog.py",
@@ -25,6 +30,7 @@ SLOW_ROOMS = (
     "mlplatform/serving/test_model.py",
     "mlplatform/serving/test_protocols.py",
     "mlplatform/serving/test_refusals.py",
+    "mlplatform/streaming/test_alone.py",
     "scaffolder",
     "templates",
 )
