@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.deployments.targets.base import ReplicaSetSpec, VersionKey
+from backend.deployments.targets.base import ReplicaSetSpec, TargetUnavailable, VersionKey
 from backend.local.cli_api import LauncherError, leftovers
 from backend.local.folders import Folders
 from backend.local.platform import BACKEND, LocalPlatform
@@ -44,7 +44,15 @@ def serve(install: Install) -> ReplicaSetSpec:
     target = install.target()
     target.start(spec)
     wait_for(lambda: [one for one in target.replicas(spec.key) if one.state == "ready"])
-    target.apply([route((1, 100))])
+
+    def applied() -> bool:
+        try:
+            target.apply([route((1, 100))])
+        except TargetUnavailable:  # Envoy may take a while yet; the rollout engine tries again as well
+            return False
+        return True
+
+    wait_for(applied)
     target.close()
     return spec
 
