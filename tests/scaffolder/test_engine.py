@@ -28,8 +28,7 @@ def test_answers_given_for_advanced_questions_are_remembered(released: Release, 
 
 
 def test_the_template_asks_five_questions_and_runs_nothing(released: Release) -> None:
-    version = engine.template_store(released.repository).version(released.tag)
-    questions = engine._renderer().questions(version)
+    questions = engine.read_questions(released)
     asked = [
         key for key, value in questions.items() if value.get("when") is not False and value.get("ask", True) is True
     ]

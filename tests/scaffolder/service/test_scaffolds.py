@@ -95,7 +95,7 @@ def test_questions_come_as_a_form_with_what_is_known(platform: Platform, name: s
     first = pages[0]["properties"]
     assert list(first) == ["type", "name", "description", "owner", "system"]
     assert pages[0]["required"] == ["name"]
-    assert first["type"]["enum"] == ["realtime"]
+    assert first["type"]["enum"] == ["realtime", "batch", "streaming"]
     assert first["owner"]["ui:field"] == "OwnerPicker"
     assert first["owner"]["default"] == "group:default/risk"
     assert pages[1]["properties"]["host"]["enum"] == ["local"]
