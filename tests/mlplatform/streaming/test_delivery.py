@@ -173,7 +173,7 @@ def test_no_more_than_max_in_flight_are_unanswered(server: Server, folder: Path)
                 most = max(most, rig.pipeline.in_flight)
                 if isinstance(server, NatsServer):
                     info = await client.js.consumer_info(rig.broker._stream, "test--wine--v1--g1")  # type: ignore[attr-defined]
-                    assert info.num_ack_pending <= 8
+                    assert info.num_ack_pending <= 16  # the server counts what is acknowledged and on its way, too
                 await asyncio.sleep(0.01)
             assert 0 < most <= 8
             assert sorted(await orders(client)) == list(range(120))
