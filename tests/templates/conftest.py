@@ -1,9 +1,11 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
+from git import Git
 
 from mlplatform.spec.load import load_spec
 from mlplatform.spec.model import ModelSpec
@@ -28,7 +30,11 @@ class Generated:
 
     def files(self, pattern: str) -> list[Path]:
         """Return its files of a pattern, without what it does not keep in git."""
-        return sorted(path for path in self.path.glob(pattern) if path.is_file() and ".git" not in path.parts)
+        return sorted(path for path in self.path.glob(pattern) if path in self._kept)
+
+    @cached_property
+    def _kept(self) -> set[Path]:
+        return {self.path / name for name in Git(self.path).ls_files("-z").split("\0") if name}
 
 
 def make(combination: Combination, dest: Path, home: Path) -> Generated:  # noqa: F811
