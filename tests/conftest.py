@@ -45,6 +45,7 @@ LONGEST_FIRST = (
     "backend/batch/test_runs.py",
     "backend/deployments/test_rollout.py",
     "templates/test_generated_works.py",
+    "scaffolder/update/test_property.py",
     "scaffolder/fleet",
     "mlplatform/pipeline",
 )
