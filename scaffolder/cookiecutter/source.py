@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scaffolder.cookiecutter.limits import DEFAULT, Limits
 from scaffolder.errors import InvalidAnswer, ScaffoldError, TemplateRefused
+from scaffolder.git import safe_environment
 from scaffolder.names import shortened
 
 SOURCES_VARIABLE = "ML_PLATFORM_TEMPLATE_SOURCES"
@@ -19,16 +20,8 @@ CONTEXT_FILE = "cookiecutter.json"
 _URL = re.compile(r"^(?P<scheme>https|ssh)://(?P<rest>[^\s@/]+(?:@[^\s@/]+)?/\S+)$")
 _SCP = re.compile(r"^(?P<user>[A-Za-z0-9_.-]+)@(?P<host>[A-Za-z0-9.-]+):(?P<path>[^/\s][^\s]*)$")
 _REF = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}$")
-_GIT = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_ALLOW_PROTOCOL": "https:ssh",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ASKPASS": "/bin/false",
-    "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
-    "GIT_LFS_SKIP_SMUDGE": "1",
-    "LC_ALL": "C.UTF-8",
-}
+_PROTOCOLS = ("https", "ssh")
+_SETTINGS = (("core.symlinks", "true"),)
 
 
 @dataclass(frozen=True)
@@ -190,21 +183,14 @@ def _clone(source: str, folder: Path, checkout: str | None, limits: Limits) -> s
     from git import Git, GitCommandError
 
     git = Git()
-    git.update_environment(**_GIT)
-    settings = (
-        "core.hooksPath=/dev/null",
-        "core.symlinks=true",
-        "transfer.fsckObjects=true",
-        "http.followRedirects=false",
-    )
-    options = [part for setting in settings for part in ("-c", setting)]
-    command = ["git", *options, "clone", "--quiet", "--no-recurse-submodules"]
+    git.update_environment(**safe_environment(protocols=_PROTOCOLS, settings=_SETTINGS))
+    command = ["git", "clone", "--quiet", "--no-recurse-submodules"]
     if checkout is None or not re.fullmatch(r"[0-9a-f]{40}", checkout):
         command += ["--depth", "1", *(["--branch", checkout] if checkout else [])]
     try:
         git.execute([*command, "--", source, str(folder)], kill_after_timeout=limits.seconds)
         if checkout is not None and re.fullmatch(r"[0-9a-f]{40}", checkout):
-            git.execute(["git", "-C", str(folder), *options, "checkout", "--quiet", "--detach", checkout])
+            git.execute(["git", "-C", str(folder), "checkout", "--quiet", "--detach", checkout])
         return str(git.execute(["git", "-C", str(folder), "rev-parse", "HEAD"]))
     except GitCommandError as fault:
         said = " ".join(str(fault.stderr or "").split())[:300] or f"git ended with {fault.status}"

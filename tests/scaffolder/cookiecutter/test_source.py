@@ -75,10 +75,9 @@ def test_a_clone_from_an_allowed_place(template: Template, monkeypatch: pytest.M
     subprocess.run(["git", "-C", str(source), "tag", "v1"], check=True)
     from scaffolder.cookiecutter import source as room
 
-    monkeypatch.setitem(room._GIT, "GIT_ALLOW_PROTOCOL", "file")
-    rewrite = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{source.parent}/.insteadOf", "GIT_CONFIG_VALUE_0": "https://git.example.org/templates/"}  # fmt: skip
-    for name, value in rewrite.items():
-        monkeypatch.setenv(name, value)
+    rewrite = (f"url.file://{source.parent}/.insteadOf", "https://git.example.org/templates/")
+    monkeypatch.setattr(room, "_PROTOCOLS", ("file",))
+    monkeypatch.setattr(room, "_SETTINGS", (*room._SETTINGS, rewrite))
     with fetched("https://git.example.org/templates/original", LISTED, checkout="v1") as repository:
         assert (repository.folder / "cookiecutter.json").is_file()
         assert repository.name == "original"
