@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from scaffolder.adopt.errors import AdoptionRefused
 from scaffolder.errors import ScaffoldError
-from scaffolder.git import git_in
+from scaffolder.git import git_in, write_blob
 
 if TYPE_CHECKING:
     from git import Git
@@ -230,21 +230,13 @@ class Repository:
         with tempfile.TemporaryDirectory(prefix="adopt-") as temporary, tempfile.TemporaryFile() as stream:
             for path, (content, executable) in sorted(files.items()):
                 mode = "100755" if executable else "100644"
-                stream.write(f"{mode} {self._blob(content)}\t{_safe(path)}\0".encode())
+                stream.write(f"{mode} {write_blob(self.folder, content)}\t{_safe(path)}\0".encode())
             stream.seek(0)
             with self.git.custom_environment(GIT_INDEX_FILE=str(Path(temporary, "index"))):
                 self.ask("read-tree", "HEAD")
                 command = ["git", "-C", str(self.folder), "update-index", "-z", "--index-info"]
                 self.git.execute(command, istream=stream)
                 return self.ask("write-tree")
-
-    def _blob(self, content: bytes) -> str:
-        with tempfile.TemporaryFile() as stream:
-            stream.write(content)
-            stream.seek(0)
-            return str(
-                self.git.execute(["git", "-C", str(self.folder), "hash-object", "-w", "--stdin"], istream=stream)
-            )
 
     def _identity(self) -> dict[str, str]:
         name, email = (self.answer("config", "--get", key) for key in ("user.name", "user.email"))
