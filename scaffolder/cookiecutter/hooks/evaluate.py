@@ -5,6 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from scaffolder.cookiecutter.hooks.formats import braces_filled, percents_filled
 from scaffolder.cookiecutter.hooks.source import HookSource
 from scaffolder.cookiecutter.hooks.values import (
     UNKNOWN,
@@ -234,7 +235,7 @@ class Evaluator(ABC):
             one, other = (value if isinstance(value, Text) else None for value in (left, right))
             return one + other if one is not None and other is not None else UNKNOWN
         if isinstance(node.op, ast.Mod) and isinstance(left, Text):
-            return _percent(left, list(right.values) if isinstance(right, Items) else [right])
+            return percents_filled(left, list(right.values) if isinstance(right, Items) else [right])
         return UNKNOWN
 
     def called(self, node: ast.Call) -> Value:
@@ -305,7 +306,7 @@ class Evaluator(ABC):
         if isinstance(owner, Text) and name in _TEXT_METHODS:
             return _text_method(owner, name, arguments)
         if isinstance(owner, Text) and name == "format":
-            return _format(owner, arguments, {word.arg: self.value(word.value) for word in node.keywords})
+            return braces_filled(owner, arguments, {word.arg: self.value(word.value) for word in node.keywords})
         if isinstance(owner, Text) and name == "split" and (known := owner.known) is not None and not arguments:
             return Items(tuple(Text.of(word) for word in known.split()))
         return UNKNOWN
@@ -380,41 +381,3 @@ def _text_method(owner: Text, name: str, arguments: list[Value]) -> Value:
     owned = source if re.fullmatch(r"[\w.]+", source) else f"({source})"
     call = f"{owned}.{name}({', '.join(str(item) for item in given)})"
     return Condition(call) if name in _TRUTHS else Text.of(Expression(call, is_text=True))
-
-
-def _format(owner: Text, arguments: list[Value], words: dict[str | None, Value]) -> Value:
-    known = owner.known
-    if known is None:
-        return UNKNOWN
-    text, position, number = Text(()), 0, 0
-    for match in re.finditer(r"\{(\w*)\}", known):
-        name = match[1]
-        chosen: Value | None = words.get(name)
-        if not name or name.isdigit():
-            index = int(name) if name else number
-            number += 1
-            chosen = arguments[index] if index < len(arguments) else None
-        piece = as_text(chosen) if chosen is not None else None
-        if piece is None:
-            return UNKNOWN
-        text = text + Text.of(known[position : match.start()]) + piece
-        position = match.end()
-    return text + Text.of(known[position:])
-
-
-def _percent(owner: Text, arguments: list[Value]) -> Value:
-    known = owner.known
-    if known is None:
-        return UNKNOWN
-    texts = [as_text(argument) for argument in arguments]
-    pieces = re.split(r"(%.)", known)
-    places = [piece for piece in pieces[1::2] if piece != "%%"]
-    if set(places) - {"%s"} or len(places) != len(texts) or None in texts:
-        return UNKNOWN
-    left = iter(texts)
-    text = Text(())
-    for number, piece in enumerate(pieces):
-        found = next(left) if number % 2 and piece == "%s" else Text.of("%" if number % 2 else piece)
-        assert found is not None
-        text += found
-    return text
