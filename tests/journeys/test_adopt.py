@@ -1,6 +1,5 @@
 """A company that has templates and repositories from before: its template is imported, an old repository is adopted."""
 
-import importlib.util
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.mlplatform.repositories import Run, platform
+from tests.scaffolder.template_repositories import pypackage_template
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
 
@@ -47,11 +47,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def pypackage() -> Path:
-    """The template that the distribution ``cookiecutter-pypackage`` carries."""
-    spec = importlib.util.find_spec("cookiecutter_pypackage")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0], "template")
+    return pypackage_template()
 
 
 @pytest.fixture

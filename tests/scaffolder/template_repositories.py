@@ -1,5 +1,6 @@
 """Small templates for tests, each a git repository made of a few texts."""
 
+import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -35,3 +36,11 @@ def make_template(
     git(folder, "commit", "--quiet", "--message", tag)
     git(folder, "tag", tag)
     return Release(folder, tag, f"https://templates.example.org/{folder.name}.git")
+
+
+def pypackage_template() -> Path:
+    """Return the template that the distribution ``cookiecutter-pypackage`` carries, which others wrote."""
+    spec = importlib.util.find_spec("cookiecutter_pypackage")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0], "template")

@@ -1,6 +1,5 @@
 """Importing as people do it: by the command, and with templates that others wrote."""
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,17 +13,14 @@ from scaffolder.cookiecutter.process import Request, render_apart
 from scaffolder.cookiecutter.report import Kind
 from scaffolder.cookiecutter.source import SourcePolicy
 from scaffolder.errors import ScaffoldError
+from tests.scaffolder.template_repositories import pypackage_template
 
 Template = Callable[..., Path]
 
 
 @pytest.fixture
 def pypackage() -> Path:
-    """The template that the distribution ``cookiecutter-pypackage`` carries."""
-    spec = importlib.util.find_spec("cookiecutter_pypackage")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0], "template")
+    return pypackage_template()
 
 
 def test_a_template_that_we_did_not_write(pypackage: Path, tmp_path: Path) -> None:
