@@ -80,13 +80,12 @@ class Story:
             someone.stop()
 
     def _start_platform(self) -> None:
-        self.operator = self._person("operator")
         configs = [part for path in self.configs for part in ("--config", str(path))]
-        self.urls = self.operator.platform("up", *configs).document["urls"]
+        self.urls = self._person("operator").platform("up", *configs).document["urls"]
         self.author, self.approver = self._person(AUTHOR), self._person(APPROVER)
         self.author.platform("login", "--user", f"user:default/{AUTHOR}")
         self.approver.platform("login", "--user", f"user:default/{APPROVER}")
-        self.operator = self._person("operator")  # who knows now where the backend is
+        self.operator = self._person("operator")
         self.operator.platform("login", "--user", "user:default/operator")
 
     def _create(self) -> None:
