@@ -26,10 +26,10 @@ from backend.local.folders import Folders
 from mlplatform.gates.result import Gate
 from mlplatform.spec.model import ModelType
 from tests.backend.conftest import Backend, Someone, make_settings
-from tests.backend.deployments.conftest import wait_until
 from tests.backend.deployments.scripted import ScriptedTarget
 from tests.backend.versions import put_version
 from tests.conftest import SetClock
+from tests.waiting import wait_until
 
 OPEN = {"policy": {"require": {gate.value: None for gate in Gate}}}
 MODEL = "orders"

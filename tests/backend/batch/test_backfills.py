@@ -14,8 +14,8 @@ from backend.batch.backfills import planned
 from mlplatform.batch.lake import LakeFile
 from mlplatform.batch.manifest import Identity, InputFile, Manifest
 from mlplatform.spec.batch import Batch
-from tests.backend.deployments.conftest import wait_until
 from tests.marks import on_one_database
+from tests.waiting import wait_until
 
 from .conftest import MODEL, Running, day
 

@@ -11,8 +11,8 @@ import pytest
 
 from backend.core.config import Settings
 from tests.backend.conftest import Trained
-from tests.backend.deployments.conftest import wait_until
 from tests.conftest import SetClock
+from tests.waiting import wait_until
 
 from .conftest import Running, running
 

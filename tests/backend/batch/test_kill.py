@@ -13,8 +13,9 @@ from backend.batch import repository
 from backend.batch.models import BatchRun
 from backend.core.clock import SystemClock
 from backend.core.config import Settings
-from tests.backend.deployments.conftest import ADA, wait_until
+from tests.backend.deployments.conftest import ADA
 from tests.killing import Forker, alive
+from tests.waiting import wait_until
 
 from .conftest import MODEL, Shop, day
 

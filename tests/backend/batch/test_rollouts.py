@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.backend.deployments.conftest import wait_until
 from tests.marks import on_one_database
+from tests.waiting import wait_until
 
 from .conftest import MODEL, Running, day
 

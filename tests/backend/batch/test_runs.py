@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from backend.local.processes import recorded
-from tests.backend.deployments.conftest import wait_until
 from tests.marks import on_one_database
+from tests.waiting import wait_until
 
 from .conftest import MODEL, Running, day
 

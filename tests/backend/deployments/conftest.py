@@ -1,8 +1,7 @@
 """A backend whose rollouts run on a scripted target."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from backend.identity.principal import Principal, PrincipalKind
 from backend.registry.models import ModelRow, VersionRow
 from mlplatform.attest.digest import artefact_digest
 from mlplatform.gates.result import Gate
+from tests.waiting import wait_until
 
 from ..conftest import SPEC, Backend, Someone, make_settings
 from .scripted import ScriptedTarget
@@ -149,11 +149,4 @@ def lab(settings: Settings, tmp_path: Path) -> Iterator[Lab]:
         yield Lab(backend, services, target, backend.someone("ada"))
 
 
-def wait_until(reached: Callable[[], bool], timeout: float, show: Callable[[], str] = lambda: "") -> None:
-    until = time.monotonic() + timeout
-    while not reached():
-        assert time.monotonic() < until, f"not within {timeout} s: {show()}"
-        time.sleep(0.02)
-
-
-__all__ = ["ADA", "OPEN", "PLACE", "ROLLOUT", "Lab", "add_version", "person", "replace", "wait_until"]
+__all__ = ["ADA", "OPEN", "PLACE", "ROLLOUT", "Lab", "add_version", "person", "replace"]

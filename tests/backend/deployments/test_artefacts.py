@@ -10,8 +10,7 @@ from backend.deployments import artefacts
 from backend.deployments.artefacts import VerifiedArtefacts
 from backend.deployments.targets.base import VersionKey
 from backend.registry.service import ArtefactDamaged
-
-from .conftest import wait_until
+from tests.waiting import wait_until
 
 KEY = VersionKey("lab", "wine", 1)
 VERSION: Any = object()

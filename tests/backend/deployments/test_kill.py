@@ -17,8 +17,9 @@ from backend.core.container import Services
 from backend.deployments import repository
 from backend.deployments.models import Deployment
 from tests.killing import Forker, alive, kill
+from tests.waiting import wait_until
 
-from .conftest import ADA, add_version, wait_until
+from .conftest import ADA, add_version
 from .scripted import ScriptedTarget
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(180)]

@@ -5,8 +5,9 @@ import time
 import pytest
 
 from tests.marks import on_one_database
+from tests.waiting import wait_until
 
-from .conftest import PLACE, Lab, add_version, wait_until
+from .conftest import PLACE, Lab, add_version
 
 pytestmark = pytest.mark.slow
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.backend.registry.conftest import Server
+from tests.waiting import wait_until
 
 
 @contextmanager
@@ -92,17 +93,10 @@ def test_an_artefact_that_breaks_off(server: Server) -> None:
         with socket.create_connection((str(url.host), int(url.port or 80))) as connection:
             head = f"PUT /mlflow{place} HTTP/1.1\r\nHost: {url.netloc.decode()}\r\nAuthorization: Bearer {server.token(name)}\r\n"
             connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + bytes(50_000))
-            wait_until(lambda: files(mlflow / "uploading") != [])
-        wait_until(lambda: files(mlflow / "uploading") == [])
+            wait_until(lambda: files(mlflow / "uploading") != [], 30)
+        wait_until(lambda: files(mlflow / "uploading") == [], 30)
         assert http.get(place).content == b"whole"
     assert [path.name for path in files(mlflow / "artefacts" / "0" / run)] == ["note.txt"]
-
-
-def wait_until(done: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

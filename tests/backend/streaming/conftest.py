@@ -23,11 +23,11 @@ from backend.local.folders import Folders
 from backend.local.platform import LocalPlatform
 from tests.backend.batch.conftest import OPEN, SPEC, python_model
 from tests.backend.conftest import Backend, Someone, make_settings
-from tests.backend.deployments.conftest import wait_until
 from tests.backend.targets.machine import start_without_backend, wait_for
 from tests.backend.versions import put_version
 from tests.mlplatform.streaming.servers import NatsClient
 from tests.ports import free_ports
+from tests.waiting import wait_until
 
 MODEL = "orders"
 PLACE = f"/environments/lab/models/{MODEL}"

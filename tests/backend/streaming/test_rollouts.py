@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.backend.deployments.conftest import wait_until
+from tests.waiting import wait_until
 
 from .conftest import PLACE, ROLLOUT, Shop
 

@@ -23,6 +23,7 @@ from scaffolder.hosts.base import BranchProtection, NewRepository
 from scaffolder.hosts.embedded import EmbeddedHost
 from tests.backend.conftest import Backend, Someone, empty_mlflow, make_settings
 from tests.scaffolder.template_repositories import git, make_template
+from tests.waiting import wait_until
 
 __all__ = ["empty_mlflow"]
 
@@ -46,15 +47,7 @@ THIRD = {
         "# Changelog\n\n## [3.0.0] - 2026-02-02\n\n### Fixed\n\n- The script ends at its first error.\n",
     ),
 }
-_LONGEST = 120.0
-
-
-def wait_until(reached: Callable[[], Any], what: Callable[[], str] = lambda: "", seconds: float = _LONGEST) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := reached()):
-        assert time.monotonic() < until, f"not within {seconds} s: {what()}"
-        time.sleep(0.1)
-    return found
+LONGEST = 120.0
 
 
 @dataclass
@@ -126,7 +119,7 @@ class Fleet:
             last["campaign"], last["members"] = self.campaign(id), self.members(id)
             return reached(last["campaign"], last["members"])
 
-        wait_until(look, lambda: json.dumps(last, indent=1))
+        wait_until(look, LONGEST, lambda: json.dumps(last, indent=1))
         found: dict[str, dict[str, Any]] = last["members"]
         return found
 

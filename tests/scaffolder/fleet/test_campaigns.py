@@ -9,8 +9,9 @@ from scaffolder.git import Author
 from scaffolder.hosts.base import Checks, PullState
 from tests.marks import on_one_database
 from tests.scaffolder.template_repositories import git
+from tests.waiting import wait_until
 
-from .conftest import SECOND, TEMPLATE, THIRD, Fleet, same_files, wait_until
+from .conftest import LONGEST, SECOND, TEMPLATE, THIRD, Fleet, same_files
 
 CONFLICTING = {"settings.ini": "[service]\nretries = 1\ntimeout = 99\n\n[logging]\nlevel = info\n"}
 OWN = {"own.py": "print('mine')\n", "README.md": "# mine\n\nWritten by hand.\n"}
@@ -65,7 +66,8 @@ def test_the_rest_waits_for_the_first_wave(fleet: Fleet) -> None:
     assert [members[name]["checks"] for name in ("a", "b")] == ["failing", "failing"]
     assert [members[name]["state"] for name in "abcd"] == ["open", "open", "pending", "pending"]
     wait_until(
-        lambda: "waits for a (checks failing), b (checks failing)" in (fleet.campaign(campaign["id"])["message"] or "")
+        lambda: "waits for a (checks failing), b (checks failing)" in (fleet.campaign(campaign["id"])["message"] or ""),
+        LONGEST,
     )
 
     fleet.merge("a")

@@ -3,13 +3,14 @@
 import pytest
 
 from scaffolder.fleet.inventory import is_earlier, versions_behind
+from tests.waiting import wait_until
 
-from .conftest import SECOND, TEMPLATE, THIRD, Fleet, wait_until
+from .conftest import LONGEST, SECOND, TEMPLATE, THIRD, Fleet
 
 
 def looked(fleet: Fleet) -> dict[str, dict[str, object]]:
     row = fleet.ada.post("/fleet/inventories", {}).json()
-    wait_until(lambda: fleet.ada.get(f"/fleet/inventories/{row['id']}").json()["finishedAt"])
+    wait_until(lambda: fleet.ada.get(f"/fleet/inventories/{row['id']}").json()["finishedAt"], LONGEST)
     return {one["name"]: one for one in fleet.ada.get("/fleet/repositories").json()["items"]}
 
 

@@ -11,8 +11,9 @@ from scaffolder.fleet import repository
 from scaffolder.fleet.proposing import branch_of
 from tests.killing import Forker, alive
 from tests.scaffolder.template_repositories import git
+from tests.waiting import wait_until
 
-from .conftest import SECOND, TEMPLATE, Fleet, fleet_settings, running, wait_until
+from .conftest import LONGEST, SECOND, TEMPLATE, Fleet, fleet_settings, running
 from .test_campaigns import CONFLICTING, OWN
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
@@ -56,9 +57,9 @@ def test_each_repository_has_one_request(asked: tuple[Fleet, Path], updaters: Fo
     fleet, file = asked
     campaign = fleet.start("v2.0.0", waves=[10])
     with updaters.process(str(file), kill_at) as pid:
-        wait_until(lambda: not alive(pid) or proposed(fleet, campaign["id"]))
+        wait_until(lambda: not alive(pid) or proposed(fleet, campaign["id"]), LONGEST)
     with updaters.process(str(file), "never"):
-        wait_until(lambda: proposed(fleet, campaign["id"]), lambda: json.dumps(fleet.members(campaign["id"])))
+        wait_until(lambda: proposed(fleet, campaign["id"]), LONGEST, lambda: json.dumps(fleet.members(campaign["id"])))
 
     members = fleet.members(campaign["id"])
     assert {name: one["state"] for name, one in members.items()} == {

@@ -4,8 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,9 @@ from backend.audit.models import AuditRow
 from backend.core.config import Settings
 from backend.core.container import Services
 from tests.backend.conftest import Backend, Someone, empty_mlflow, make_settings
+from tests.waiting import wait_until
 
 __all__ = ["empty_mlflow"]
-
-
-def wait_until(reached: Callable[[], bool], timeout: float, show: Callable[[], str] = lambda: "") -> None:
-    until = time.monotonic() + timeout
-    while not reached():
-        assert time.monotonic() < until, f"not within {timeout} s: {show()}"
-        time.sleep(0.05)
 
 
 def scaffolding_settings(

@@ -17,9 +17,10 @@ from scaffolder.models import ENDED, Scaffold
 from scaffolder.service import Wish
 from tests.backend.deployments.conftest import ADA
 from tests.killing import Forker, alive
+from tests.waiting import wait_until
 
 from ..hosts.github import TOKEN, GitHubServer
-from .conftest import scaffolding_settings, wait_until
+from .conftest import scaffolding_settings
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 EVERYWHERE = [

@@ -12,8 +12,9 @@ from git import Repo
 from catalog.models import EntityRow
 from scaffolder.errors import HostError, HostUnavailable
 from scaffolder.hosts.embedded import EmbeddedHost
+from tests.waiting import wait_until
 
-from .conftest import Platform, running, scaffolding_settings, wait_until
+from .conftest import Platform, running, scaffolding_settings
 
 API = "/api/ml-platform"
 STEPS = ["check", "reserve", "render", "commit", "create", "push", "protect", "register", "finish"]
