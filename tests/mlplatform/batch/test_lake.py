@@ -1,5 +1,6 @@
 """A partition is replaced as a whole: whoever looks, and whatever is killed in between, it is the old one or the new one."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -167,15 +168,24 @@ def test_kills_upon_kills_never_mix_versions(
 def test_readers_of_a_folder_never_see_a_mixture(tmp_path: Path) -> None:
     lake = open_lake(str(tmp_path))
     versions = [content(version, 3) for version in range(40)]
+    folder = tmp_path / PLACE[0] / f"date={DAY}"
     replace(lake, tmp_path / "scratch", 0, 3)
-    seen, stop, gone = [], threading.Event(), []
+    whole: list[dict[str, bytes]] = []
+    replaced: list[dict[str, bytes]] = []
+    stop = threading.Event()
 
     def read() -> None:
         while not stop.is_set():
-            try:
-                seen.append(by_folder(tmp_path))
-            except FileNotFoundError:
-                gone.append(1)  # listed before, opened after: it reads again
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            seen = {}
+            for name in os.listdir(opened):  # noqa: PTH208 - by the folder that is open, wherever it is by now
+                # Listed before the exchange and opened after it, a file is gone: the reader has to read again.
+                with contextlib.suppress(FileNotFoundError):
+                    seen[name] = (folder / name).read_bytes()
+            same = os.path.samestat(os.fstat(opened), folder.stat())
+            os.close(opened)
+            seen = {name: text for name, text in seen.items() if not name.startswith(("_", "."))}
+            (whole if same else replaced).append(seen)
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -183,8 +193,9 @@ def test_readers_of_a_folder_never_see_a_mixture(tmp_path: Path) -> None:
         replace(lake, tmp_path / "scratch", version, 3)
     stop.set()
     reader.join()
-    assert len(seen) > 10
-    assert all(one in versions for one in seen)
+    assert len(whole) > 10
+    assert all(one in versions for one in whole)
+    assert all(any(one.items() <= version.items() for version in versions) for one in replaced)
 
 
 @pytest.mark.fault
