@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from backend.core.config_base import Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
+from backend.core.config_portal import PortalSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
     EmbeddedHostSettings,
@@ -273,6 +274,7 @@ class Settings(SettingsModel):
     scaffolds: ScaffoldSettings = Field(default_factory=ScaffoldSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     fleet: FleetSettings = Field(default_factory=FleetSettings)
+    portal: PortalSettings = Field(default_factory=PortalSettings)
 
     @field_validator("home")
     @classmethod

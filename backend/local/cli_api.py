@@ -27,6 +27,8 @@ from backend.local.platform import (
     programs,
     starting_lock,
 )
+from backend.local.portal import program as portal
+from backend.local.portal.build import PortalError, prepare
 from backend.local.ports import taken
 from backend.local.processes import recorded
 
@@ -36,7 +38,7 @@ _STILL_WAITING_SECONDS = 5.0
 _WORTH_TELLING_SECONDS = 0.1
 _KNOWN = frozenset({
     ".migrations.lock", "artefacts", "audit", "credentials.json", "demo", "environments", "git", "identity", "lake", "logs",
-    "mlflow", "nats", "run", "sandbox", "scaffolds", "templates", "toolkit", "uploads",
+    "mlflow", "nats", "portal", "run", "sandbox", "scaffolds", "templates", "toolkit", "uploads",
 })  # fmt: skip
 _KNOWN_BEGINNINGS = ("platform.db", "workflows.db")
 """What the platform itself puts into HOME."""
@@ -85,15 +87,24 @@ def home_of(named: str | None, configs: list[Path]) -> Path:
     return Path(named).resolve() if named else _settings(None, configs).home
 
 
-def up(*, home: Path, configs: list[Path], wait: bool = True, echo: Echo = print) -> UpResult:
+def up(*, home: Path, configs: list[Path], wait: bool = True, with_portal: bool = True, echo: Echo = print) -> UpResult:
     """Start what is not running yet; with ``wait`` return when everything answers.
+
+    The portal is started where the configuration has it and ``with_portal`` does not leave it out.
 
     Raises:
         LauncherError: wrong configuration, a port that is taken, or something that does not stay up.
     """
     settings = _settings(home, configs)
+    if not with_portal:
+        settings = settings.model_copy(update={"portal": settings.portal.model_copy(update={"enabled": False})})
     folders = Folders(settings.home)
     platform = LocalPlatform(folders)
+    if settings.portal.enabled:
+        try:
+            prepare(echo)
+        except PortalError as fault:
+            raise LauncherError(fault.message, fault.fix) from fault
     try:
         check_path(folders.home)
         fresh = not folders.home.exists() or _is_ours(folders)
@@ -154,7 +165,7 @@ def _settings(home: Path | None, configs: list[Path]) -> Settings:
 def _start(platform: LocalPlatform, settings: Settings, configs: list[Path], echo: Echo) -> list[str]:
     folders = platform.folders
     if platform.keeper_pid() is not None:
-        if _outdated(folders, settings):
+        if _outdated(folders, settings, configs):
             echo("the configuration has changed since the start; run `platform down` and `platform up` to take it over")
         again = platform.restart_what_is_down()
         for name in again:
@@ -169,13 +180,13 @@ def _start(platform: LocalPlatform, settings: Settings, configs: list[Path], ech
     return [KEEPER, ENVOY, BACKEND]
 
 
-def _outdated(folders: Folders, settings: Settings) -> bool:
+def _outdated(folders: Folders, settings: Settings, configs: list[Path]) -> bool:
     try:
         present = folders.supervisor_config.read_text(encoding="utf-8")
         envoy = json.loads(folders.envoy_bootstrap.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return True
-    wanted = render_config(folders, programs(folders, settings))
+    wanted = render_config(folders, programs(folders, settings, configs))
     return present != wanted or envoy != json.loads(json.dumps(envoy_bootstrap(folders, settings)))
 
 
@@ -185,6 +196,8 @@ def _wait(platform: LocalPlatform, settings: Settings, echo: Echo, *, fresh: boo
         ENVOY: lambda: answers(f"http://127.0.0.1:{settings.ingress.admin_port}/ready"),
         BACKEND: lambda: answers(f"http://{host}:{settings.backend.port}/readyz"),
     }
+    if settings.portal.enabled:
+        waiting[portal.NAME] = lambda: answers(f"http://{settings.portal.host}:{settings.portal.port}{portal.READY}")
     begun = told = time.monotonic()
     # When this found the platform running, one more end may be that of a process that was killed just before.
     ends = {name: _Ends(0 if fresh else 1, 0 if fresh else None) for name in waiting}
@@ -214,7 +227,8 @@ def _wait(platform: LocalPlatform, settings: Settings, echo: Echo, *, fresh: boo
 
 
 def _urls(folders: Folders, settings: Settings) -> dict[str, str]:
-    urls = {"backend": settings.base_url, "api docs": f"{settings.base_url}/docs"}
+    urls = {"portal": settings.portal.url} if settings.portal.enabled else {}
+    urls |= {"backend": settings.base_url, "api docs": f"{settings.base_url}/docs"}
     if settings.mlflow.embedded:
         urls["mlflow"] = f"{settings.base_url}/mlflow"
     urls["models"] = settings.ingress_url

@@ -107,6 +107,16 @@ class Folders:
         return self.run / "nats.conf"
 
     @property
+    def portal(self) -> Path:
+        """What the embedded Backstage keeps: its databases."""
+        return self.home / "portal"
+
+    @property
+    def portal_config(self) -> Path:
+        """Backstage's configuration as far as it follows from the platform's settings."""
+        return self.run / "portal.json"
+
+    @property
     def environments(self) -> Path:
         """One Python environment a lock file."""
         return self.home / "environments"

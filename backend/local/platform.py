@@ -24,6 +24,7 @@ from backend.deployments.targets.local.xds import XdsFiles, write_json
 from backend.local import nats
 from backend.local.binaries import binary
 from backend.local.folders import Folders
+from backend.local.portal import program as portal
 from backend.local.ports import Needed
 from backend.local.processes import record, recorded, stop_all
 from mlplatform.redaction import redact
@@ -69,7 +70,9 @@ class LocalPlatform:
         Keeper(folders, self.supervisor, server_settings(settings)).list_all()
         if nats.is_used(folders):
             nats.write_config(folders, settings)
-        write_text(folders.supervisor_config, render_config(folders, programs(folders, settings)))
+        if settings.portal.enabled:
+            portal.write_config(folders, settings)
+        write_text(folders.supervisor_config, render_config(folders, programs(folders, settings, configs)))
         environment = {"home": str(folders.home), "configs": [str(path) for path in configs]}
         write_json(folders.run / "started-with.json", environment)
 
@@ -104,7 +107,8 @@ class LocalPlatform:
         return down
 
     def stop_kept(self, echo: Echo) -> None:
-        """Stop everything that supervisord keeps, then supervisord: backend, model servers together, Envoy, NATS."""
+        """Stop everything that supervisord keeps, then supervisord: portal, backend, model servers together, Envoy, NATS."""
+        self._stop_and_wait([portal.NAME], patience=20, echo=echo)
         self._stop_and_wait([BACKEND], patience=20, echo=echo)
         servers = [name for name in self.states() if parse_program(name)]
         self._stop_and_wait(servers, patience=self._longest_drain(), echo=echo)
@@ -161,7 +165,7 @@ class LocalPlatform:
         return max(drains) + 5
 
 
-def programs(folders: Folders, settings: Settings) -> list[Program]:
+def programs(folders: Folders, settings: Settings, configs: list[Path]) -> list[Program]:
     """Return the platform's own programs; model servers come by themselves."""
     recording = (sys.executable, "-I", "-m", "backend.local.exec", str(folders.pids))
     server = ("-m", "uvicorn", "backend.main:create", "--factory", "--host", settings.backend.host)
@@ -186,6 +190,7 @@ def programs(folders: Folders, settings: Settings) -> list[Program]:
             stop_seconds=15,
         ),
         *([nats.program(folders)] if nats.is_used(folders) else []),
+        *([portal.program(folders, configs)] if settings.portal.enabled else []),
     ]
 
 
@@ -212,6 +217,7 @@ def needed_ports(folders: Folders, settings: Settings) -> list[Needed]:
         Needed(settings.ingress.host, settings.ingress.port, "mlPlatform.ingress.port"),
         Needed("127.0.0.1", settings.ingress.admin_port, "mlPlatform.ingress.adminPort"),
         *([nats.needed_port(settings)] if nats.is_used(folders) else []),
+        *([portal.needed_port(settings)] if settings.portal.enabled else []),
     ]
 
 

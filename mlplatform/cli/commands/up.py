@@ -15,7 +15,7 @@ _CONFIGURATION = ("app-config.yaml", "app-config.local.yaml")
 
 
 @options.command(
-    "Start the platform on this machine: backend, MLflow and Envoy. A second `up` starts whatever is down.",
+    "Start the platform on this machine: backend, MLflow, Envoy and Backstage. A second `up` starts whatever is down.",
     examples=["platform up", "platform up --config app-config.yaml --config app-config.production.yaml"],
 )
 @click.option(
@@ -26,12 +26,13 @@ _CONFIGURATION = ("app-config.yaml", "app-config.local.yaml")
     help="Configuration file; several are merged in order. Default: app-config.yaml and app-config.local.yaml here.",
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until it answers.")
-def up(configs: tuple[Path, ...], wait: bool, as_json: bool) -> None:
+@click.option("--portal/--no-portal", default=True, help="Also Backstage, where the configuration has it.")
+def up(configs: tuple[Path, ...], wait: bool, portal: bool, as_json: bool) -> None:
     """Start it and print where it is."""
     launcher = _launcher()
     chosen = _chosen(configs)
     home = launcher.home_of(os.environ.get("ML_PLATFORM_HOME"), chosen)
-    result = launcher.up(home=home, configs=chosen, wait=wait, echo=output.say)
+    result = launcher.up(home=home, configs=chosen, wait=wait, with_portal=portal, echo=output.say)
 
     def human() -> None:
         for name, url in result.urls.items():

@@ -182,6 +182,6 @@ def serving_machine(name: str = "home") -> Iterator[Machine]:
 
 def start_without_backend(platform: LocalPlatform, settings: Settings) -> None:
     platform.prepare(settings, [])
-    only_envoy = [program for program in programs(platform.folders, settings) if program.name == ENVOY]
+    only_envoy = [program for program in programs(platform.folders, settings, []) if program.name == ENVOY]
     write_text(platform.folders.supervisor_config, render_config(platform.folders, only_envoy))
     platform.start_keeper([])

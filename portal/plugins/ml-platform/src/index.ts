@@ -1,0 +1,6 @@
+/**
+ * The ML platform's pages in Backstage.
+ *
+ * @packageDocumentation
+ */
+export { default } from './plugin';
