@@ -55,7 +55,9 @@ export default createBackendModule({
             }
             const me = (await answer.json()) as Me;
             if (me.kind !== 'user') {
-              throw new AuthenticationError('the token is not that of a person');
+              throw new AuthenticationError(
+                'the token is not that of a person',
+              );
             }
             return { result: me };
           },
@@ -66,7 +68,10 @@ export default createBackendModule({
             authenticator,
             signInResolver: async ({ result }, context) =>
               context.issueToken({
-                claims: { sub: result.ref, ent: [result.ref, ...result.groups] },
+                claims: {
+                  sub: result.ref,
+                  ent: [result.ref, ...result.groups],
+                },
               }),
           }),
         });

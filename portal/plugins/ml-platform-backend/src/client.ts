@@ -11,10 +11,7 @@ export const PLUGIN_ID = 'ml-platform';
 export class PlatformError extends Error {
   readonly name = 'PlatformError';
 
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
+  constructor(readonly status: number, message: string) {
     super(message);
   }
 }

@@ -109,7 +109,9 @@ export async function tokenFor(
       body: JSON.stringify({ user, secret }),
     });
   } catch {
-    throw new SignInFailed('The ML platform does not answer. Start it with `platform up`.');
+    throw new SignInFailed(
+      'The ML platform does not answer. Start it with `platform up`.',
+    );
   }
   const body = (await answer.json()) as {
     accessToken?: string;

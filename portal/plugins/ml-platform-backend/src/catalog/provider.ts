@@ -19,6 +19,8 @@ import { Cursor } from './cursor';
 const PAGE = 500;
 const LOCATION_KEY = 'ml-platform';
 const ANNOTATION_VIEW_URL = 'backstage.io/view-url';
+/** Place of the entity's repository on a git host: `<host>/<org>/<name>`. */
+const ANNOTATION_REPOSITORY = 'ml-platform/repository';
 
 /** Where the platform read an entity. */
 interface Source {
@@ -105,7 +107,10 @@ export class PlatformEntityProvider implements EntityProvider {
       if (change === 'delete' || entity === null) {
         removed.push({ entityRef: ref, locationKey: LOCATION_KEY });
       } else {
-        added.push({ entity: located(entity, source), locationKey: LOCATION_KEY });
+        added.push({
+          entity: located(entity, source),
+          locationKey: LOCATION_KEY,
+        });
       }
     }
     await this.connection.applyMutation({ type: 'delta', added, removed });
@@ -128,7 +133,9 @@ export class PlatformEntityProvider implements EntityProvider {
 
 /** Returns the entity with annotations that say where it comes from, as the catalog demands of every entity. */
 export function located(entity: Entity, source: Source | null): Entity {
-  const location = source?.url ? `url:${source.url}` : `url:ml-platform/${source?.path ?? 'own'}`;
+  const location = source?.url
+    ? `url:${source.url}`
+    : `url:ml-platform/${source?.path ?? 'own'}`;
   return {
     ...entity,
     metadata: {
@@ -138,6 +145,11 @@ export function located(entity: Entity, source: Source | null): Entity {
         [ANNOTATION_LOCATION]: location,
         [ANNOTATION_ORIGIN_LOCATION]: location,
         ...(source?.url ? { [ANNOTATION_VIEW_URL]: source.url } : {}),
+        ...(source?.repository
+          ? {
+              [ANNOTATION_REPOSITORY]: `${source.host}/${source.org}/${source.repository}`,
+            }
+          : {}),
       },
     },
   };

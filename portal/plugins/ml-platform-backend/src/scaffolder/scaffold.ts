@@ -7,7 +7,13 @@ import { follow } from './events';
 interface Scaffold {
   id: string;
   name: string;
-  state: 'pending' | 'running' | 'cleaning_up' | 'done' | 'failed' | 'cancelled';
+  state:
+    | 'pending'
+    | 'running'
+    | 'cleaning_up'
+    | 'done'
+    | 'failed'
+    | 'cancelled';
   reason: string | null;
   fix: string | null;
   commit: string | null;
@@ -75,11 +81,14 @@ export function createScaffoldAction(client: PlatformClient) {
       };
       const entityRef = `component:default/${name}`;
       if (ctx.isDryRun) {
-        const plan = await client.json<{ files: string[]; templateVersion: string }>(
-          '/scaffolds/plan',
-          credentials,
-          { method: 'POST', body, signal: ctx.signal },
-        );
+        const plan = await client.json<{
+          files: string[];
+          templateVersion: string;
+        }>('/scaffolds/plan', credentials, {
+          method: 'POST',
+          body,
+          signal: ctx.signal,
+        });
         ctx.logger.info(
           `${template} ${plan.templateVersion} would make ${plan.files.length} files:`,
         );
@@ -97,7 +106,9 @@ export function createScaffoldAction(client: PlatformClient) {
       });
       const cancel = () => {
         void client
-          .call(`/scaffolds/${asked.id}/cancel`, credentials, { method: 'POST' })
+          .call(`/scaffolds/${asked.id}/cancel`, credentials, {
+            method: 'POST',
+          })
           .catch(error => ctx.logger.warn(String(error)));
       };
       ctx.signal?.addEventListener('abort', cancel, { once: true });

@@ -48,24 +48,28 @@ export function createUpdateAction(client: PlatformClient) {
       const credentials = await ctx.getInitiatorCredentials();
       const body = { ...ctx.input };
       if (ctx.isDryRun) {
-        const planned = await client.json<{ org: string; name: string; version: string }[]>(
-          '/fleet/campaigns/plan',
-          credentials,
-          { method: 'POST', body },
-        );
+        const planned = await client.json<
+          { org: string; name: string; version: string }[]
+        >('/fleet/campaigns/plan', credentials, { method: 'POST', body });
         planned.forEach(one =>
           ctx.logger.info(`${one.org}/${one.name} is on ${one.version}`),
         );
         ctx.output('campaign', 'dry-run');
         return;
       }
-      const asked = await client.json<Campaign>('/fleet/campaigns', credentials, {
-        method: 'POST',
-        body,
-        headers: {
-          'idempotency-key': `backstage-${ctx.task.id}-${ctx.step?.id ?? 'update'}`,
+      const asked = await client.json<Campaign>(
+        '/fleet/campaigns',
+        credentials,
+        {
+          method: 'POST',
+          body,
+          headers: {
+            'idempotency-key': `backstage-${ctx.task.id}-${
+              ctx.step?.id ?? 'update'
+            }`,
+          },
         },
-      });
+      );
       ctx.output('campaign', asked.id);
       const said = new Map<string, string>();
       for (;;) {
@@ -88,8 +92,15 @@ export function createUpdateAction(client: PlatformClient) {
           }
         }
         // Merging is up to the owners: the task is done when every repository of the open wave has its request.
-        if (OVER.includes(now.state) || wave.every(one => one.state !== 'pending')) {
-          ctx.logger.info(`the campaign is ${now.state}${now.message ? `: ${now.message}` : ''}`);
+        if (
+          OVER.includes(now.state) ||
+          wave.every(one => one.state !== 'pending')
+        ) {
+          ctx.logger.info(
+            `the campaign is ${now.state}${
+              now.message ? `: ${now.message}` : ''
+            }`,
+          );
           return;
         }
         await new Promise(resolve => setTimeout(resolve, PAUSE_MILLISECONDS));

@@ -1,0 +1,190 @@
+import {
+  createApiRef,
+  DiscoveryApi,
+  IdentityApi,
+} from '@backstage/frontend-plugin-api';
+import { EventSource } from 'eventsource';
+
+/** An answer of the platform that is no success (RFC 9457). */
+export class Problem extends Error {
+  readonly name = 'Problem';
+
+  /**
+   * @param status - the HTTP status; 0 if there was no answer at all
+   * @param detail - the cause, in a sentence
+   * @param fix - what can be done about it
+   */
+  constructor(
+    readonly status: number,
+    readonly detail: string,
+    readonly fix?: string,
+  ) {
+    super(detail);
+  }
+
+  /** Whether asking again later may help. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** Handlers of a stream of server-sent events, by event name; each gets the event's data. */
+export type Handlers = Record<string, (data: any) => void>;
+
+/** The platform's backend. */
+export interface PlatformApi {
+  /** Asks for something; `path` is relative to the plugin's base URL. */
+  get<T>(path: string): Promise<T>;
+  /** Changes something; the same `key` twice changes it once. */
+  post<T>(path: string, body: unknown, key?: string): Promise<T>;
+  /** Calls a model as its users do; the answer is returned whatever its status. */
+  infer(
+    url: string,
+    body: string,
+  ): Promise<{ status: number; body: string; milliseconds: number }>;
+  /**
+   * Follows a stream of events. It reconnects by itself and goes on after the last event seen.
+   *
+   * @returns a function that ends it
+   */
+  follow(
+    path: string,
+    handlers: Handlers,
+    onLost?: (lost: boolean) => void,
+  ): () => void;
+}
+
+/** @public */
+export const platformApiRef = createApiRef<PlatformApi>({
+  id: 'plugin.ml-platform.client',
+});
+
+/** Calls the platform with the signed-in user's Backstage token. */
+export class PlatformClient implements PlatformApi {
+  constructor(
+    private readonly discovery: DiscoveryApi,
+    private readonly identity: IdentityApi,
+  ) {}
+
+  async get<T>(path: string): Promise<T> {
+    const answer = await this.ask(path, {});
+    return (await answer.json()) as T;
+  }
+
+  async post<T>(path: string, body: unknown, key?: string): Promise<T> {
+    const answer = await this.ask(path, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: {
+        'content-type': 'application/json',
+        ...(key ? { 'idempotency-key': key } : {}),
+      },
+    });
+    return (await answer.json()) as T;
+  }
+
+  async infer(url: string, body: string) {
+    const begun = performance.now();
+    let answer: Response;
+    try {
+      answer = await fetch(url, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json' },
+      });
+    } catch {
+      throw new Problem(0, `${url} does not answer.`);
+    }
+    return {
+      status: answer.status,
+      body: await answer.text(),
+      milliseconds: performance.now() - begun,
+    };
+  }
+
+  follow(
+    path: string,
+    handlers: Handlers,
+    onLost: (lost: boolean) => void = () => {},
+  ): () => void {
+    let source: EventSource | undefined;
+    let ended = false;
+    void this.discovery.getBaseUrl('ml-platform').then(base => {
+      if (ended) {
+        return;
+      }
+      source = new EventSource(`${base}${path}`, {
+        fetch: async (url, init) =>
+          fetch(url, {
+            ...init,
+            headers: { ...init.headers, ...(await this.authorization()) },
+          }),
+      });
+      source.addEventListener('open', () => onLost(false));
+      source.addEventListener('error', () => onLost(true));
+      for (const [name, handle] of Object.entries(handlers)) {
+        source.addEventListener(name, event => {
+          handle(JSON.parse((event as MessageEvent<string>).data));
+        });
+      }
+      source.addEventListener('end', () => source?.close());
+    });
+    return () => {
+      ended = true;
+      source?.close();
+    };
+  }
+
+  private async ask(path: string, init: RequestInit): Promise<Response> {
+    const base = await this.discovery.getBaseUrl('ml-platform');
+    const authorization = await this.authorization();
+    let answer: Response;
+    try {
+      answer = await fetch(`${base}${path}`, {
+        ...init,
+        // Revalidated by its ETag: what has not changed is not sent again.
+        cache: 'no-cache',
+        headers: { ...init.headers, ...authorization },
+      });
+    } catch {
+      throw new Problem(
+        0,
+        'The ML platform does not answer.',
+        'This page asks again by itself.',
+      );
+    }
+    if (!answer.ok) {
+      throw await asProblem(answer);
+    }
+    return answer;
+  }
+
+  private async authorization(): Promise<Record<string, string>> {
+    let token: string | undefined;
+    try {
+      ({ token } = await this.identity.getCredentials());
+    } catch (error) {
+      throw new Problem(
+        401,
+        error instanceof Error ? error.message : String(error),
+      );
+    }
+    return token ? { authorization: `Bearer ${token}` } : {};
+  }
+}
+
+async function asProblem(answer: Response): Promise<Problem> {
+  try {
+    const { title, detail, fix } = await answer.json();
+    return new Problem(
+      answer.status,
+      detail ?? title ?? answer.statusText,
+      fix,
+    );
+  } catch {
+    return new Problem(
+      answer.status,
+      `The ML platform answered ${answer.status} ${answer.statusText}.`,
+    );
+  }
+}

@@ -1,0 +1,295 @@
+/** Bodies of the platform's API, as far as the pages show them. */
+
+/** One page of a list. */
+export interface Page<T> {
+  items: T[];
+  nextCursor: string | null;
+  total?: number;
+}
+
+/** A model in an environment, in short. */
+export interface ModelPlace {
+  environment: string;
+  champion: number | null;
+  challenger: number | null;
+  phase: string | null;
+  deploymentId: string | null;
+  since: string | null;
+}
+
+/** Which version of which template a repository has. */
+export interface TemplateState {
+  name: string;
+  version: string | null;
+  newest: string | null;
+  behind: number | null;
+  requestUrl: string | null;
+}
+
+/** A model in a list. */
+export interface ModelSummary {
+  name: string;
+  description: string;
+  type: string;
+  owner: string;
+  system: string | null;
+  tier: number;
+  costCentre: string;
+  repository: string;
+  entityRef: string | null;
+  latestVersion: number | null;
+  updatedAt: string;
+  places: ModelPlace[];
+  template: TemplateState | null;
+  slo: string | null;
+  drift: string | null;
+  monthlyCost: string | null;
+  compliance: string | null;
+}
+
+/** A value to filter by, and how many models have it. */
+export interface Facet {
+  value: string;
+  count: number;
+}
+
+/** What models can be filtered by. */
+export interface Facets {
+  owners: Facet[];
+  systems: Facet[];
+  types: Facet[];
+  tiers: Facet[];
+  environments: Facet[];
+}
+
+/** One of the platform's own key figures. */
+export interface KeyFigure {
+  name: string;
+  value: number | null;
+  unit: string;
+  target: number | null;
+  count: number;
+  meaning: string;
+}
+
+/** What a version was made from. */
+export interface Lineage {
+  commit: string;
+  repository: string;
+  dirty: boolean;
+  data: { name?: string; uri?: string; rows?: number | null }[];
+  runId: string;
+  python: string;
+  ciRun: string | null;
+  onBehalfOf: string | null;
+}
+
+/** A registered version. */
+export interface Version {
+  model: string;
+  version: number;
+  digest: string;
+  createdAt: string;
+  createdBy: string;
+  aliases: string[];
+  lineage: Lineage;
+  metrics: Record<string, number>;
+  params: Record<string, unknown>;
+  spec: Record<string, unknown>;
+  mlflowUrl: string | null;
+}
+
+/** A signed statement about a version's artefact. */
+export interface Attestation {
+  id: string;
+  gate: string;
+  outcome: 'passed' | 'failed' | 'not_evaluated';
+  summary: string;
+  principal: string;
+  receivedAt: string;
+  verified: boolean;
+  reason: string | null;
+  envelope: { payload: string };
+}
+
+/** What a version did in a step. */
+export interface Figures {
+  requests: number;
+  errors: number;
+  successRate: number | null;
+  latencyMs: number | null;
+  latencyPercentile: number | null;
+}
+
+/** One test of a step. */
+export interface Check {
+  name: string;
+  observed: number | null;
+  limit: number | null;
+  evidence: number | null;
+  threshold: number | null;
+  verdict: 'passing' | 'suspected' | 'breached' | 'no_data';
+}
+
+/** One step of a rollout. */
+export interface Step {
+  index: number;
+  kind: string;
+  weight: number | null;
+  state: 'pending' | 'running' | 'passed' | 'breached' | 'held';
+  startedAt: string | null;
+  finishedAt: string | null;
+  canary: Figures | null;
+  primary: Figures | null;
+  checks: Check[];
+  reason: string | null;
+}
+
+/** One requirement of the policy. */
+export interface Requirement {
+  requirement: string;
+  state: 'met' | 'missing' | 'failed' | 'waiting';
+  message: string;
+  evidence: string | null;
+}
+
+/** What an approver said. */
+export interface Approval {
+  by: string;
+  decision: 'approve' | 'reject';
+  comment: string;
+  at: string;
+}
+
+/** A deployment and everything that happened to it. */
+export interface Deployment {
+  id: string;
+  kind: 'rollout' | 'rollback';
+  model: string;
+  version: number;
+  environment: string;
+  phase: string;
+  outcome: string | null;
+  reason: string | null;
+  requestedBy: string;
+  onBehalfOf: string | null;
+  requestedAt: string;
+  approvals: Approval[];
+  breakGlass: { reason: string } | null;
+  requirements: Requirement[];
+  previousVersion: number | null;
+  steps: Step[];
+  finishedAt: string | null;
+}
+
+/** What old and new version did at one time of a rollout. */
+export interface Sample {
+  seq: number;
+  at: string;
+  step: number;
+  canary: Figures | null;
+  primary: Figures | null;
+  limits: { successRate: number | null; latencyMs: number | null } | null;
+}
+
+/** A version's share of the traffic. */
+export interface Traffic {
+  version: number;
+  weight: number;
+  desiredWeight: number;
+  mirror: number;
+  state: string;
+  warmUntil: string | null;
+}
+
+/** A model in an environment as it is now. */
+export interface Place {
+  model: string;
+  type: string;
+  environment: string;
+  url: string | null;
+  champion: number | null;
+  challenger: number | null;
+  traffic: Traffic[];
+  rollout: Deployment | null;
+  replicas: {
+    version: number;
+    replica: number;
+    state: string;
+    message: string | null;
+  }[];
+}
+
+/** Something the caller may do or not. */
+export interface Action {
+  action: string;
+  allowed: boolean;
+  reason: string | null;
+  fix: string | null;
+}
+
+/** An event of the audit log, a CloudEvent. */
+export interface AuditEvent {
+  seq: number;
+  hash: string;
+  event: {
+    id: string;
+    type: string;
+    subject: string;
+    actor: string;
+    time: string;
+    data: Record<string, unknown>;
+  };
+}
+
+/** A repository that came from a template. */
+export interface FleetRepository {
+  host: string;
+  org: string;
+  name: string;
+  owner: string | null;
+  webUrl: string | null;
+  template: string | null;
+  version: string | null;
+  newest: string | null;
+  behind: number | null;
+  drift: { path: string; kind?: string }[] | null;
+  templateChangedAt: string | null;
+  number: number | null;
+  requestUrl: string | null;
+  fault: string | null;
+  seenAt: string;
+}
+
+/** The repositories of one owner and template. */
+export interface FleetSummary {
+  owner: string | null;
+  template: string | null;
+  repositories: number;
+  behind: number;
+  openRequests: number;
+  faults: number;
+}
+
+/** A campaign as it is now. */
+export interface Campaign {
+  id: string;
+  template: string;
+  version: string;
+  owner: string | null;
+  waves: number[];
+  state: string;
+  wave: number;
+  counts: Record<string, number>;
+  message: string | null;
+  requestedBy: string;
+  requestedAt: string;
+  finishedAt: string | null;
+}
+
+/** What a version of a template changes. */
+export interface TemplateChange {
+  version: string;
+  date: string | null;
+  text: string;
+}

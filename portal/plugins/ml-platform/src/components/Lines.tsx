@@ -1,0 +1,114 @@
+import {
+  CartesianGrid,
+  Legend,
+  Line,
+  LineChart,
+  ReferenceLine,
+  ResponsiveContainer,
+  Tooltip,
+  XAxis,
+  YAxis,
+} from 'recharts';
+import { Flex, Text } from '@backstage/ui';
+
+/** A line of a graph. */
+export interface Series {
+  key: string;
+  name: string;
+  colour: string;
+  dashed?: boolean;
+}
+
+interface Props {
+  title: string;
+  /** What the graph shows, for those who can't see it. */
+  summary: string;
+  data: Record<string, number | string | null>[];
+  x: string;
+  series: Series[];
+  limit?: { value: number; name: string };
+  format: (value: number) => string;
+}
+
+/** Colours that can be told apart by everybody and on both themes (Okabe and Ito). */
+export const COLOURS = [
+  '#0072b2',
+  '#d55e00',
+  '#009e73',
+  '#cc79a7',
+  '#e69f00',
+  '#56b4e9',
+];
+
+/** A graph of lines. */
+export const Lines = ({
+  title,
+  summary,
+  data,
+  x,
+  series,
+  limit,
+  format,
+}: Props) => (
+  <Flex direction="column" gap="1" style={{ flex: '1 1 320px', minWidth: 0 }}>
+    <Text as="h3" variant="body-medium" weight="bold">
+      {title}
+    </Text>
+    <div role="img" aria-label={summary} style={{ height: 220, width: '100%' }}>
+      <ResponsiveContainer>
+        <LineChart
+          data={data}
+          margin={{ top: 8, right: 16, bottom: 0, left: 0 }}
+        >
+          <CartesianGrid strokeDasharray="3 3" stroke="var(--bui-border-2)" />
+          <XAxis
+            dataKey={x}
+            tick={{ fontSize: 12, fill: 'var(--bui-fg-secondary)' }}
+            minTickGap={24}
+          />
+          <YAxis
+            width={64}
+            domain={['auto', 'auto']}
+            tickFormatter={format}
+            tick={{ fontSize: 12, fill: 'var(--bui-fg-secondary)' }}
+          />
+          <Tooltip
+            formatter={(value: number) => format(value)}
+            contentStyle={{
+              background: 'var(--bui-bg-popover, var(--bui-bg-app))',
+              border: '1px solid var(--bui-border-2)',
+            }}
+          />
+          <Legend wrapperStyle={{ fontSize: 12 }} />
+          {limit && (
+            <ReferenceLine
+              y={limit.value}
+              ifOverflow="extendDomain"
+              stroke="var(--bui-fg-danger)"
+              strokeDasharray="6 3"
+              label={{
+                value: limit.name,
+                position: 'insideTopRight',
+                fontSize: 12,
+                fill: 'var(--bui-fg-danger)',
+              }}
+            />
+          )}
+          {series.map(({ key, name, colour, dashed }) => (
+            <Line
+              key={key}
+              dataKey={key}
+              name={name}
+              stroke={colour}
+              strokeWidth={2}
+              strokeDasharray={dashed ? '5 4' : undefined}
+              dot={data.length < 30}
+              connectNulls
+              isAnimationActive={false}
+            />
+          ))}
+        </LineChart>
+      </ResponsiveContainer>
+    </div>
+  </Flex>
+);

@@ -1,0 +1,65 @@
+import { Text } from '@backstage/ui';
+
+type Tone = 'success' | 'warning' | 'danger' | 'info' | 'secondary';
+
+const TONES: Record<string, Tone> = {
+  promoted: 'success',
+  passed: 'success',
+  passing: 'success',
+  met: 'success',
+  live: 'success',
+  ready: 'success',
+  completed: 'success',
+  merged: 'success',
+  current: 'success',
+  rolled_back: 'danger',
+  breached: 'danger',
+  failed: 'danger',
+  rejected: 'danger',
+  refused: 'danger',
+  aborted: 'warning',
+  suspected: 'warning',
+  missing: 'warning',
+  held: 'warning',
+  waiting: 'warning',
+  awaiting_approval: 'warning',
+  rolling_back: 'warning',
+  conflicts: 'warning',
+  not_evaluated: 'warning',
+  paused: 'warning',
+  running: 'info',
+  progressing: 'info',
+  shadowing: 'info',
+  comparing: 'info',
+  starting: 'info',
+  warming: 'info',
+  promoting: 'info',
+  canary: 'info',
+  open: 'info',
+};
+
+const MARKS: Record<Tone, string> = {
+  success: '●',
+  warning: '▲',
+  danger: '■',
+  info: '◐',
+  secondary: '○',
+};
+
+/** A state in words, with a mark whose shape says as much as its colour. */
+export const State = ({ of, text }: { of: string; text?: string }) => {
+  const tone = TONES[of] ?? 'secondary';
+  return (
+    <Text as="span" style={{ whiteSpace: 'nowrap' }}>
+      <Text as="span" color={tone} aria-hidden="true">
+        {MARKS[tone]}{' '}
+      </Text>
+      {text ?? words(of)}
+    </Text>
+  );
+};
+
+/** Returns an identifier such as `awaiting_approval` as words. */
+export function words(identifier: string): string {
+  return identifier.replace(/_/g, ' ');
+}

@@ -1,0 +1,37 @@
+import { Flex, Text } from '@backstage/ui';
+
+import { KeyFigure } from '../api/types';
+import styles from './KeyFigures.module.css';
+
+/** The figures that the platform is held to. */
+export const KeyFigures = ({ of }: { of: KeyFigure[] }) => (
+  <ul className={styles.figures}>
+    {of.map(({ name, value, unit, target, count, meaning }) => (
+      <li key={name}>
+        <Text as="h3" variant="body-small" color="secondary">
+          {name}
+        </Text>
+        <Text variant="title-small">
+          {value === null ? '—' : shown(value, unit)}
+        </Text>
+        <Flex direction="column" gap="0.5">
+          <Text variant="body-small">
+            {target === null ? '' : `Target: ${shown(target, unit)}. `}
+            {value === null ? 'Nothing to count yet.' : `Of ${count}.`}
+          </Text>
+          <Text variant="body-small" color="secondary">
+            {meaning}
+          </Text>
+        </Flex>
+      </li>
+    ))}
+  </ul>
+);
+
+function shown(value: number, unit: string): string {
+  if (unit === '%' || unit === 'share') {
+    return `${(unit === 'share' ? value * 100 : value).toFixed(1)} %`;
+  }
+  const text = Number.isInteger(value) ? String(value) : value.toFixed(1);
+  return unit ? `${text} ${unit}` : text;
+}

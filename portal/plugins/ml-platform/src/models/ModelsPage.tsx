@@ -1,0 +1,359 @@
+import { useApi } from '@backstage/frontend-plugin-api';
+import {
+  ButtonLink,
+  Cell,
+  CellText,
+  ColumnConfig,
+  Container,
+  Flex,
+  Header,
+  SearchField,
+  Select,
+  Table,
+  Text,
+  useTable,
+} from '@backstage/ui';
+import { useEffect, useMemo, useRef } from 'react';
+import { useSearchParams } from 'react-router-dom';
+
+import { platformApiRef, Problem } from '../api/client';
+import { useGet } from '../api/hooks';
+import { Facet, Facets, ModelSummary, Page } from '../api/types';
+import { Fault } from '../components/Fault';
+import { State, words } from '../components/State';
+import { Time } from '../components/Time';
+import { entityPath, shortRef } from '../model';
+
+type Row = ModelSummary & { id: string };
+
+const FILTERS = [
+  'owner',
+  'system',
+  'type',
+  'tier',
+  'environment',
+  'live',
+  'behind',
+] as const;
+const ANY = 'any';
+const PAGE_SIZES = [20, 50, 100];
+const REFRESH_MILLISECONDS = 10_000;
+const FIRST = 'first';
+
+const COLUMNS: ColumnConfig<Row>[] = [
+  {
+    id: 'name',
+    label: 'Model',
+    isRowHeader: true,
+    isSortable: true,
+    cell: ({ name, description }) => (
+      <CellText title={name} description={description} />
+    ),
+  },
+  {
+    id: 'owner',
+    label: 'Owner',
+    isSortable: true,
+    cell: ({ owner }) => <CellText title={shortRef(owner)} />,
+  },
+  {
+    id: 'system',
+    label: 'System',
+    isSortable: true,
+    cell: ({ system }) => <CellText title={system ? shortRef(system) : '—'} />,
+  },
+  {
+    id: 'type',
+    label: 'Type',
+    isSortable: true,
+    cell: ({ type }) => <CellText title={type} />,
+  },
+  {
+    id: 'tier',
+    label: 'Tier',
+    isSortable: true,
+    cell: ({ tier }) => <CellText title={String(tier)} />,
+  },
+  { id: 'live', label: 'Live', cell: row => <Live of={row} /> },
+  {
+    id: 'slo',
+    label: 'SLO',
+    cell: ({ slo }) => <CellText title={slo ?? '—'} />,
+  },
+  {
+    id: 'drift',
+    label: 'Drift',
+    cell: ({ drift }) => <CellText title={drift ?? '—'} />,
+  },
+  {
+    id: 'cost',
+    label: 'Cost',
+    cell: ({ monthlyCost }) => <CellText title={monthlyCost ?? '—'} />,
+  },
+  {
+    id: 'compliance',
+    label: 'Compliance',
+    cell: ({ compliance }) => <CellText title={compliance ?? '—'} />,
+  },
+  {
+    id: 'behind',
+    label: 'Template',
+    isSortable: true,
+    cell: row => <CellText title={template(row)} />,
+  },
+  {
+    id: 'updated',
+    label: 'Changed',
+    isSortable: true,
+    cell: ({ updatedAt }) => (
+      <Cell>
+        <Time at={updatedAt} />
+      </Cell>
+    ),
+  },
+];
+
+/** All models: searched, filtered, sorted and paged by the platform, so that ten thousand are as fast as ten. */
+export const ModelsPage = () => {
+  const api = useApi(platformApiRef);
+  const facets = useGet<Facets>('/overview/facets', 60);
+  const [params, setParams] = useSearchParams();
+  const filter = useMemo(
+    () =>
+      Object.fromEntries(
+        FILTERS.map(name => [name, params.get(name) ?? undefined]),
+      ),
+    [params],
+  );
+  const before = useRef(new Map<string, string>());
+  const { tableProps, search, reload } = useTable<Row, typeof filter>({
+    mode: 'cursor',
+    initialSort: { column: 'name', direction: 'ascending' },
+    initialSearch: params.get('q') ?? '',
+    filter,
+    paginationOptions: { pageSize: PAGE_SIZES[0], pageSizeOptions: PAGE_SIZES },
+    getData: async ({ cursor, pageSize, sort, search: q }) => {
+      const query = new URLSearchParams({ limit: String(pageSize) });
+      for (const [name, value] of Object.entries({ ...filter, q: q.trim() })) {
+        if (value) {
+          query.set(name, value);
+        }
+      }
+      if (sort) {
+        query.set(
+          'sort',
+          `${sort.direction === 'descending' ? '-' : ''}${String(sort.column)}`,
+        );
+      }
+      if (cursor && cursor !== FIRST) {
+        query.set('cursor', cursor);
+      }
+      const page = await api.get<Page<ModelSummary>>(
+        `/overview/models?${query}`,
+      );
+      if (page.nextCursor) {
+        before.current.set(page.nextCursor, cursor ?? FIRST);
+      }
+      return {
+        data: page.items.map(one => ({ ...one, id: one.name })),
+        nextCursor: page.nextCursor ?? undefined,
+        prevCursor:
+          cursor && cursor !== FIRST ? before.current.get(cursor) : undefined,
+        totalCount: page.total,
+      };
+    },
+  });
+  useEffect(() => {
+    const timer = setInterval(reload, REFRESH_MILLISECONDS);
+    return () => clearInterval(timer);
+  }, [reload]);
+  const choose = (name: string, value: string) =>
+    setParams(
+      now => {
+        const next = new URLSearchParams(now);
+        if (value === ANY) {
+          next.delete(name);
+        } else {
+          next.set(name, value);
+        }
+        return next;
+      },
+      { replace: true },
+    );
+  const { error, ...table } = tableProps;
+  const filtered = FILTERS.some(name => filter[name]) || search.value !== '';
+  return (
+    <>
+      <Header
+        title="Models"
+        customActions={
+          <ButtonLink
+            href="/create?filters%5Btype%5D=ml-model"
+            variant="primary"
+          >
+            Create a model
+          </ButtonLink>
+        }
+      />
+      <Container>
+        <Flex direction="column" gap="4" pb="6">
+          <Flex gap="3" align="end" style={{ flexWrap: 'wrap' }}>
+            <SearchField
+              aria-label="Search models"
+              placeholder="Name or description"
+              value={search.value}
+              onChange={search.onChange}
+              style={{ flex: '1 1 220px' }}
+            />
+            <Choice
+              name="Owner"
+              of={facets.data?.owners}
+              value={filter.owner}
+              show={shortRef}
+              choose={value => choose('owner', value)}
+            />
+            <Choice
+              name="System"
+              of={facets.data?.systems}
+              value={filter.system}
+              show={shortRef}
+              choose={value => choose('system', value)}
+            />
+            <Choice
+              name="Type"
+              of={facets.data?.types}
+              value={filter.type}
+              choose={value => choose('type', value)}
+            />
+            <Choice
+              name="Tier"
+              of={facets.data?.tiers}
+              value={filter.tier}
+              choose={value => choose('tier', value)}
+            />
+            <Choice
+              name="Environment"
+              of={facets.data?.environments}
+              value={filter.environment}
+              choose={value => choose('environment', value)}
+            />
+            <YesNo
+              name="Live"
+              value={filter.live}
+              choose={value => choose('live', value)}
+            />
+            <YesNo
+              name="Behind its template"
+              value={filter.behind}
+              choose={value => choose('behind', value)}
+            />
+          </Flex>
+          {error && (
+            <Fault
+              error={
+                error instanceof Problem ? error : new Problem(0, error.message)
+              }
+              retry={reload}
+            />
+          )}
+          <div style={{ overflowX: 'auto' }}>
+            <div style={{ minWidth: 1080 }}>
+              <Table
+                aria-label="Models"
+                columnConfig={COLUMNS}
+                {...table}
+                rowConfig={{
+                  getHref: ({ entityRef }) =>
+                    entityRef ? entityPath(entityRef) : undefined,
+                }}
+                emptyState={
+                  <Text>
+                    {filtered
+                      ? 'No model is like that. Take a filter away.'
+                      : 'No model is registered yet. Create one, and run `platform run` in its repository.'}
+                  </Text>
+                }
+              />
+            </div>
+          </div>
+        </Flex>
+      </Container>
+    </>
+  );
+};
+
+const Live = ({ of }: { of: ModelSummary }) => (
+  <Cell>
+    <Flex direction="column" gap="0.5">
+      {of.places.length === 0 && <span>—</span>}
+      {of.places.map(({ environment, champion, challenger, phase }) => (
+        <span key={environment}>
+          {environment} {champion === null ? '—' : `v${champion}`}
+          {phase && challenger !== null && (
+            <>
+              {' '}
+              <State of={phase} text={`v${challenger} ${words(phase)}`} />
+            </>
+          )}
+        </span>
+      ))}
+    </Flex>
+  </Cell>
+);
+
+function template({ template: of }: ModelSummary): string {
+  if (!of) {
+    return '—';
+  }
+  return of.behind ? `${of.version}, ${of.behind} behind` : of.version ?? '—';
+}
+
+const Choice = ({
+  name,
+  of,
+  value,
+  show = one => one,
+  choose,
+}: {
+  name: string;
+  of?: Facet[];
+  value?: string;
+  show?: (value: string) => string;
+  choose: (value: string) => void;
+}) => (
+  <Select
+    label={name}
+    size="small"
+    options={[
+      { id: ANY, label: 'Any' },
+      ...(of ?? []).map(facet => ({
+        id: String(facet.value),
+        label: `${show(String(facet.value))} (${facet.count})`,
+      })),
+    ]}
+    value={value ?? ANY}
+    onChange={chosen => choose(String(chosen))}
+  />
+);
+
+const YesNo = ({
+  name,
+  value,
+  choose,
+}: {
+  name: string;
+  value?: string;
+  choose: (value: string) => void;
+}) => (
+  <Select
+    label={name}
+    size="small"
+    options={[
+      { id: ANY, label: 'Any' },
+      { id: 'true', label: 'Yes' },
+      { id: 'false', label: 'No' },
+    ]}
+    value={value ?? ANY}
+    onChange={chosen => choose(String(chosen))}
+  />
+);
