@@ -23,6 +23,7 @@ from backend.core.config import API_PREFIX, Settings
 from backend.core.container import Services
 from backend.core.database import Database
 from backend.core.http import problems
+from backend.core.http.etag import EntityTags
 from backend.core.http.middleware import BodyLimit, RequestContext, cors
 from backend.core.http.streams import Streams
 from backend.core.metrics import Metrics
@@ -94,6 +95,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
     ]
     app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
+    app.add_middleware(EntityTags, prefix=API_PREFIX)
     app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH))
     app.add_middleware(cors, origins=settings.backend.allowed_origins)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
