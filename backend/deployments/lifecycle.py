@@ -56,7 +56,7 @@ class Lifecycle:
     def plan(self, session: Session, deployment_id: str) -> list[tuple[int, str]]:
         """Take a deployment up: write its steps down and return them; none when it is decided already."""
         deployment = repository.lock(session, deployment_id)
-        if deployment.phase in ENDED or deployment.outcome is not None:
+        if deployment.is_decided:
             return []
         if not deployment.steps:
             primary = repository.live(session, deployment.environment, deployment.model)
@@ -216,7 +216,7 @@ class Lifecycle:
     ) -> bool:
         """Take the version's traffic away and decide the rollout so; false when it is decided already."""
         deployment = repository.lock(session, deployment_id)
-        if deployment.phase in ENDED or deployment.outcome is not None:
+        if deployment.is_decided:
             return False
         now = self._services.clock.now()
         for step in deployment.steps:

@@ -120,6 +120,11 @@ class Deployment(Base):
     steps: Mapped[list["DeploymentStep"]] = relationship(order_by="DeploymentStep.index", lazy="raise")
     approvals: Mapped[list["Approval"]] = relationship(order_by="Approval.at", lazy="raise")
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is settled how it ends, though traffic may still be moving."""
+        return self.phase in ENDED or self.outcome is not None
+
 
 class DeploymentStep(Base):
     """One step of a rollout, with the figures it was judged by."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
 
+from backend.core.actions import ActionOut
 from backend.core.schemas import NO_NUL, Payload, Schema
 from backend.deployments.models import Outcome, Phase, StepKind, StepState, TrafficState
 from mlplatform.spec.model import ModelType, Name
@@ -194,3 +195,15 @@ class PlaceOut(Schema):
     traffic: list[TrafficOut]
     rollout: DeploymentOut | None = Field(description="The deployment that is not over yet.")
     replicas: list[ReplicaOut]
+
+
+class DeploymentActionOut(ActionOut):
+    """Something to do about a model in an environment, and whether this caller may do it as things are."""
+
+    action: Literal["deploy", "approve", "promote", "abort", "rollback"]
+
+
+class DeploymentActionsOut(Schema):
+    """All that can be done there."""
+
+    items: list[DeploymentActionOut]
