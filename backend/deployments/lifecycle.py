@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
-from backend.deployments import repository, words
+from backend.deployments import repository, samples, words
 from backend.deployments.analysis import Judgement
 from backend.deployments.figures import Figures, figures_of, note
 from backend.deployments.models import (
@@ -129,6 +129,7 @@ class Lifecycle:
         if deployment.phase in ENDED:
             return False
         note(repository.step(deployment, index), judgement)
+        samples.keep(session, deployment_id, index, judgement, self._services.clock.now())
         deployment.evidence = evidence
         return True
 

@@ -144,6 +144,21 @@ class DeploymentStep(Base):
     reason: Mapped[str | None] = mapped_column(Text)
 
 
+class DeploymentSample(Base):
+    """What the versions had done in a step up to a moment, and the limits that held then."""
+
+    __tablename__ = "deployment_samples"
+
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    step: Mapped[int] = mapped_column(Integer)
+    canary: Mapped[dict[str, Any]] = mapped_column(JSON)
+    primary: Mapped[dict[str, Any]] = mapped_column(JSON)
+    limits: Mapped[dict[str, float]] = mapped_column(JSON)
+    """By check."""
+
+
 class Approval(Base):
     """What an approver said."""
 

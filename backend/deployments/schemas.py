@@ -126,6 +126,26 @@ class StepOut(Schema):
     reason: str | None
 
 
+class SampleOut(Schema):
+    """What both versions had done in a step up to a moment."""
+
+    seq: int = Field(description="Rises with time, though not always by one.")
+    at: datetime
+    step: int = Field(description="Index of the step; its figures are counted from its begin.")
+    canary: FiguresOut
+    primary: FiguresOut
+    limits: dict[str, float] = Field(
+        description="By check, the limit that held then: shares for success rates, milliseconds for latencies.",
+        examples=[{"success_rate": 0.99, "latency": 250.0}],
+    )
+
+
+class SamplesOut(Schema):
+    """Samples of a rollout, oldest first."""
+
+    items: list[SampleOut]
+
+
 class DeploymentOut(Schema):
     """A deployment and everything that happened to it so far."""
 
