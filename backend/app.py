@@ -23,11 +23,13 @@ from backend.core.config import API_PREFIX, Settings
 from backend.core.container import Services
 from backend.core.database import Database
 from backend.core.http import problems
-from backend.core.http.middleware import BodyLimit, RequestContext
+from backend.core.http.etag import EntityTags
+from backend.core.http.middleware import BodyLimit, RequestContext, cors
 from backend.core.http.streams import Streams
 from backend.core.metrics import Metrics
 from backend.core.openapi import TAGS, document
 from backend.core.workflows import WorkflowRuntime
+from backend.deployments import live_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
@@ -81,7 +83,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
-    for domain in (*own, scaffold_routes, pull_routes, fleet_routes, catalog_routes):
+    for domain in (*own, live_routes, scaffold_routes, pull_routes, fleet_routes, catalog_routes):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
         app.router.routes.append(Mount(MLFLOW_PATH, app=mlflow, name="mlflow"))
@@ -94,7 +96,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
     ]
     app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
+    app.add_middleware(EntityTags, prefix=API_PREFIX)
     app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH))
+    app.add_middleware(cors, origins=settings.backend.allowed_origins)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 

@@ -1,15 +1,14 @@
 """HTTP routes of the scaffolder: new repositories, their progress, and the templates they are made from."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
 from backend.core.container import Services, ServicesOf
+from backend.core.http.events import Following
 from backend.core.http.problems import problems
 from backend.core.schemas import Page, Paging
 from backend.core.writes import Write
@@ -27,7 +26,6 @@ ScaffoldId = Annotated[str, Path(alias="id", pattern=r"^[0-9a-f-]{36}$", descrip
 TemplateName = Annotated[str, Query(pattern=r"^[a-z0-9-]+$", max_length=63)]
 Version = Annotated[str, Query(pattern=r"^[A-Za-z0-9._/+-]+$", max_length=100)]
 _LOOK = 0.2
-_SIGN_OF_LIFE = 15.0
 
 
 @router.post(
@@ -122,32 +120,31 @@ def _existing(services: ServicesOf, caller: Caller, scaffold_id: ScaffoldId) -> 
     "/scaffolds/{id}/events",
     summary="Follow a scaffold",
     response_class=EventSourceResponse,
-    responses=problems(401, 404, 422),
+    responses=problems(401, 404, 422, 429),
 )
 async def events(
-    request: Request,
     services: ServicesOf,
     scaffold_id: Annotated[str, Depends(_existing)],
+    follower: Following,
     last_event_id: Annotated[
         str | None,
         Header(pattern=r"^[0-9]{1,9}$", description="Go on after this event, as browsers ask by themselves."),
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream progress as server-sent events until the scaffold is over: `progress` for each step, then one `end`."""
-    seen, silent = int(last_event_id or 0), 0.0
-    while not await request.is_disconnected():
-        found, over = await run_in_threadpool(_news, services, scaffold_id, seen)
-        for one in found:
-            seen = one.seq
-            yield ServerSentEvent(data=one, event="progress", id=str(one.seq))
+    seen = int(last_event_id or 0)
+
+    def look() -> tuple[list[ServerSentEvent], bool]:
+        nonlocal seen
+        found, over = _news(services, scaffold_id, seen)
+        shown = [ServerSentEvent(data=one, event="progress", id=str(one.seq)) for one in found]
+        seen = found[-1].seq if found else seen
         if over is not None:
-            yield ServerSentEvent(data=over, event="end", id=str(seen))
-            return
-        silent = 0.0 if found else silent + _LOOK
-        if silent >= _SIGN_OF_LIFE:
-            silent = 0.0
-            yield ServerSentEvent(comment="still here")
-        await asyncio.sleep(_LOOK)
+            shown.append(ServerSentEvent(data=over, event="end", id=str(seen)))
+        return shown, over is not None
+
+    async for one in follower.events(look, every=_LOOK):
+        yield one
 
 
 @router.get("/templates", summary="Templates", responses=problems(401, 422))

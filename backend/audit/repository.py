@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.audit.models import AuditRow
+from backend.audit.models import AuditHead, AuditRow
 from backend.core.schemas import utc
 
 
@@ -44,3 +44,8 @@ def find_events(session: Session, wanted: EventFilter, *, after: int, limit: int
     if wanted.until is not None:
         query = query.where(AuditRow.time < utc(wanted.until))
     return session.execute(query.order_by(AuditRow.seq).limit(limit)).scalars().all()
+
+
+def last_seq(session: Session) -> int:
+    """Return the sequence number of the newest event; 0 if there is none."""
+    return session.execute(select(AuditHead.seq)).scalar_one_or_none() or 0

@@ -1,23 +1,27 @@
 """HTTP routes of the audit domain: reading and verifying; nobody writes through HTTP."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from backend.audit.models import AuditRow
-from backend.audit.repository import EventFilter, find_events
+from backend.audit.repository import EventFilter, find_events, last_seq
 from backend.audit.schemas import AuditEventOut, VerificationOut
 from backend.audit.verify import snapshot, verify
 from backend.core.container import ServicesOf
 from backend.core.errors import InvalidInput
+from backend.core.http.events import Following
 from backend.core.http.problems import problems
-from backend.core.schemas import Page, Paging, PlainText
+from backend.core.schemas import LARGEST_PAGE, Page, Paging, PlainText
 from backend.identity.auth import Caller
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
+_LOOK = 0.5
 Text = Annotated[PlainText | None, Query(max_length=500)]
 
 
@@ -38,6 +42,52 @@ def events(
     with services.database.read() as session:
         rows = find_events(session, wanted, after=after, limit=page.limit + 1)
     return page.page(rows, lambda row: [row.seq], _event)
+
+
+def _begin(
+    services: ServicesOf,
+    caller: Caller,
+    last_event_id: Annotated[
+        str | None,
+        Header(pattern=r"^[0-9]{1,18}$", description="Go on after this event, as browsers ask by themselves."),
+    ] = None,
+) -> int:
+    if last_event_id is not None:
+        return int(last_event_id)
+    with services.database.read() as session:
+        return last_seq(session)
+
+
+@router.get(
+    "/events/stream",
+    summary="Follow audit events",
+    response_class=EventSourceResponse,
+    responses=problems(401, 422, 429),
+)
+async def stream(
+    services: ServicesOf,
+    begin: Annotated[int, Depends(_begin)],
+    follower: Following,
+    subject: Annotated[Text, Query(description="Subject, and all that belongs to it.")] = None,
+    type: Annotated[Text, Query(description="Event type; with a `.` at its end, all types below.")] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream the events that match as server-sent events named `audit`, oldest first; the id is the sequence number.
+
+    Begins after `Last-Event-ID`, or with what happens from now on. Never ends by itself but with the caller's token.
+    """
+    seen, wanted = begin, EventFilter(subject, type)
+
+    def look() -> tuple[list[ServerSentEvent], bool]:
+        nonlocal seen
+        with services.database.read() as session:
+            newest = last_seq(session)
+            rows = find_events(session, wanted, after=seen, limit=LARGEST_PAGE)
+        # What does not match need not be looked at again.
+        seen = rows[-1].seq if len(rows) == LARGEST_PAGE else max(seen, newest, *(row.seq for row in rows))
+        return [ServerSentEvent(data=_event(row), event="audit", id=str(row.seq)) for row in rows], False
+
+    async for one in follower.events(look, every=_LOOK):
+        yield one
 
 
 @router.get("/verification", summary="Verify the whole log", responses=problems(401))

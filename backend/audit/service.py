@@ -128,6 +128,6 @@ class AuditService:
 
 
 def _with_person(actor: Principal, data: dict[str, Any]) -> dict[str, Any]:
-    """Add who started the CI job that acted, and which job that was."""
-    more = {"onBehalfOf": actor.on_behalf_of, "run": actor.run}
+    """Add who started the CI job that acted, and which job that was; or the service that a user acted through."""
+    more = {"onBehalfOf": actor.on_behalf_of, "run": actor.run, "via": actor.via}
     return {**data, **{name: value for name, value in more.items() if value is not None}}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from backend.core.config_base import Port, SettingsModel
+from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_portal import PortalSettings
@@ -42,6 +42,10 @@ class BackendSettings(SettingsModel):
     port: Port = 7070
     base_url: str | None = Field(
         default=None, description="How others reach it, without a path; http://host:port if null."
+    )
+    allowed_origins: list[Origin] = Field(
+        default=["http://127.0.0.1:7007", "http://localhost:7007"],
+        description="Where pages come from that a browser lets call the backend: Backstage, as its users reach it.",
     )
 
 

@@ -2,10 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Origin = Annotated[
+    str, StringConstraints(pattern=r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?$")
+]
+"""A web origin as browsers write it (RFC 6454, section 6.2): scheme, host in lower case, port, and nothing after it."""
 
 
 class SettingsModel(BaseModel):

@@ -1,13 +1,18 @@
 """Settings of who may sign in, and who has rights beyond their own models."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from backend.core.config_base import SettingsModel
 from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
+
+PLUGIN_PATTERN = r"^[a-z0-9-]+$"
+"""What the id of a Backstage plugin looks like that may be part of an address."""
+
+_BACKSTAGE_AUTH = "/api/auth"
 
 
 class LocalUser(SettingsModel):
@@ -76,12 +81,35 @@ class IssuerSettings(SettingsModel):
     service_accounts: list[ServiceAccount] = Field(
         default_factory=list, description="For kind kubernetes: whose tokens count, and as which repository."
     )
+    plugins: list[Annotated[str, Field(pattern=PLUGIN_PATTERN, max_length=60)]] = Field(
+        default=["catalog", "scaffolder"],
+        description="For kind backstage: plugins whose own tokens count, also where they act for a user.",
+    )
+    base_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="For kind backstage: where it is reached, without /api; the issuer without /api/auth if null.",
+    )
 
     @model_validator(mode="after")
     def _service_accounts_belong_to_a_cluster(self) -> Self:
         if bool(self.service_accounts) != (self.kind == "kubernetes"):
             raise ValueError("serviceAccounts belongs to kind kubernetes, and that kind needs it")
         return self
+
+    @model_validator(mode="after")
+    def _a_backstage_can_be_asked(self) -> Self:
+        if self.kind != "backstage":
+            if self.model_fields_set & {"plugins", "base_url"}:
+                raise ValueError("plugins and baseUrl belong to kind backstage")
+        elif self.base_url is None and not self.issuer.endswith(_BACKSTAGE_AUTH):
+            raise ValueError(f"baseUrl: is needed for an issuer that does not end in {_BACKSTAGE_AUTH}")
+        return self
+
+    @property
+    def backstage_url(self) -> str:
+        """Where a Backstage is reached, without a slash at the end."""
+        return (self.base_url or self.issuer.removesuffix(_BACKSTAGE_AUTH)).rstrip("/")
 
 
 class IdentitySettings(SettingsModel):
@@ -97,6 +125,14 @@ class IdentitySettings(SettingsModel):
         names = [one.issuer for one in self.issuers]
         if len(names) != len(set(names)):
             raise ValueError("issuers names the same issuer more than once")
+        return self
+
+    @model_validator(mode="after")
+    def _a_plugin_is_of_one_backstage(self) -> Self:
+        names = [plugin for one in self.issuers if one.kind == "backstage" for plugin in one.plugins]
+        if len(names) != len(set(names)):
+            # Such a token does not say which Backstage it is from.
+            raise ValueError("issuers: only one Backstage may list a plugin; give the others `plugins` of their own")
         return self
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from backend.core.config import API_PREFIX
 from backend.core.http.problems import MEDIA_TYPE, Problem
 
 TAGS = [
@@ -41,11 +42,20 @@ def document(app: FastAPI) -> dict[str, Any]:
         schemas.update(schemas["Problem"].pop("$defs", {}))
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        for operations in schema["paths"].values():
-            for operation in operations.values():
+        for path, operations in schema["paths"].items():
+            for method, operation in operations.items():
                 _describe_errors(operation)
+                if method == "get" and path.startswith(API_PREFIX):
+                    _describe_tags(operation)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _describe_tags(operation: dict[str, Any]) -> None:
+    if "application/json" in operation["responses"].get("200", {}).get("content", {}):
+        operation["responses"]["304"] = {
+            "description": "The client has this answer already: its `If-None-Match` says so"
+        }
 
 
 def _describe_errors(operation: dict[str, Any]) -> None:

@@ -4,12 +4,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.core.container import Services
-from backend.core.errors import Conflict
 from backend.core.ids import new_id
 from backend.deployments import repository
 from backend.deployments.lifecycle import Lifecycle
-from backend.deployments.models import ENDED, Deployment, Kind, Outcome, Phase
-from backend.deployments.rules import RolloutInProgress, Rules, state_of
+from backend.deployments.models import Deployment, Kind, Outcome, Phase
+from backend.deployments.rules import Rules
 from backend.deployments.targets.base import TargetUnavailable, VersionKey
 from backend.identity.principal import Principal
 
@@ -30,15 +29,13 @@ class Interventions:
         self._rules.may_step_in(session, caller, deployment.model, deployment.environment, "abort")
         said = f"aborted by {caller.ref}: {reason}"
         deployment = repository.lock(session, deployment_id)
+        self._rules.can_be_aborted(deployment)
         if deployment.phase == Phase.AWAITING_APPROVAL:
             deployment.phase, deployment.outcome, deployment.reason = Phase.COMPLETED, Outcome.ABORTED, said
             deployment.finished_at = self._services.clock.now()
             self._rules.record(session, "deployment.aborted", deployment, caller, reason=said)
-        elif not self._lifecycle.roll_back(session, deployment_id, Outcome.ABORTED, said, actor=caller.ref):
-            raise Conflict(
-                f"the deployment can't be aborted any more: it is {state_of(deployment)}",
-                fix="A version that is live is taken back with a rollback.",
-            )
+        else:
+            self._lifecycle.roll_back(session, deployment_id, Outcome.ABORTED, said, actor=caller.ref)
         return self._rules.reloaded(session, deployment_id)
 
     def promote(self, session: Session, caller: Principal, deployment_id: str, reason: str) -> Deployment:
@@ -50,8 +47,7 @@ class Interventions:
         deployment = self._rules.get(session, deployment_id)
         self._rules.may_decide(session, caller, deployment, "promotion.refused")
         deployment = repository.lock(session, deployment_id)
-        if deployment.phase in (*ENDED, Phase.AWAITING_APPROVAL, Phase.PROMOTING):
-            raise Conflict(f"the deployment is no running rollout; it is {state_of(deployment)}")
+        self._rules.can_be_promoted(deployment)
         deployment.promote_requested_by, deployment.promote_reason = caller.ref, reason
         said = f"{caller.ref} promotes it without further analysis: {reason}"
         self._rules.record(session, "deployment.promotion_requested", deployment, caller, reason=said)
@@ -66,22 +62,16 @@ class Interventions:
         self._rules.environment(environment)
         self._services.registry.get_model(session, model)
         self._rules.may_step_in(session, caller, model, environment, "roll back")
-        running = repository.in_progress(session, environment, model)
-        if running is not None and running.phase != Phase.AWAITING_APPROVAL and running.outcome is None:
+        if (running := self._rules.to_abort_first(session, environment, model)) is not None:
             self.abort(session, caller, running.id, reason)
             live = repository.live(session, environment, model)
             before = live and repository.last_promoted(session, environment, model, version=live.version)
             return before or self._rules.reloaded(session, running.id)
-        if running is not None and running.phase != Phase.AWAITING_APPROVAL:
-            raise RolloutInProgress(f"deployment {running.id} is {state_of(running)}; try again in a moment")
-        if running is not None:
-            self.abort(session, caller, running.id, f"a rollback comes first: {reason}")
+        if (waiting := repository.in_progress(session, environment, model)) is not None:
+            self.abort(session, caller, waiting.id, f"a rollback comes first: {reason}")
         # Versions that were kept warm long enough are stopped meanwhile; from here on none of these is.
         repository.traffic(session, environment, model, lock=True)
-        live = repository.live(session, environment, model)
-        former = None if live is None else repository.former_version(session, environment, model)
-        if live is None or former is None:
-            raise Conflict(f"there is no former version of {model} in {environment} to go back to")
+        present, former = self._rules.way_back(session, environment, model)
         version = self._services.registry.get_version(session, model, former)
         deployment = Deployment(
             id=new_id(),
@@ -92,7 +82,7 @@ class Interventions:
             digest=version.digest,
             phase=Phase.PENDING,
             reason=reason,
-            previous_version=live.version,
+            previous_version=present.version,
             requested_by=caller.ref,
             on_behalf_of=caller.on_behalf_of,
             requested_at=self._services.clock.now(),
@@ -104,7 +94,7 @@ class Interventions:
             "deployment.requested",
             deployment,
             caller,
-            reason=f"{caller.ref} rolls v{live.version} back to v{former}: {reason}",
+            reason=f"{caller.ref} rolls v{present.version} back to v{former}: {reason}",
         )
         if self._is_up(session, environment, model, former):
             self._lifecycle.promote(session, deployment.id, 0)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
-from backend.deployments import repository, words
+from backend.deployments import repository, samples, words
 from backend.deployments.analysis import Judgement
 from backend.deployments.figures import Figures, figures_of, note
 from backend.deployments.models import (
@@ -56,7 +56,7 @@ class Lifecycle:
     def plan(self, session: Session, deployment_id: str) -> list[tuple[int, str]]:
         """Take a deployment up: write its steps down and return them; none when it is decided already."""
         deployment = repository.lock(session, deployment_id)
-        if deployment.phase in ENDED or deployment.outcome is not None:
+        if deployment.is_decided:
             return []
         if not deployment.steps:
             primary = repository.live(session, deployment.environment, deployment.model)
@@ -129,6 +129,7 @@ class Lifecycle:
         if deployment.phase in ENDED:
             return False
         note(repository.step(deployment, index), judgement)
+        samples.keep(session, deployment_id, index, judgement, self._services.clock.now())
         deployment.evidence = evidence
         return True
 
@@ -216,7 +217,7 @@ class Lifecycle:
     ) -> bool:
         """Take the version's traffic away and decide the rollout so; false when it is decided already."""
         deployment = repository.lock(session, deployment_id)
-        if deployment.phase in ENDED or deployment.outcome is not None:
+        if deployment.is_decided:
             return False
         now = self._services.clock.now()
         for step in deployment.steps:

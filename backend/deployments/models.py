@@ -120,6 +120,11 @@ class Deployment(Base):
     steps: Mapped[list["DeploymentStep"]] = relationship(order_by="DeploymentStep.index", lazy="raise")
     approvals: Mapped[list["Approval"]] = relationship(order_by="Approval.at", lazy="raise")
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is settled how it ends, though traffic may still be moving."""
+        return self.phase in ENDED or self.outcome is not None
+
 
 class DeploymentStep(Base):
     """One step of a rollout, with the figures it was judged by."""
@@ -137,6 +142,21 @@ class DeploymentStep(Base):
     primary: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     checks: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     reason: Mapped[str | None] = mapped_column(Text)
+
+
+class DeploymentSample(Base):
+    """What the versions had done in a step up to a moment, and the limits that held then."""
+
+    __tablename__ = "deployment_samples"
+
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    step: Mapped[int] = mapped_column(Integer)
+    canary: Mapped[dict[str, Any]] = mapped_column(JSON)
+    primary: Mapped[dict[str, Any]] = mapped_column(JSON)
+    limits: Mapped[dict[str, float]] = mapped_column(JSON)
+    """By check."""
 
 
 class Approval(Base):

@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
-from backend.deployments.models import ENDED, Deployment, DeploymentStep, Kind, Outcome, Phase, Traffic, TrafficState
+from backend.deployments.models import (
+    ENDED,
+    Deployment,
+    DeploymentSample,
+    DeploymentStep,
+    Kind,
+    Outcome,
+    Phase,
+    Traffic,
+    TrafficState,
+)
 
 _WHOLE = (selectinload(Deployment.steps), selectinload(Deployment.approvals))
 
@@ -166,3 +176,37 @@ def former_version(session: Session, environment: str, model: str) -> int | None
         if not stack or stack[-1] != version:
             stack.append(version)
     return stack[-2] if len(stack) > 1 else None
+
+
+def samples(session: Session, deployment_id: str, *, after: int, limit: int) -> Sequence[DeploymentSample]:
+    """Return a deployment's samples after a sequence number, oldest first."""
+    query = select(DeploymentSample).where(
+        DeploymentSample.deployment_id == deployment_id, DeploymentSample.seq > after
+    )
+    return session.execute(query.order_by(DeploymentSample.seq).limit(limit)).scalars().all()
+
+
+def sample(session: Session, deployment_id: str, *, newest: bool) -> DeploymentSample | None:
+    """Return a deployment's newest sample, or its oldest."""
+    order = DeploymentSample.seq.desc() if newest else DeploymentSample.seq
+    query = select(DeploymentSample).where(DeploymentSample.deployment_id == deployment_id)
+    return session.execute(query.order_by(order).limit(1)).scalar_one_or_none()
+
+
+def count_samples(session: Session, deployment_id: str) -> int:
+    """Return how many samples there are of a deployment."""
+    query = select(func.count()).where(DeploymentSample.deployment_id == deployment_id)
+    return session.execute(query).scalar_one()
+
+
+def thin_samples(session: Session, deployment_id: str) -> None:
+    """Delete every second sample of a deployment; the oldest stays."""
+    mine = DeploymentSample.deployment_id == deployment_id
+    place = func.row_number().over(order_by=DeploymentSample.seq).label("place")
+    numbered = select(DeploymentSample.seq, place).where(mine).subquery()
+    second = select(numbered.c.seq).where(numbered.c.place % 2 == 0)
+    # What the session has loaded of them is of no further use to it.
+    session.execute(
+        delete(DeploymentSample).where(mine, DeploymentSample.seq.in_(second)),
+        execution_options={"synchronize_session": False},
+    )

@@ -20,6 +20,7 @@ from backend.deployments.models import Deployment, Phase, Traffic
 from backend.deployments.schemas import (
     LONGEST_VERSION,
     ApprovalIn,
+    DeploymentActionsOut,
     DeploymentIn,
     DeploymentOut,
     PlaceOut,
@@ -247,6 +248,24 @@ def place(services: ServicesOf, caller: Caller, environment: EnvironmentName, mo
             ],
         }
     )
+
+
+@router.get(
+    "/environments/{environment}/models/{model}/actions",
+    summary="What I may do about a model in an environment",
+    responses=problems(401, 404, 422),
+)
+def actions(
+    services: ServicesOf, caller: Caller, environment: EnvironmentName, model: ModelName
+) -> DeploymentActionsOut:
+    """Return what can be done there, and whether the caller may do it now: by right, and as things are.
+
+    `reason` is what the refusal would say. `approve`, `promote` and `abort` are about the deployment that is not over; during a
+    rollout, `rollback` aborts it.
+    """
+    with services.database.read() as session:
+        items = services.deployments.actions.of(session, caller, environment, model)
+    return DeploymentActionsOut.model_validate({"items": [one.model_dump() for one in items]})
 
 
 @router.get(

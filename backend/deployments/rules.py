@@ -10,7 +10,7 @@ from backend.core.errors import Conflict, Forbidden, NotFound
 from backend.deployments import lifecycle, repository
 from backend.deployments.admission import Actor, Facts, RequireApproval
 from backend.deployments.lifecycle import EVENT, about, subject_of
-from backend.deployments.models import Deployment, Phase
+from backend.deployments.models import ENDED, Deployment, Phase, Traffic
 from backend.identity.principal import Principal, may_act_for
 
 
@@ -92,6 +92,51 @@ class Rules:
                 type=f"{EVENT}.{event}", subject=subject_of(deployment), actor=caller.ref, **about(deployment)
             )
         return facts
+
+    def is_free(self, session: Session, environment: str, model: str) -> None:
+        """Refuse a second deployment at a time."""
+        running = repository.in_progress(session, environment, model)
+        if running is not None:
+            raise self.in_progress(running)
+
+    def is_awaited(self, deployment: Deployment) -> None:
+        """Refuse to decide what waits for nobody."""
+        if deployment.phase != Phase.AWAITING_APPROVAL:
+            raise Conflict(f"the deployment does not wait for approval; it is {state_of(deployment)}")
+
+    def can_be_promoted(self, deployment: Deployment) -> None:
+        """Refuse to cut short an analysis that has not begun or is over."""
+        if deployment.phase in (*ENDED, Phase.AWAITING_APPROVAL, Phase.PROMOTING):
+            raise Conflict(f"the deployment is no running rollout; it is {state_of(deployment)}")
+
+    def can_be_aborted(self, deployment: Deployment) -> None:
+        """Refuse to end what is decided."""
+        if deployment.is_decided:
+            raise Conflict(
+                f"the deployment can't be aborted any more: it is {state_of(deployment)}",
+                fix="A version that is live is taken back with a rollback.",
+            )
+
+    def to_abort_first(self, session: Session, environment: str, model: str) -> Deployment | None:
+        """Return the running rollout that a rollback there means to abort, if there is one; refuse while one settles."""
+        running = repository.in_progress(session, environment, model)
+        if running is None or running.phase == Phase.AWAITING_APPROVAL:
+            return None
+        if running.outcome is not None:
+            raise RolloutInProgress(f"deployment {running.id} is {state_of(running)}; try again in a moment")
+        return running
+
+    def way_back(self, session: Session, environment: str, model: str) -> tuple[Traffic, int]:
+        """Return what is live, and the version that was before it.
+
+        Raises:
+            Conflict: there is none.
+        """
+        live = repository.live(session, environment, model)
+        former = None if live is None else repository.former_version(session, environment, model)
+        if live is None or former is None:
+            raise Conflict(f"there is no former version of {model} in {environment} to go back to")
+        return live, former
 
     def in_progress(self, running: Deployment) -> RolloutInProgress:
         """Return the error that says what is in the way."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
 
+from backend.core.actions import ActionOut
 from backend.core.schemas import NO_NUL, Payload, Schema
 from backend.deployments.models import Outcome, Phase, StepKind, StepState, TrafficState
 from mlplatform.spec.model import ModelType, Name
@@ -125,6 +126,26 @@ class StepOut(Schema):
     reason: str | None
 
 
+class SampleOut(Schema):
+    """What both versions had done in a step up to a moment."""
+
+    seq: int = Field(description="Rises with time, though not always by one.")
+    at: datetime
+    step: int = Field(description="Index of the step; its figures are counted from its begin.")
+    canary: FiguresOut
+    primary: FiguresOut
+    limits: dict[str, float] = Field(
+        description="By check, the limit that held then: shares for success rates, milliseconds for latencies.",
+        examples=[{"success_rate": 0.99, "latency": 250.0}],
+    )
+
+
+class SamplesOut(Schema):
+    """Samples of a rollout, oldest first."""
+
+    items: list[SampleOut]
+
+
 class DeploymentOut(Schema):
     """A deployment and everything that happened to it so far."""
 
@@ -194,3 +215,15 @@ class PlaceOut(Schema):
     traffic: list[TrafficOut]
     rollout: DeploymentOut | None = Field(description="The deployment that is not over yet.")
     replicas: list[ReplicaOut]
+
+
+class DeploymentActionOut(ActionOut):
+    """Something to do about a model in an environment, and whether this caller may do it as things are."""
+
+    action: Literal["deploy", "approve", "promote", "abort", "rollback"]
+
+
+class DeploymentActionsOut(Schema):
+    """All that can be done there."""
+
+    items: list[DeploymentActionOut]

@@ -13,11 +13,12 @@ from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
 from backend.deployments import repository
+from backend.deployments.actions import Actions
 from backend.deployments.admission import APPROVAL, Actor, Decision, Finding, Verdict, decide
 from backend.deployments.interventions import Interventions, add
 from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
-from backend.deployments.rules import Rules, state_of
+from backend.deployments.rules import Rules
 from backend.deployments.streams import StreamRefused, check_stream
 from backend.identity.principal import Principal
 from mlplatform.spec.model import ModelType
@@ -33,12 +34,13 @@ class AdmissionRefused(Forbidden):
 
 
 class DeploymentService:
-    """Requests and approvals. People who step in later are in :attr:`interventions`."""
+    """Requests and approvals. People who step in later are in :attr:`interventions`, what they may do in :attr:`actions`."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._rules = Rules(services)
         self.interventions = Interventions(services)
+        self.actions = Actions(services)
 
     def get(self, session: Session, deployment_id: str) -> Deployment:
         """Return a deployment.
@@ -128,8 +130,7 @@ class DeploymentService:
         deployment = repository.lock(session, deployment_id)
         settings = self._rules.environment(deployment.environment)
         facts = self._rules.may_decide(session, caller, deployment, "approval.refused")
-        if deployment.phase != Phase.AWAITING_APPROVAL:
-            raise Conflict(f"the deployment does not wait for approval; it is {state_of(deployment)}")
+        self._rules.is_awaited(deployment)
         session.add(
             Approval(
                 id=new_id(),
@@ -208,9 +209,7 @@ class DeploymentService:
         return repository.undecided(session)
 
     def _is_free(self, session: Session, environment: str, model: str, version: int) -> None:
-        running = repository.in_progress(session, environment, model)
-        if running is not None:
-            raise self._rules.in_progress(running)
+        self._rules.is_free(session, environment, model)
         live = repository.live(session, environment, model)
         if live is not None and live.version == version:
             raise Conflict(f"v{version} of {model} is live in {environment} already")

@@ -57,9 +57,13 @@ def external_principal(settings: IssuerSettings, claims: Mapping[str, Any]) -> C
     if settings.kind == "kubernetes":
         return Claimed(PrincipalKind.REPOSITORY, _repository(_repository_of_account(settings, claims)))
     if settings.kind == "backstage":
-        groups = [ref for ref in _list(claims.get("ent")) if ref.startswith("group:")]
-        return Claimed(PrincipalKind.USER, _ref(_claim(claims, "sub"), "user"), _groups(groups))
+        return backstage_user(claims)
     return _oidc(settings, claims)
+
+
+def backstage_user(claims: Mapping[str, Any]) -> Claimed:
+    """Return the user that claims of Backstage are about; its groups are those of the ownership claim, ``ent``."""
+    return Claimed(PrincipalKind.USER, _ref(_claim(claims, "sub"), "user"), _groups(claims.get("ent")))
 
 
 def _github(settings: IssuerSettings, claims: Mapping[str, Any]) -> Claimed:

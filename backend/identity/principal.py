@@ -23,7 +23,7 @@ class Principal:
 
     ``ref`` is a Backstage entity ref (``user:default/ada``), ``repository:<repository id>`` or ``service:<name>``.
     A CI job acts as its repository. ``on_behalf_of`` is whose push or click started it, ``run`` the job's address and
-    ``commit`` the commit it runs for, as far as its token says so.
+    ``commit`` the commit it runs for, as far as its token says so. ``via`` is the service that a user acts through.
     """
 
     kind: PrincipalKind
@@ -34,6 +34,7 @@ class Principal:
     on_behalf_of: str | None = None
     run: str | None = None
     commit: str | None = None
+    via: str | None = None
 
     @property
     def repository(self) -> str | None:

@@ -62,6 +62,7 @@ def me(caller: Caller) -> PrincipalOut:
         expires_at=caller.expires_at,
         on_behalf_of=caller.on_behalf_of,
         run=caller.run,
+        via=caller.via,
     )
 
 

@@ -57,6 +57,7 @@ class PrincipalOut(Schema):
     expires_at: datetime
     on_behalf_of: str | None = Field(default=None, description="Whose push or click started the CI job that this is.")
     run: str | None = Field(default=None, description="Address of the CI job that this is.")
+    via: str | None = Field(default=None, description="Service that the user acts through, such as a Backstage plugin.")
 
 
 class SigningKeyRequest(Payload):

@@ -16,6 +16,7 @@ from scaffolder.fleet.schemas import (
     CampaignIn,
     CampaignOut,
     DecisionIn,
+    FleetActionsOut,
     FleetRepositoryOut,
     InventoryOut,
     MemberOut,
@@ -56,6 +57,14 @@ def summary(services: ServicesOf, caller: Caller) -> list[SummaryOut]:
     """Return, by owner and template, how many repositories there are and how many are behind."""
     with services.database.read() as session:
         return [SummaryOut.model_validate(row) for row in repository.summary(session)]
+
+
+@router.get("/actions", summary="What I may do about the fleet", responses=problems(401))
+def actions(services: ServicesOf, caller: Caller) -> FleetActionsOut:
+    """Return what can be done, and whether the caller may do it now; `reason` is what the refusal would say."""
+    with services.database.read() as session:
+        items = services.fleet.actions(session, caller)
+    return FleetActionsOut.model_validate({"items": [one.model_dump() for one in items]})
 
 
 @router.post(

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from backend.core.actions import ActionOut
 from backend.core.schemas import Payload, PlainText, Schema
 from scaffolder.fleet.models import CampaignState, MemberState
 
@@ -140,3 +141,15 @@ class SummaryOut(Schema):
     behind: int
     open_requests: int
     faults: int
+
+
+class FleetActionOut(ActionOut):
+    """Something to do about the fleet, and whether this caller may do it as things are."""
+
+    action: Literal["startCampaign", "decideCampaign", "takeInventory"]
+
+
+class FleetActionsOut(Schema):
+    """All that can be done about the fleet."""
+
+    items: list[FleetActionOut]

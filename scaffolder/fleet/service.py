@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.core.actions import ActionOut, tried
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.principal import Principal
@@ -165,7 +166,7 @@ class FleetService:
         self._check_admin(caller, decision, f"campaign:{campaign_id}")
         row = repository.campaign(session, campaign_id, lock=True)
         assert row is not None
-        if row.state not in _DECISIONS[decision]:
+        if decision not in _open_to(row):
             raise Conflict(f"a campaign that is {row.state} can't be told to {decision}")
         if decision in ("abort", "advance") and not reason:
             raise InvalidInput(f"to {decision} a campaign takes a reason")
@@ -184,6 +185,20 @@ class FleetService:
         words = {"pause": "paused", "resume": "resumed", "advance": "advanced", "abort": "abort_requested"}
         self.record(session, row, words.get(decision, "retried"), caller, reason=reason)
         return row
+
+    def actions(self, session: Session, caller: Principal) -> list[ActionOut]:
+        """Return what can be done about the fleet, and whether the caller may do it as things are."""
+
+        def something_to_decide() -> None:
+            rows = (repository.campaign(session, one) for one in repository.to_work_on(session))
+            if not any(row is not None and _open_to(row) for row in rows):
+                raise Conflict("no campaign is under way that could be told anything")
+
+        return [
+            tried("startCampaign", lambda: self._check_admin(caller, "start", "fleet")),
+            tried("decideCampaign", lambda: self._check_admin(caller, "decide on", "fleet"), something_to_decide),
+            tried("takeInventory"),
+        ]
 
     def end(self, session: Session, row: Campaign, state: CampaignState, actor: Principal | str, message: str) -> None:
         """Write how a campaign ended."""
@@ -234,3 +249,8 @@ class FleetService:
             raise Forbidden(
                 f"{caller.ref} may not {verb} campaigns", fix=f"Members of {', '.join(admins)} may."
             ).audited(type=f"{EVENT}.campaign.refused", subject=subject, actor=caller.ref, verb=verb)
+
+
+def _open_to(row: Campaign) -> list[str]:
+    """Return the decisions that a campaign can take as it is."""
+    return [decision for decision, states in _DECISIONS.items() if row.state in states]

@@ -61,7 +61,8 @@ def answers_well(operation: Any, token: str, statuses: Counter[int]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_request_makes_the_platform_stumble(fuzzed: Any) -> None:
-    schema = schemathesis.openapi.from_asgi("/openapi.json", fuzzed)
+    # What is followed for ever would be waited for for ever.
+    schema = schemathesis.openapi.from_asgi("/openapi.json", fuzzed).exclude(path_regex="/audit/events/stream$")
     seen, statuses = [], Counter[int]()
     for found in schema.get_all_operations():
         operation = found.ok()

@@ -7,8 +7,9 @@ the threads that answer everybody else.
 import threading
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from typing import ClassVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -16,6 +17,8 @@ from anyio.to_thread import run_sync
 from backend.core.config import LimitSettings
 from backend.core.errors import PlatformError
 from backend.identity.principal import Principal
+
+Result = TypeVar("Result")
 
 
 class TooManyStreams(PlatformError):
@@ -41,6 +44,30 @@ class Streams:
         Raises:
             TooManyStreams: the caller has as many streams as one may have, or all places are taken.
         """
+        self._take(caller)
+        place = _Place()
+        # Also when the answer is never begun, and the generator with it is thrown away.
+        weakref.finalize(place, self._close, caller.ref)
+        return self._lines(place, lines)
+
+    @contextmanager
+    def place(self, caller: Principal) -> Iterator[None]:
+        """Hold a place for a stream that is read by :meth:`look`.
+
+        Raises:
+            TooManyStreams: as :meth:`read`.
+        """
+        self._take(caller)
+        try:
+            yield
+        finally:
+            self._close(caller.ref)
+
+    async def look(self, work: Callable[[], Result]) -> Result:
+        """Return what a blocking function returns, called in a thread of the streams."""
+        return await run_sync(work, limiter=self._threads)
+
+    def _take(self, caller: Principal) -> None:
         with self._guard:
             if self._open[caller.ref] >= self._limits.streams_per_caller:
                 raise TooManyStreams(
@@ -49,10 +76,6 @@ class Streams:
             if self._open.total() >= self._limits.streams:
                 raise TooManyStreams("too many streams are being followed", fix="Try again in a moment.")
             self._open[caller.ref] += 1
-        place = _Place()
-        # Also when the answer is never begun, and the generator with it is thrown away.
-        weakref.finalize(place, self._close, caller.ref)
-        return self._lines(place, lines)
 
     async def _lines(self, _place: "_Place", lines: Iterator[bytes]) -> AsyncIterator[bytes]:
         while (line := await run_sync(next, lines, None, limiter=self._threads)) is not None:

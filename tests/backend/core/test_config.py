@@ -33,6 +33,8 @@ def test_the_file_of_the_repository_says_the_defaults() -> None:
     people = written["identity"]["local_issuer"].pop("users")
     assert default["identity"]["local_issuer"].pop("users") == []
     assert {person["ref"] for person in people} >= {"user:default/ada", "user:default/grace"}
+    assert default["identity"].pop("issuers") == []
+    assert [one["kind"] for one in written["identity"].pop("issuers")] == ["backstage"]
     assert written == default
 
 
@@ -67,7 +69,10 @@ def test_variables_defaults_and_escapes(tmp_path: Path) -> None:
 
 WRONG: list[tuple[list[str], list[str]]] = [
     (["{bakend: {}}"], ["0: mlPlatform.bakend: unknown key; accepted here: backend, batch, catalog, database,"]),
-    (["{}", "{backend: {prot: 1}}"], ["1: mlPlatform.backend.prot: unknown key; accepted here: baseUrl, host, port"]),
+    (
+        ["{}", "{backend: {prot: 1}}"],
+        ["1: mlPlatform.backend.prot: unknown key; accepted here: allowedOrigins, baseUrl, host, port"],
+    ),
     (["{backend: {port: 99999}}"], ["0: mlPlatform.backend.port: Input should be less than or equal to 65535"]),
     (["{backend: {port: '${PORT}'}}"], ["0: mlPlatform.backend.port: the environment variable PORT is not set"]),
     (["{backend: {host: '${1x}'}}"], ["0: mlPlatform.backend.host: '${1x}' is no variable"]),
@@ -162,3 +167,26 @@ def test_files_are_found_where_nobody_named_any(tmp_path: Path, monkeypatch: pyt
     Path("other.yaml").write_text("mlPlatform: {rollouts: {pollInterval: 2s}}")
     only = load_settings(None, {"ML_PLATFORM_CONFIG": "other.yaml"})
     assert (only.backend.port, only.rollouts.poll_interval) == (7070, timedelta(seconds=2))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "http://*",
+        "localhost:7007",
+        "http://a/",
+        "http://a/b",
+        "http://a?b",
+        "ftp://a",
+        "http://u@a",
+        "http://A",
+        "",
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(origin: str, tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, f"mlPlatform: {{backend: {{allowedOrigins: ['{origin}']}}}}")
+    assert "mlPlatform.backend.allowedOrigins[0]" in fault or "mlPlatform.backend.allowedOrigins.0" in fault
+    for good in ("http://localhost", "https://portal.example.org:8443", "http://[::1]:7007"):
+        text = f"mlPlatform: {{backend: {{allowedOrigins: ['{good}']}}}}"
+        assert load(tmp_path, text).backend.allowed_origins == [good]

@@ -155,3 +155,61 @@ def test_writers_wait_for_each_other(services: Any) -> None:
         list(pool.map(count, range(40)))
     with services.database.read() as session:
         assert session.execute(text("SELECT count(*) FROM idempotent_writes")).scalar_one() == 40
+
+
+PORTAL = "http://127.0.0.1:7007"
+
+
+def test_a_page_of_backstage_may_ask_before_it_has_a_token(backend: Any, ada: Any) -> None:
+    before = len(ada.events())
+    answer = backend.http.options(
+        f"{API}/deployments",
+        headers={
+            "Origin": PORTAL,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type,idempotency-key,if-none-match,last-event-id",
+        },
+    )
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == PORTAL
+    assert {"GET", "POST", "PUT", "DELETE"} == set(answer.headers["access-control-allow-methods"].split(", "))
+    assert "access-control-allow-credentials" not in answer.headers
+    assert len(ada.events()) == before
+
+
+@pytest.mark.parametrize(
+    ("origin", "method", "header"),
+    [
+        ("http://evil.example", "GET", "authorization"),
+        ("http://127.0.0.1:7007.evil.example", "GET", "authorization"),
+        ("null", "GET", "authorization"),
+        (PORTAL, "PATCH", "authorization"),
+        (PORTAL, "GET", "x-other"),
+    ],
+)
+def test_other_pages_and_other_requests_are_not_allowed(backend: Any, origin: str, method: str, header: str) -> None:
+    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": header}
+    answer = backend.http.options(f"{API}/deployments", headers={"Origin": origin, **asked})
+    assert answer.status_code == 400
+    if origin != PORTAL:
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_page_can_read_errors_too(backend: Any, ada: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("backend.registry.service.RegistryService.get_model", broken)
+    for path, headers, status in (
+        ("/identity/me", {}, 401),
+        ("/nowhere", ada.headers, 404),
+        ("/registry/models/wine", ada.headers, 500),
+        ("/identity/me", ada.headers, 200),
+    ):
+        answer = backend.http.get(f"{API}{path}", headers={**headers, "Origin": PORTAL})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, PORTAL)
+        exposed = set(answer.headers["access-control-expose-headers"].lower().split(", "))
+        assert exposed == {"etag", "retry-after", "location", "x-request-id"}
+        assert "Origin" in answer.headers["vary"]
+        stranger = backend.http.get(f"{API}{path}", headers={**headers, "Origin": "http://evil.example"})
+        assert "access-control-allow-origin" not in stranger.headers

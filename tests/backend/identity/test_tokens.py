@@ -202,10 +202,12 @@ def test_a_mapping_that_would_give_away_too_much_is_refused(
 def test_a_backstage_user_brings_groups(issuer: Issuer) -> None:
     claims = {"aud": "backstage", "ent": ["user:default/ada", "group:default/risk"]}
     token = issuer.token(claims, typ="vnd.backstage.user")
-    principal = verifier(issuer, "backstage", audience="backstage").verify(token)
+    principal = verifier(issuer, "backstage", audience="backstage", baseUrl=issuer.url).verify(token)
     assert (principal.ref, principal.groups) == ("user:default/ada", {"group:default/risk"})
     with pytest.raises(TokenRefused, match="type"):
-        verifier(issuer, "backstage", audience="backstage").verify(issuer.token(claims, typ="vnd.backstage.plugin"))
+        verifier(issuer, "backstage", audience="backstage", baseUrl=issuer.url).verify(
+            issuer.token(claims, typ="vnd.backstage.limited-user")
+        )
 
 
 def test_an_oidc_user_and_an_oidc_service(issuer: Issuer) -> None:
@@ -224,7 +226,7 @@ def test_an_oidc_user_and_an_oidc_service(issuer: Issuer) -> None:
 def test_a_backstage_subject_that_is_no_user_is_refused(issuer: Issuer, sub: str) -> None:
     token = issuer.token({"aud": "backstage", "sub": sub}, typ="vnd.backstage.user")
     with pytest.raises(TokenRefused):
-        verifier(issuer, "backstage", audience="backstage").verify(token)
+        verifier(issuer, "backstage", audience="backstage", baseUrl=issuer.url).verify(token)
 
 
 def seconds(offset: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 from scaffolder.fleet.proposing import CHECK, branch_of
 from scaffolder.git import Author
 from scaffolder.hosts.base import Checks, PullState
+from tests.backend.conftest import Someone
 from tests.marks import on_one_database
 from tests.scaffolder.template_repositories import git
 from tests.waiting import wait_until
@@ -241,3 +242,26 @@ def test_only_administrators_start_campaigns(fleet: Fleet) -> None:
     answer = fleet.ada.post("/fleet/campaigns", {"template": TEMPLATE, "version": "v1.0.0"})
     assert answer.status_code == 403
     assert [event["type"] for event in fleet.events("campaign")] == ["ml-platform.fleet.campaign.refused"]
+
+
+@on_one_database
+def test_people_are_told_what_they_may_do(fleet: Fleet) -> None:
+    def told(someone: Someone) -> dict[str, dict[str, object]]:
+        return {one["action"]: one for one in someone.get("/fleet/actions").json()["items"]}
+
+    mine = told(fleet.ada)
+    assert [name for name, one in mine.items() if one["allowed"]] == ["takeInventory"]
+    refused = fleet.ada.post("/fleet/campaigns", {"template": TEMPLATE, "version": "v1.0.0"}).json()
+    assert (refused["detail"], refused["fix"]) == (mine["startCampaign"]["reason"], mine["startCampaign"]["fix"])
+    assert [name for name, one in told(fleet.operator).items() if one["allowed"]] == ["startCampaign", "takeInventory"]
+    assert "no campaign is under way" in str(told(fleet.operator)["decideCampaign"]["reason"])
+
+    fleet.add("plain")
+    fleet.release(SECOND, "v2.0.0")
+    campaign = fleet.start("v2.0.0")
+    assert told(fleet.operator)["decideCampaign"]["allowed"]
+    assert not told(fleet.ada)["decideCampaign"]["allowed"]
+    decision = {"decision": "abort", "reason": "for a test"}
+    assert fleet.operator.post(f"/fleet/campaigns/{campaign['id']}/decision", decision).status_code == 200
+    fleet.over(campaign["id"])
+    assert not told(fleet.operator)["decideCampaign"]["allowed"]
