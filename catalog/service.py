@@ -16,9 +16,9 @@ from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Una
 from backend.core.ids import new_id
 from backend.identity.principal import Principal, is_of_all
 from catalog import repository
-from catalog.entities import owner_of, system_of
+from catalog.entities import AnyEntity, owner_of, system_of
 from catalog.models import EntityRow, Location, LocationState
-from catalog.reader import OF_REPOSITORIES, AnyEntity, Reading, read_entities
+from catalog.reader import OF_REPOSITORIES, Reading, read_entities
 from catalog.refs import DEFAULT_NAMESPACE, full_ref, make_ref
 from mlplatform.spec.faults import Fault
 from scaffolder.errors import HostError, InvalidAnswer
