@@ -43,7 +43,7 @@ from backend.registry.service import RegistryService
 from catalog import routes as catalog_routes
 from catalog.service import CatalogService
 from catalog.work import CatalogWork
-from scaffolder import pull_routes
+from scaffolder import file_routes, pull_routes
 from scaffolder import routes as scaffold_routes
 from scaffolder.fleet import routes as fleet_routes
 from scaffolder.fleet.campaigns import CampaignSteps
@@ -83,7 +83,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
-    for domain in (*own, live_routes, scaffold_routes, pull_routes, fleet_routes, catalog_routes):
+    for domain in (*own, live_routes, scaffold_routes, pull_routes, file_routes, fleet_routes, catalog_routes):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
         app.router.routes.append(Mount(MLFLOW_PATH, app=mlflow, name="mlflow"))

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from catalog.refs import DEFAULT_NAMESPACE, full_ref, make_ref
 
-KINDS = ("Component", "Resource", "API", "Group", "User", "System")
+KINDS = ("Component", "Resource", "API", "Group", "User", "System", "Template")
 _OBJECT_NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _TAG = re.compile(r"^[a-z0-9:+#]+(-[a-z0-9:+#]+)*$")
@@ -157,6 +157,15 @@ class SystemSpec(_Loose):
     domain: Ref | None = None
 
 
+class TemplateSpec(_Loose):
+    """What is made, by whose template, and how; its form is the scaffolder's business."""
+
+    type: Text
+    owner: Ref
+    parameters: list[dict[str, Any]] = Field(default_factory=list)
+    steps: list[dict[str, Any]]
+
+
 class Component(_Entity):
     """A piece of software, such as a model server."""
 
@@ -199,15 +208,24 @@ class System(_Entity):
     spec: SystemSpec
 
 
-Entity = Annotated[Component | Resource | Api | Group | User | System, Field(discriminator="kind")]
+class Template(_Entity):
+    """A form that makes something (https://backstage.io/docs/features/software-templates/)."""
+
+    apiVersion: Literal["scaffolder.backstage.io/v1beta3"]  # type: ignore[assignment]
+    kind: Literal["Template"]
+    spec: TemplateSpec
 
 
-def owner_of(entity: Component | Resource | Api | Group | User | System) -> str | None:
+AnyEntity = Component | Resource | Api | Group | User | System | Template
+Entity = Annotated[AnyEntity, Field(discriminator="kind")]
+
+
+def owner_of(entity: AnyEntity) -> str | None:
     """Return the canonical reference of an entity's owner."""
     owner = getattr(entity.spec, "owner", None)
     return entity.related(owner, "group")
 
 
-def system_of(entity: Component | Resource | Api | Group | User | System) -> str | None:
+def system_of(entity: AnyEntity) -> str | None:
     """Return the canonical reference of the system that an entity is part of."""
     return entity.related(getattr(entity.spec, "system", None), "system")

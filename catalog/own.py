@@ -1,4 +1,4 @@
-"""What the platform itself knows of the organisation: a configured file, and the users of the embedded issuer."""
+"""What the platform itself says: the organisation's configured file, the users of the embedded issuer, and its templates."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from catalog.models import Location, LocationState
 from catalog.reader import OF_THE_ORGANISATION, Reading, read_entities
 from catalog.refs import full_ref, make_ref
 from catalog.service import Found
+from catalog.templates import TemplateSource
 from mlplatform.spec.faults import Fault
 
 if TYPE_CHECKING:
@@ -27,15 +28,18 @@ _log = logging.getLogger(__name__)
 
 
 class OwnSources:
-    """Keeps groups, users and systems as the organisation says they are."""
+    """Keeps groups, users and systems as the organisation says they are, and templates as they are released."""
 
     def __init__(self, services: "Services") -> None:
         self._services = services
         self._known = ""
+        self.templates = TemplateSource(services)
 
     def sync(self) -> None:
         """Bring the catalog to what the sources say, when they say something else than the last time."""
         found = {"organisation": self._organisation(), "issuer": self._issuer()}
+        if (templates := self.templates.found) is not None:
+            found["templates"] = templates
         said = [[one.state, one.reading.documents, one.reading.faults] for one in found.values()]
         state = hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
         if state == self._known:

@@ -6,16 +6,17 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from catalog.entities import KINDS, Api, Component, Entity, Group, Resource, System, User
+from catalog.entities import KINDS, AnyEntity, Entity
 from mlplatform.spec.faults import Fault, SpecError
 from mlplatform.spec.reader import Document, read_all
 
 MOST_ENTITIES = 500
 OF_REPOSITORIES = frozenset({"Component", "Resource", "API", "System"})
-"""What a repository may declare; groups and users are said by the organisation alone, since rights hang on them."""
+"""What a repository may declare. Groups and users are said by the organisation alone, since rights hang on them, and templates
+by the platform alone: whoever fills one in trusts it with an own name."""
 OF_THE_ORGANISATION = frozenset({"Group", "User", "System"})
+OF_THE_PLATFORM = frozenset({"Template"})
 
-AnyEntity = Component | Resource | Api | Group | User | System
 _ENTITY: TypeAdapter[Any] = TypeAdapter(Entity)
 
 
@@ -65,7 +66,9 @@ def _faults(document: Document, kinds: frozenset[str]) -> list[Fault]:
     if kind is None:
         return [_at(document, (), "has no kind", f"write one of {', '.join(sorted(kinds))}")]
     if kind not in kinds:
-        who = "the organisation" if kind in OF_THE_ORGANISATION else "repositories"
+        who = "repositories"
+        if kind in OF_THE_ORGANISATION | OF_THE_PLATFORM:
+            who = "the platform" if kind in OF_THE_PLATFORM else "the organisation"
         return [_at(document, ("kind",), f"a {kind} is declared by {who} alone", "take it out of this file")]
     try:
         _ENTITY.validate_python(document.data)

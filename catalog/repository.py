@@ -56,10 +56,14 @@ def of_location(session: Session, location_id: str) -> Sequence[EntityRow]:
     return session.execute(query.order_by(EntityRow.ref)).scalars().all()
 
 
-def changes(session: Session, *, after: int, limit: int) -> Sequence[EntityRow]:
-    """Return what changed after a number, oldest change first; entities that are gone have no document."""
-    query = select(EntityRow).where(EntityRow.seq > after).order_by(EntityRow.seq).limit(limit)
-    return session.execute(query).scalars().all()
+def changes(session: Session, *, after: int, limit: int) -> Sequence[tuple[EntityRow, Location | None]]:
+    """Return what changed after a number, oldest change first, each with its location.
+
+    Entities that are gone have neither a document nor a location.
+    """
+    query = select(EntityRow, Location).outerjoin(Location, Location.id == EntityRow.location_id)
+    rows = session.execute(query.where(EntityRow.seq > after).order_by(EntityRow.seq).limit(limit))
+    return [(row, location) for row, location in rows]
 
 
 def last_change(session: Session) -> int:

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
-from backend.core.container import ServicesOf
+from backend.core.container import Services, ServicesOf
 from backend.core.http.problems import problems
 from backend.core.schemas import LARGEST_PAGE, Page, Paging
 from backend.core.writes import Write
 from backend.identity.auth import Caller
 from catalog import repository
-from catalog.models import EntityRow, LocationState
-from catalog.schemas import ChangeOut, ChangesOut, EntityOut, LocationIn, LocationOut, Search
+from catalog.models import EntityRow, Location, LocationState
+from catalog.schemas import ChangeOut, ChangesOut, EntityOut, LocationIn, LocationOut, Search, SourceOut
 from catalog.service import Place
 
 router = APIRouter(prefix="/catalog", tags=["catalog"])
@@ -67,7 +67,10 @@ def changes(
     after: Annotated[int, Query(ge=0, le=_LARGEST_SEQ, description="`cursor` of the answer before; 0 for all.")] = 0,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 200,
 ) -> ChangesOut:
-    """Return entities that changed, oldest change first, with those that are gone; for followers such as Backstage."""
+    """Return entities that changed, oldest change first, with those that are gone; for followers such as Backstage.
+
+    An entity that was only moved to another place has changed too.
+    """
     with services.database.read() as session:
         rows = repository.changes(session, after=after, limit=limit + 1)
     shown = rows[:limit]
@@ -78,11 +81,12 @@ def changes(
                 change="delete" if row.document is None else "upsert",
                 at=row.changed_at,
                 location=row.location_id,
+                source=None if place is None else source_out(services, place),
                 entity=row.document,
             )
-            for row in shown
+            for row, place in shown
         ],
-        cursor=shown[-1].seq if shown else after,
+        cursor=shown[-1][0].seq if shown else after,
         more=len(rows) > limit,
     )
 
@@ -161,6 +165,12 @@ def refresh(services: ServicesOf, caller: Caller, write: Write, location_id: Loc
 def unregister(services: ServicesOf, caller: Caller, write: Write, location_id: LocationId) -> Response:
     """Take a location and what it declares out of the catalog. The repository is not touched."""
     return write.run(lambda session: services.catalog.unregister(session, caller, location_id), LocationOut)
+
+
+def source_out(services: Services, row: Location) -> SourceOut:
+    """Return where an entity was read from as the API shows it."""
+    url = services.catalog.file_url(row)
+    return SourceOut(host=row.host, org=row.org, repository=row.repository, path=row.path, url=url)
 
 
 def entity_out(row: EntityRow) -> EntityOut:

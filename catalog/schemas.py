@@ -70,13 +70,26 @@ class EntityOut(Schema):
     entity: dict[str, Any]
 
 
+class SourceOut(Schema):
+    """Where an entity was read from."""
+
+    host: str = Field(description="Name of the git host; `platform` for what the platform says by itself.")
+    org: str
+    repository: str
+    path: str
+    url: str | None = Field(
+        description="Web address of the file; for the embedded host where the platform serves it. Null if it has none."
+    )
+
+
 class ChangeOut(Schema):
-    """An entity that is new or different, or one that is gone."""
+    """An entity that is new or different or was moved to another place, or one that is gone."""
 
     ref: str
     change: Literal["upsert", "delete"]
     at: datetime
     location: str | None
+    source: SourceOut | None = Field(description="Where the entity was read from; null when it is gone.")
     entity: dict[str, Any] | None = Field(description="The whole entity; null when it is gone.")
 
 

@@ -6,17 +6,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
+from backend.core.config import API_PREFIX
 from backend.core.database import lock_for_transaction
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from backend.core.ids import new_id
 from backend.identity.principal import Principal, is_of_all
 from catalog import repository
-from catalog.entities import owner_of, system_of
+from catalog.entities import AnyEntity, owner_of, system_of
 from catalog.models import EntityRow, Location, LocationState
-from catalog.reader import OF_REPOSITORIES, AnyEntity, Reading, read_entities
+from catalog.reader import OF_REPOSITORIES, Reading, read_entities
 from catalog.refs import DEFAULT_NAMESPACE, full_ref, make_ref
 from mlplatform.spec.faults import Fault
 from scaffolder.errors import HostError, InvalidAnswer
@@ -140,6 +142,7 @@ class CatalogService:
         if found.state is LocationState.UNREACHABLE:
             row.faults = [_as_json(Fault(1, 1, "", found.reason or "the host does not answer"))]
             return
+        moved = found.web_url is not None and found.web_url != row.web_url
         row.commit, row.web_url = found.commit, found.web_url or row.web_url
         faults = list(found.reading.faults)
         if found.state is LocationState.GONE:
@@ -154,6 +157,8 @@ class CatalogService:
         if faults and found.state is LocationState.FRESH:
             row.state = LocationState.FAULTY
         row.faults = [_as_json(fault) for fault in faults[:100]]
+        if moved:
+            self._moved(session, row)
         for ref, (entity, document) in wanted.items():
             self._put(session, row, ref, entity, document)
         if row.state != LocationState.FAULTY:
@@ -202,6 +207,20 @@ class CatalogService:
             raise NotFound(f"there is no location {location_id[:40]!r}")
         return row
 
+    def file_url(self, row: Location) -> str | None:
+        """Return the address at which a location's file can be read; nothing if it has none.
+
+        GitHub and GitLab take ``HEAD`` for whatever the default branch is.
+        """
+        kind = next((one.kind for one in self._services.hosts if one.name == row.host), None)
+        path = quote(row.path)
+        if kind == "embedded":
+            repository_url = f"{self._services.settings.base_url}{API_PREFIX}/git/{row.host}/{row.org}/{row.repository}"
+            return f"{repository_url}/files/{path}"
+        if kind is None or row.web_url is None:
+            return None
+        return f"{row.web_url.rstrip('/')}/{'-/' if kind == 'gitlab' else ''}blob/HEAD/{path}"
+
     def entity(self, session: Session, ref: str) -> EntityRow:
         """Return an entity by its reference; what it leaves out is a component in the default namespace.
 
@@ -228,9 +247,8 @@ class CatalogService:
     def _put(self, session: Session, row: Location, ref: str, entity: AnyEntity, document: dict[str, Any]) -> None:
         digest = hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
         present = repository.trace(session, ref)
-        if present is not None and present.document is not None and present.digest == digest:
-            if present.location_id != row.id:
-                present.location_id = row.id
+        same = present is not None and present.document is not None and present.digest == digest
+        if same and present is not None and present.location_id == row.id:
             return
         seq = repository.last_change(session) + 1
         if present is None:
@@ -242,6 +260,11 @@ class CatalogService:
         present.owner, present.system = owner_of(entity), system_of(entity)
         present.location_id, present.document, present.digest = row.id, document, digest
         self._changed(session, present, seq)
+
+    def _moved(self, session: Session, row: Location) -> None:
+        """Have followers take up everything from a repository that has another address now."""
+        for present in repository.of_location(session, row.id):
+            self._changed(session, present, repository.last_change(session) + 1)
 
     def _take_away(self, session: Session, row: EntityRow) -> None:
         seq = repository.last_change(session) + 1

@@ -53,6 +53,7 @@ class CatalogWork:
             return
         self._looked = time.monotonic()
         try:
+            self.own.templates.look()
             self.own.sync()
         except OperationalError:
             raise

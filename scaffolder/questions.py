@@ -12,8 +12,8 @@ from typing import Any
 from scaffolder.names import NAME_LENGTH
 
 Json = dict[str, Any]
-_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
-_NAME_PATTERN = "^[a-z0-9]+(-[a-z0-9]+)*$"
+TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
+NAME_PATTERN = "^[a-z0-9]+(-[a-z0-9]+)*$"
 _OWNER = {"ui:field": "OwnerPicker", "ui:options": {"catalogFilter": {"kind": "Group"}}}
 _SYSTEM = {
     "ui:field": "EntityPicker",
@@ -69,11 +69,10 @@ def _place(known: Known) -> Json:
 
 
 def _property(name: str, details: Mapping[str, Any], known: Known) -> Json:
-    kind = _TYPES.get(str(details.get("type", "str")), "string")
+    kind = TYPES.get(str(details.get("type", "str")), "string")
     made: Json = {"title": _title(name, details), "type": kind}
-    if (choices := _choices(details.get("choices"))) is not None:
-        labels, values = choices
-        made |= {"enum": values, "enumNames": labels}
+    if (choices := choice_pairs(details.get("choices"))) is not None:
+        made |= {"enum": [value for _, value, _ in choices], "enumNames": [label for label, _, _ in choices]}
     default = details.get("default")
     if default is not None and not _is_expression(default):
         made["default"] = default
@@ -89,7 +88,7 @@ def _property(name: str, details: Mapping[str, Any], known: Known) -> Json:
 def _offered(name: str, known: Known) -> Json:
     """Return what the platform adds to the questions that it knows by their name."""
     if name == "name":
-        return {"pattern": _NAME_PATTERN, "maxLength": NAME_LENGTH, "ui:autofocus": True}
+        return {"pattern": NAME_PATTERN, "maxLength": NAME_LENGTH, "ui:autofocus": True}
     if name == "owner" and known.owners:
         return {**_OWNER, "examples": list(known.owners), "default": known.owners[0]}
     if name == "owner":
@@ -104,17 +103,23 @@ def _title(name: str, details: Mapping[str, Any]) -> str:
     return text.rstrip("?") if text else name.replace("_", " ").capitalize()
 
 
-def _choices(choices: Any) -> tuple[list[str], list[Any]] | None:
-    """Return labels and values of a question's choices, however they are written; nothing for choices that are computed."""
+def choice_pairs(choices: Any) -> list[tuple[str, Any, Any]] | None:
+    """Return label, value and validator of a question's choices, however they are written.
+
+    Nothing for choices that are computed.
+    """
     if isinstance(choices, Mapping):
-        pairs = [(str(label), one.get("value") if isinstance(one, Mapping) else one) for label, one in choices.items()]
+        found = [(str(label), one) for label, one in choices.items()]
     elif isinstance(choices, list):
-        pairs = [
+        found = [
             (str(one[0]), one[1]) if isinstance(one, list) and len(one) == 2 else (str(one), one) for one in choices
         ]
     else:
         return None
-    return [label for label, _ in pairs], [value for _, value in pairs]
+    return [
+        (label, one.get("value"), one.get("validator")) if isinstance(one, Mapping) else (label, one, None)
+        for label, one in found
+    ]
 
 
 def _is_expression(value: Any) -> bool:

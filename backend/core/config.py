@@ -234,6 +234,14 @@ class LimitSettings(SettingsModel):
     )
     streams_per_caller: int = Field(default=8, ge=1, le=1000, description="Most of them for one caller.")
     bundle_files: int = Field(default=10_000, ge=1, description="Most files in a bundle.")
+    file_bytes: int = Field(
+        default=16_777_216,
+        ge=1024,
+        description="Largest file of a repository on the embedded git host that is given out.",
+    )
+    archive_bytes: int = Field(
+        default=268_435_456, ge=1024, description="Largest tree of such a repository that is given out, unpacked."
+    )
 
 
 def _default_environments() -> dict[str, EnvironmentSettings]:

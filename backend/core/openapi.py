@@ -16,6 +16,7 @@ TAGS = [
     {"name": "batch", "description": "Batch models: runs of days, backfills, schedules."},
     {"name": "scaffolds", "description": "New repositories, and the templates they are made from."},
     {"name": "pull requests", "description": "Pull requests of the embedded git host."},
+    {"name": "repository files", "description": "What repositories of the embedded git host hold."},
     {
         "name": "fleet",
         "description": "Which template version every repository has, and campaigns that bring them along.",

@@ -1,22 +1,27 @@
 """Locations and what is read from them, on both databases, from real repositories of the embedded host."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from backend.app import create_app
 from backend.core.config import Settings
+from backend.core.config_scaffolding import GitHubHostSettings, GitLabHostSettings
 from catalog import repository
-from catalog.models import Refresh
+from catalog.models import Location, Refresh
 from catalog.own import OwnSources
+from catalog.service import Place
 from catalog.work import CatalogWork
 from scaffolder.git import push
 from scaffolder.hosts.base import NewRepository
+from scaffolder.hosts.configured import Hosts
 from scaffolder.hosts.embedded import EmbeddedHost
 from tests.backend.conftest import Backend, empty_mlflow, make_settings
 from tests.catalog.test_reader import COMPONENT, MODEL
@@ -125,6 +130,64 @@ def test_changes_are_a_stream_with_deletions(catalog: Catalog) -> None:
     assert len(whole) == len({ref for ref, _ in whole}), "each entity once"
     page = catalog.ada.get("/catalog/changes", limit=1).json()
     assert (len(page["items"]), page["more"]) == (1, True)
+
+
+class TestSources:
+    def test_a_change_says_where_the_entity_was_read_from(self, catalog: Catalog) -> None:
+        location = catalog.register()
+        source = self._sources(catalog)["component:default/churn"]
+        base = catalog.services.settings.base_url
+        url = f"{base}/api/ml-platform/git/local/models/churn/files/catalog-info.yaml"
+        assert source == {**PLACE, "path": "catalog-info.yaml", "url": url}
+        OwnSources(catalog.services).sync()
+        own = self._sources(catalog)["group:default/risk"]
+        assert (own["host"], own["path"], own["url"]) == ("platform", "issuer", None)
+        catalog.ada.delete(f"/catalog/locations/{location['id']}")
+        assert self._sources(catalog)["component:default/churn"] is None
+
+    @pytest.mark.parametrize(
+        ("kind", "url"),
+        [
+            ("github", "https://git.example/acme/churn/blob/HEAD/a%20b/catalog-info.yaml"),
+            ("gitlab", "https://git.example/acme/churn/-/blob/HEAD/a%20b/catalog-info.yaml"),
+        ],
+    )
+    def test_on_other_hosts_it_is_the_file_s_own_page(
+        self, catalog: Catalog, kind: str, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        row = Location(host="theirs", org="acme", repository="churn", path="a b/catalog-info.yaml")
+        assert catalog.services.catalog.file_url(row) is None, "no such host any more"
+        settings: Any = {"github": GitHubHostSettings, "gitlab": GitLabHostSettings}[kind]
+        host = settings.model_validate({"kind": kind, "name": "theirs", "org": "acme", "token": "t"})
+        monkeypatch.setattr(catalog.services, "hosts", Hosts([host], catalog.services.settings.home))
+        assert catalog.services.catalog.file_url(row) is None, "its address is not known yet"
+        row.web_url = "https://git.example/acme/churn"
+        assert catalog.services.catalog.file_url(row) == url
+
+    def test_an_entity_that_was_only_moved_has_changed(self, catalog: Catalog) -> None:
+        location = catalog.register()
+        cursor = catalog.changes()[1]
+        place = Place(**PLACE)
+        found = catalog.services.catalog.read(place)
+        for address, count in (("https://git.example/churn", 2), ("https://git.example/churn", 0), (None, 0)):
+            with catalog.services.database.write() as session:
+                row = catalog.services.catalog.location(session, location["id"])
+                catalog.services.catalog.apply(session, row, replace(found, web_url=address))
+            changed, cursor = catalog.changes(cursor)
+            assert [change for _, change in changed] == ["upsert"] * count
+
+    def test_a_page_of_changes_is_one_query(self, catalog: Catalog) -> None:
+        catalog.register()
+        asked: list[str] = []
+        with catalog.services.database.read() as session:
+            event.listen(session.get_bind(), "before_cursor_execute", lambda *given: asked.append(given[2]))
+            assert len(repository.changes(session, after=0, limit=500)) >= 2
+        assert sum("SELECT" in one for one in asked) == 1
+
+    @staticmethod
+    def _sources(catalog: Catalog) -> dict[str, Any]:
+        items = catalog.ada.get("/catalog/changes").json()["items"]
+        return {one["ref"]: one["source"] for one in items}
 
 
 def test_a_fault_takes_nothing_away_and_says_its_line(catalog: Catalog) -> None:

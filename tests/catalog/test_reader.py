@@ -76,8 +76,14 @@ def test_groups_and_users_are_the_organisation_s_alone() -> None:
 
 
 def test_other_kinds_are_left_to_backstage() -> None:
+    domain = "apiVersion: backstage.io/v1alpha1\nkind: Domain\nmetadata: {name: x}\nspec: {owner: risk}\n"
+    assert read(domain) == ([], [])
+
+
+def test_templates_are_the_platform_s_alone() -> None:
     template = "apiVersion: scaffolder.backstage.io/v1beta3\nkind: Template\nmetadata: {name: x}\nspec: {}\n"
-    assert read(template) == ([], [])
+    for kinds in (OF_REPOSITORIES, OF_THE_ORGANISATION):
+        assert read(template, kinds) == ([], [(2, "kind", "a Template is declared by the platform alone")])
 
 
 @pytest.mark.parametrize(
