@@ -29,7 +29,7 @@ from backend.core.http.streams import Streams
 from backend.core.metrics import Metrics
 from backend.core.openapi import TAGS, document
 from backend.core.workflows import WorkflowRuntime
-from backend.deployments import live_routes
+from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
@@ -83,7 +83,16 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
-    for domain in (*own, live_routes, scaffold_routes, pull_routes, file_routes, fleet_routes, catalog_routes):
+    for domain in (
+        *own,
+        live_routes,
+        trial_routes,
+        scaffold_routes,
+        pull_routes,
+        file_routes,
+        fleet_routes,
+        catalog_routes,
+    ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
         app.router.routes.append(Mount(MLFLOW_PATH, app=mlflow, name="mlflow"))

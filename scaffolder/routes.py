@@ -16,7 +16,7 @@ from backend.identity.auth import Caller
 from scaffolder import repository
 from scaffolder.errors import ScaffoldError
 from scaffolder.models import ENDED, Scaffold, ScaffoldState
-from scaffolder.schemas import ChangesOut, QuestionsOut, ScaffoldEventOut, ScaffoldIn, ScaffoldOut, TemplateOut
+from scaffolder.schemas import ChangesOut, PlanOut, QuestionsOut, ScaffoldEventOut, ScaffoldIn, ScaffoldOut, TemplateOut
 from scaffolder.service import Wish, translated
 from scaffolder.templates import TemplateInfo
 
@@ -43,22 +43,26 @@ def request_scaffold(services: ServicesOf, caller: Caller, write: Write, body: S
     """
     if (before := write.replayed()) is not None:
         return before
-    wish = Wish(
-        name=body.name,
-        type=body.type,
-        template=body.template,
-        version=body.template_version,
-        answers=body.answers,
-        owner=body.owner,
-        host=body.host,
-        org=body.org,
-    )
-    prepared = services.scaffolds.prepare(caller, wish)
+    prepared = services.scaffolds.prepare(caller, _wish(body))
     response = write.run(
         lambda session: scaffold_out(session, services.scaffolds.request(session, caller, prepared)), ScaffoldOut, 201
     )
     services.runtime.wake()
     return response
+
+
+@router.post("/scaffolds/plan", summary="What a scaffold would make", responses=problems(401, 403, 409, 422, 503))
+def plan(services: ServicesOf, caller: Caller, body: ScaffoldIn) -> PlanOut:
+    """Check a wish as if it were meant, and return the files that its repository would begin with. Nothing is made."""
+    prepared = services.scaffolds.prepare(caller, _wish(body))
+    return PlanOut(
+        name=body.name,
+        template_version=prepared.release.tag,
+        host=prepared.host,
+        org=prepared.org,
+        owner=prepared.owner,
+        files=services.scaffolds.files(prepared),
+    )
 
 
 @router.get("/scaffolds", summary="Scaffolds", responses=problems(401, 422))
@@ -167,6 +171,19 @@ def changelog(
     with translated():
         sections = services.templates.changes(name, older, newer)
     return [ChangesOut(version=one.version, date=one.date, text=one.text) for one in sections]
+
+
+def _wish(body: ScaffoldIn) -> Wish:
+    return Wish(
+        name=body.name,
+        type=body.type,
+        template=body.template,
+        version=body.template_version,
+        answers=body.answers,
+        owner=body.owner,
+        host=body.host,
+        org=body.org,
+    )
 
 
 def scaffold_out(session: Session, row: Scaffold) -> ScaffoldOut:

@@ -69,6 +69,17 @@ class ScaffoldOut(Schema):
     events: list[ScaffoldEventOut]
 
 
+class PlanOut(Schema):
+    """What a scaffold would make."""
+
+    name: str
+    template_version: str
+    host: str
+    org: str
+    owner: str
+    files: list[str] = Field(description="Paths that the repository would begin with.")
+
+
 class QuestionsOut(Schema):
     """A template's questions, as pages of a Backstage form."""
 

@@ -5,8 +5,10 @@ act for it?), the host, the catalog, the registry and the other scaffolds (is th
 """
 
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
@@ -118,6 +120,17 @@ class ScaffoldService:
             with self._services.database.read() as session:
                 raise self._taken(session, prepared, f"there is a repository {found.path} on {settings.name} already")
         return prepared
+
+    def files(self, prepared: Prepared) -> list[str]:
+        """Return the paths of the files that a repository would begin with.
+
+        Raises:
+            InvalidInput: the template can't be rendered with these answers.
+        """
+        with translated(), tempfile.TemporaryDirectory(prefix="scaffold-plan-") as temporary:
+            folder = Path(temporary) / "repository"
+            self._services.rendering.render(prepared.release, prepared.answers, folder)
+            return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
     def request(self, session: Session, caller: Principal, prepared: Prepared) -> Scaffold:
         """Reserve the name and have the repository made.

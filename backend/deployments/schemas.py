@@ -227,3 +227,38 @@ class DeploymentActionsOut(Schema):
     """All that can be done there."""
 
     items: list[DeploymentActionOut]
+
+
+class EnvironmentOut(Schema):
+    """An environment that versions can be deployed to."""
+
+    name: str
+    approval_required: bool
+
+
+class EnvironmentsOut(Schema):
+    """All environments, in the order in which they are configured."""
+
+    items: list[EnvironmentOut]
+
+
+class ExampleOut(Schema):
+    """A request that the live version takes."""
+
+    request: dict[str, Any] = Field(description="Open Inference Protocol v2.")
+    columns: list[dict[str, Any]] = Field(description="The version's input columns, as `model.yaml` has them.")
+
+
+class TrialIn(Payload):
+    """A request to be tried."""
+
+    request: dict[str, Any] = Field(description="Open Inference Protocol v2.", examples=[{"inputs": []}])
+
+
+class TrialOut(Schema):
+    """What the model answered."""
+
+    status: int = Field(description="HTTP status of the answer.")
+    body: Any = Field(description="JSON, or text if it is none.")
+    version: int | None = Field(description="The version that answered, as far as it said so.")
+    milliseconds: float

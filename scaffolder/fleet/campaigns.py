@@ -74,7 +74,7 @@ class CampaignSteps:
         """Return the repositories that are behind, however long a host is down; nothing if the campaign ends meanwhile."""
         while self._read(campaign.id).state not in (*OVER, CampaignState.ABORTING):
             try:
-                return self._inventory.behind(campaign.template, campaign.version, campaign.owner)
+                return self._inventory.behind(campaign.template, campaign.version, campaign.owner, campaign.repository)
             except HostError as fault:
                 with self._services.database.write() as session:
                     row = repository.campaign(session, campaign.id, lock=True)

@@ -102,8 +102,10 @@ class InventorySteps:
             row.finished_at, row.found = self._services.clock.now(), found
             row.message = "; ".join(faults)[:2000] or None
 
-    def behind(self, template: str, version: str, owner: str | None) -> list[Behind]:
+    def behind(self, template: str, version: str, owner: str | None, place: str = "") -> list[Behind]:
         """Return the repositories that are at an earlier version of a template, as they are now, by host and name.
+
+        With ``place`` (``host/org/name``) only that one is looked at.
 
         Raises:
             HostError: a host does not answer, so that nobody knows which these are.
@@ -113,6 +115,8 @@ class InventorySteps:
         for settings in self._services.hosts:
             host = self._services.hosts.host(settings.name, patience=_PATIENCE)
             for hosted in host.templated(host.org):
+                if place and place != f"{hosted.host}/{hosted.org}/{hosted.name}":
+                    continue
                 content = host.read_file(hosted, ANSWERS_FILE)
                 try:
                     answers = read_answers(content or b"")

@@ -51,6 +51,7 @@ class Campaign(Base):
         Index(
             "uq_campaigns_under_way",
             "template",
+            "repository",
             unique=True,
             sqlite_where=text("finished_at IS NULL"),
             postgresql_where=text("finished_at IS NULL"),
@@ -62,6 +63,8 @@ class Campaign(Base):
     version: Mapped[str] = mapped_column(String(100))
     owner: Mapped[str | None] = mapped_column(String(200))
     """Only repositories of this owner, if given."""
+    repository: Mapped[str] = mapped_column(String(574), default="")
+    """Only this one, as ``host/org/name``; empty for a campaign through the fleet."""
     waves: Mapped[list[int]] = mapped_column(JSON)
     """How many repositories the first waves have; all that are left are the last one."""
     parallelism: Mapped[int] = mapped_column(Integer)

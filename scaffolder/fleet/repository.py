@@ -21,9 +21,12 @@ def campaign(session: Session, campaign_id: str, *, lock: bool = False) -> Campa
     return session.execute(query).scalar_one_or_none()
 
 
-def under_way(session: Session, template: str) -> Campaign | None:
-    """Return the campaign of a template that is not over, locked."""
-    query = select(Campaign).where(Campaign.template == template, Campaign.finished_at.is_(None)).with_for_update()
+def under_way(session: Session, template: str, place: str = "") -> Campaign | None:
+    """Return the campaign of a template that is not over, locked: through the fleet, or for one repository."""
+    query = select(Campaign).where(
+        Campaign.template == template, Campaign.repository == place, Campaign.finished_at.is_(None)
+    )
+    query = query.with_for_update()
     return session.execute(query).scalar_one_or_none()
 
 

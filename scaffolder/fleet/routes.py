@@ -52,6 +52,29 @@ def repositories(
         return page.page(rows, lambda row: [row.host, row.org, row.name], FleetRepositoryOut.model_validate)
 
 
+@router.get(
+    "/repositories/{host}/{path:path}", summary="One repository and its template", responses=problems(401, 404, 422)
+)
+def one_repository(
+    services: ServicesOf,
+    caller: Caller,
+    host: Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=63, examples=["local"])],
+    path: Annotated[
+        str,
+        Path(
+            pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$",
+            max_length=511,
+            description="Organisation, or groups in groups, and name.",
+            examples=["models/churn"],
+        ),
+    ],
+) -> FleetRepositoryOut:
+    """Return a repository that came from a template, as the last pass saw it."""
+    org, _, name = path.rpartition("/")
+    with services.database.read() as session:
+        return FleetRepositoryOut.model_validate(services.fleet.seen(session, (host, org, name)))
+
+
 @router.get("/summary", summary="Owners and their repositories", responses=problems(401, 422))
 def summary(services: ServicesOf, caller: Caller) -> list[SummaryOut]:
     """Return, by owner and template, how many repositories there are and how many are behind."""
@@ -106,6 +129,8 @@ def plan(services: ServicesOf, caller: Caller, body: CampaignIn) -> list[Planned
 )
 def start(services: ServicesOf, caller: Caller, write: Write, body: CampaignIn) -> Response:
     """Bring the repositories of a template to a version of it, by a request for each. Platform administrators may.
+
+    With `repository` it is about that one only, and members of its owner group may.
 
     A campaign for another version of the same template that is under way is superseded: its open requests are brought along.
     """
@@ -173,7 +198,15 @@ def campaign_out(session: Session, row: Campaign) -> CampaignOut:
 
 
 def _wish(body: CampaignIn) -> CampaignWish:
-    return CampaignWish(body.template, body.version, body.owner, tuple(body.waves), body.parallelism)
+    one = body.repository
+    return CampaignWish(
+        template=body.template,
+        version=body.version,
+        owner=body.owner,
+        repository=None if one is None else (one.host, one.org, one.name),
+        waves=tuple(body.waves),
+        parallelism=body.parallelism,
+    )
 
 
 def _woken(services: Services, response: Response) -> Response:

@@ -15,6 +15,14 @@ _OWNER = r"^[A-Za-z]+:[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
 Reason = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
 
 
+class PlaceIn(Payload):
+    """Where a repository is."""
+
+    host: Annotated[PlainText, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=63)]
+    org: Annotated[PlainText, StringConstraints(pattern=r"^[A-Za-z0-9._/-]+$", max_length=255)]
+    name: Annotated[PlainText, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=255)]
+
+
 class CampaignIn(Payload):
     """A wish for a campaign."""
 
@@ -23,6 +31,7 @@ class CampaignIn(Payload):
     owner: Annotated[PlainText, StringConstraints(pattern=_OWNER, max_length=200)] | None = Field(
         default=None, description="Only the repositories of this group."
     )
+    repository: PlaceIn | None = Field(default=None, description="Only this one; members of its owner group may too.")
     waves: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         default=[3],
         max_length=10,
@@ -58,6 +67,7 @@ class CampaignOut(Schema):
     template: str
     version: str
     owner: str | None
+    repository: str = Field(description="The only one it is about, as `host/org/name`; empty for the fleet.")
     waves: list[int]
     parallelism: int
     state: CampaignState

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from backend.core.actions import ActionOut, tried
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from backend.core.ids import new_id
-from backend.identity.principal import Principal
+from backend.identity.principal import Principal, is_of_all
 from scaffolder.fleet import repository
 from scaffolder.fleet.clones import Clones
 from scaffolder.fleet.inventory import Behind, InventorySteps
-from scaffolder.fleet.models import Campaign, CampaignState, Inventory, Member, MemberState
+from scaffolder.fleet.models import Campaign, CampaignState, FleetRepository, Inventory, Member, MemberState
 from scaffolder.fleet.proposing import Proposer
 from scaffolder.service import translated
 from scaffolder.update.pool import UpdatePool
@@ -40,8 +40,14 @@ class CampaignWish:
     template: str
     version: str
     owner: str | None = None
+    repository: repository.Place | None = None
     waves: Sequence[int] = (3,)
     parallelism: int = 4
+
+    @property
+    def place(self) -> str:
+        """The one repository that it is about, as ``host/org/name``; empty for the fleet."""
+        return "/".join(self.repository or ())
 
 
 class FleetService:
@@ -73,17 +79,39 @@ class FleetService:
             raise NotFound(f"there is no inventory {inventory_id[:40]!r}")
         return row
 
+    def seen(self, session: Session, place: repository.Place) -> FleetRepository:
+        """Return what the last pass saw of a repository.
+
+        Raises:
+            NotFound: no pass has seen it, or it came from no template.
+        """
+        row = repository.fleet_repository(session, place)
+        if row is None:
+            raise NotFound(
+                f"there is no repository {'/'.join(place)[:100]} that came from a template",
+                fix="A new one is seen by the next pass: platform fleet status --refresh",
+            )
+        return row
+
     # campaigns
 
     def check(self, caller: Principal, wish: CampaignWish) -> None:
         """Find out whether somebody may start a campaign, and to a version that there is.
 
+        Through the fleet platform administrators may; for one repository the members of its owner group may as well.
+
         Raises:
-            Forbidden: the caller is no platform administrator.
+            Forbidden: the caller may not.
+            NotFound: the repository is none that came from a template.
             InvalidInput: there is no such template or version.
             Unavailable: the template can't be fetched now.
         """
-        self._check_admin(caller, "start", f"template:{wish.template[:63]}")
+        if wish.repository is None:
+            self._check_admin(caller, "start", f"template:{wish.template[:63]}")
+        else:
+            with self._services.database.read() as session:
+                row = self.seen(session, wish.repository)
+            self._check_owner(caller, "start", row)
         with translated():
             self._services.templates.release(wish.template, wish.version)
 
@@ -95,7 +123,7 @@ class FleetService:
         """
         self.check(caller, wish)
         with translated():
-            return self._inventory.behind(wish.template, wish.version, wish.owner)
+            return self._inventory.behind(wish.template, wish.version, wish.owner, wish.place)
 
     def start(self, session: Session, caller: Principal, wish: CampaignWish) -> Campaign:
         """Start a campaign. One for another version of the same template that is under way is superseded by it.
@@ -104,7 +132,7 @@ class FleetService:
             Conflict: a campaign for this very version is under way.
         """
         now = self._services.clock.now()
-        before = repository.under_way(session, wish.template)
+        before = repository.under_way(session, wish.template, wish.place)
         if before is not None:
             if before.version == wish.version and before.owner == wish.owner:
                 raise Conflict(
@@ -119,6 +147,7 @@ class FleetService:
             template=wish.template,
             version=wish.version,
             owner=wish.owner,
+            repository=wish.place,
             waves=list(wish.waves),
             parallelism=wish.parallelism,
             state=CampaignState.RUNNING,
@@ -130,7 +159,9 @@ class FleetService:
                 session.add(row)
         except IntegrityError:
             raise Conflict(f"a campaign for {wish.template} was started just now", fix="Try again.") from None
-        self.record(session, row, "started", caller, owner=wish.owner, waves=list(wish.waves))
+        self.record(
+            session, row, "started", caller, owner=wish.owner, repository=wish.place or None, waves=list(wish.waves)
+        )
         return row
 
     def campaign(self, session: Session, campaign_id: str) -> Campaign:
@@ -162,8 +193,7 @@ class FleetService:
             InvalidInput: a reason is missing.
             Conflict: the campaign is not in a state for it.
         """
-        self.campaign(session, campaign_id)
-        self._check_admin(caller, decision, f"campaign:{campaign_id}")
+        self._check_decides(session, caller, decision, self.campaign(session, campaign_id))
         row = repository.campaign(session, campaign_id, lock=True)
         assert row is not None
         if decision not in _open_to(row):
@@ -242,6 +272,30 @@ class FleetService:
                 "message": row.message,
             },
         )
+
+    def _check_decides(self, session: Session, caller: Principal, decision: str, row: Campaign) -> None:
+        if row.repository:
+            host, _, rest = row.repository.partition("/")
+            org, _, name = rest.rpartition("/")
+            if (about := repository.fleet_repository(session, (host, org, name))) is not None:
+                self._check_owner(caller, decision, about)
+                return
+        self._check_admin(caller, decision, f"campaign:{row.id}")
+
+    def _check_owner(self, caller: Principal, verb: str, row: FleetRepository) -> None:
+        permissions = self._services.settings.permissions
+        owners = {row.owner.lower()} if row.owner else set()
+        if not is_of_all(caller, owners, permissions):
+            groups = [*owners, *permissions.platform_admins]
+            raise Forbidden(
+                f"{caller.ref} may not {verb} an update of {row.org}/{row.name}",
+                fix=f"Members of {' or '.join(groups)} may.",
+            ).audited(
+                type=f"{EVENT}.campaign.refused",
+                subject=f"repository:{row.org}/{row.name}",
+                actor=caller.ref,
+                verb=verb,
+            )
 
     def _check_admin(self, caller: Principal, verb: str, subject: str) -> None:
         admins = self._services.settings.permissions.platform_admins

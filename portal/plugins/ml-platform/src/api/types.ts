@@ -187,9 +187,10 @@ export interface Sample {
   seq: number;
   at: string;
   step: number;
-  canary: Figures | null;
-  primary: Figures | null;
-  limits: { successRate: number | null; latencyMs: number | null } | null;
+  canary: Figures;
+  primary: Figures;
+  /** By check: shares for success rates, milliseconds for latencies. */
+  limits: Record<string, number>;
 }
 
 /** A version's share of the traffic. */

@@ -43,6 +43,7 @@ const FIRST = 'first';
 const COLUMNS: ColumnConfig<Row>[] = [
   {
     id: 'name',
+    defaultWidth: '2fr',
     label: 'Model',
     isRowHeader: true,
     isSortable: true,
@@ -52,57 +53,72 @@ const COLUMNS: ColumnConfig<Row>[] = [
   },
   {
     id: 'owner',
+    defaultWidth: '1fr',
     label: 'Owner',
     isSortable: true,
     cell: ({ owner }) => <CellText title={shortRef(owner)} />,
   },
   {
     id: 'system',
+    defaultWidth: '1fr',
     label: 'System',
     isSortable: true,
     cell: ({ system }) => <CellText title={system ? shortRef(system) : '—'} />,
   },
   {
     id: 'type',
+    defaultWidth: 100,
     label: 'Type',
     isSortable: true,
     cell: ({ type }) => <CellText title={type} />,
   },
   {
     id: 'tier',
+    defaultWidth: 76,
     label: 'Tier',
     isSortable: true,
     cell: ({ tier }) => <CellText title={String(tier)} />,
   },
-  { id: 'live', label: 'Live', cell: row => <Live of={row} /> },
+  {
+    id: 'live',
+    defaultWidth: '2fr',
+    label: 'Live',
+    cell: row => <Live of={row} />,
+  },
   {
     id: 'slo',
+    defaultWidth: 80,
     label: 'SLO',
     cell: ({ slo }) => <CellText title={slo ?? '—'} />,
   },
   {
     id: 'drift',
+    defaultWidth: 80,
     label: 'Drift',
     cell: ({ drift }) => <CellText title={drift ?? '—'} />,
   },
   {
     id: 'cost',
+    defaultWidth: 80,
     label: 'Cost',
     cell: ({ monthlyCost }) => <CellText title={monthlyCost ?? '—'} />,
   },
   {
     id: 'compliance',
+    defaultWidth: 124,
     label: 'Compliance',
     cell: ({ compliance }) => <CellText title={compliance ?? '—'} />,
   },
   {
     id: 'behind',
+    defaultWidth: 132,
     label: 'Template',
     isSortable: true,
     cell: row => <CellText title={template(row)} />,
   },
   {
     id: 'updated',
+    defaultWidth: 140,
     label: 'Changed',
     isSortable: true,
     cell: ({ updatedAt }) => (
@@ -257,7 +273,7 @@ export const ModelsPage = () => {
             />
           )}
           <div style={{ overflowX: 'auto' }}>
-            <div style={{ minWidth: 1080 }}>
+            <div style={{ minWidth: 1180 }}>
               <Table
                 aria-label="Models"
                 columnConfig={COLUMNS}

@@ -67,8 +67,8 @@ const Asking = ({
   places: string[];
   done: () => void;
 }) => {
-  const known = useGet<{ items: string[] }>('/environments');
-  const environments = known.data?.items ?? places;
+  const known = useGet<{ items: { name: string }[] }>('/environments');
+  const environments = known.data?.items.map(({ name }) => name) ?? places;
   const target = environments[environments.length - 1];
   const actions = useGet<Page<Action>>(
     target ? `/environments/${target}/models/${model}/actions` : null,

@@ -84,18 +84,15 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
   const begun = Date.parse(samples[0].at);
   const data = samples.map(({ at, canary, primary }) => ({
     at: `${Math.round((Date.parse(at) - begun) / 1000)} s`,
-    newSuccess: canary?.successRate ?? null,
-    oldSuccess: primary?.successRate ?? null,
-    newLatency: canary?.latencyMs ?? null,
-    oldLatency: primary?.latencyMs ?? null,
+    newSuccess: canary.successRate ?? null,
+    oldSuccess: primary.successRate ?? null,
+    newLatency: canary.latencyMs ?? null,
+    oldLatency: primary.latencyMs ?? null,
   }));
   const latest = samples[samples.length - 1];
-  const limits = latest.limits;
-  const [success, latency] = [
-    limits?.successRate ?? null,
-    limits?.latencyMs ?? null,
-  ];
-  const percentile = latest.canary?.latencyPercentile;
+  const success = limitOf(latest, /success/);
+  const latency = limitOf(latest, /latency/);
+  const percentile = latest.canary.latencyPercentile;
   const names = {
     new: `v${of.version} (new)`,
     old: `v${of.previousVersion ?? '?'} (old)`,
@@ -113,9 +110,9 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
       <Lines
         title="Success rate"
         summary={`Success rate: ${names.new} ${said(
-          latest.canary?.successRate,
+          latest.canary.successRate,
           percent,
-        )}, ${names.old} ${said(latest.primary?.successRate, percent)}`}
+        )}, ${names.old} ${said(latest.primary.successRate, percent)}`}
         data={data}
         x="at"
         series={series('Success')}
@@ -129,9 +126,9 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
       <Lines
         title={`Latency${percentile ? `, p${percentile}` : ''}`}
         summary={`Latency: ${names.new} ${said(
-          latest.canary?.latencyMs,
+          latest.canary.latencyMs,
           milliseconds,
-        )}, ${names.old} ${said(latest.primary?.latencyMs, milliseconds)}`}
+        )}, ${names.old} ${said(latest.primary.latencyMs, milliseconds)}`}
         data={data}
         x="at"
         series={series('Latency')}
@@ -145,6 +142,11 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
     </Flex>
   );
 };
+
+function limitOf({ limits }: Sample, name: RegExp): number | null {
+  const found = Object.entries(limits).find(([check]) => name.test(check));
+  return found ? found[1] : null;
+}
 
 /** Returns a share as percent. */
 export function percent(value: number): string {
