@@ -186,11 +186,12 @@ def samples(session: Session, deployment_id: str, *, after: int, limit: int) -> 
     return session.execute(query.order_by(DeploymentSample.seq).limit(limit)).scalars().all()
 
 
-def sample(session: Session, deployment_id: str, *, newest: bool) -> DeploymentSample | None:
-    """Return a deployment's newest sample, or its oldest."""
+def sampled_at(session: Session, deployment_id: str, *, newest: bool) -> tuple[int, datetime] | None:
+    """Return sequence number and time of a deployment's newest sample, or of its oldest."""
     order = DeploymentSample.seq.desc() if newest else DeploymentSample.seq
-    query = select(DeploymentSample).where(DeploymentSample.deployment_id == deployment_id)
-    return session.execute(query.order_by(order).limit(1)).scalar_one_or_none()
+    query = select(DeploymentSample.seq, DeploymentSample.at).where(DeploymentSample.deployment_id == deployment_id)
+    found = session.execute(query.order_by(order).limit(1)).one_or_none()
+    return None if found is None else (found.seq, found.at)
 
 
 def count_samples(session: Session, deployment_id: str) -> int:

@@ -24,10 +24,12 @@ def keep(session: Session, deployment_id: str, step: int, judgement: Judgement, 
     """
     if not judgement.canary.requests and not judgement.primary.requests:
         return False
-    newest = repository.sample(session, deployment_id, newest=True)
-    if newest is not None:
-        oldest = repository.sample(session, deployment_id, newest=False) or newest
-        if now - newest.at < spacing(now - oldest.at):
+    seq, last = repository.sampled_at(session, deployment_id, newest=True) or (0, None)
+    if last is not None:
+        if now - last < SPACING:
+            return False  # most ticks end here, after one look-up
+        _, first = repository.sampled_at(session, deployment_id, newest=False) or (0, last)
+        if now - last < spacing(now - first):
             return False
         if repository.count_samples(session, deployment_id) >= MOST:
             repository.thin_samples(session, deployment_id)
@@ -35,7 +37,7 @@ def keep(session: Session, deployment_id: str, step: int, judgement: Judgement, 
     session.add(
         DeploymentSample(
             deployment_id=deployment_id,
-            seq=1 if newest is None else newest.seq + 1,
+            seq=seq + 1,
             at=now,
             step=step,
             canary=figures["canary"],
