@@ -1,6 +1,6 @@
 """What people ask of the fleet; the work itself is in :mod:`scaffolder.fleet.work`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from backend.identity.principal import Principal
 from scaffolder.fleet import repository
 from scaffolder.fleet.clones import Clones
 from scaffolder.fleet.inventory import Behind, InventorySteps
-from scaffolder.fleet.models import Campaign, CampaignState, Inventory, Member, MemberState
+from scaffolder.fleet.models import Campaign, CampaignState, FleetRepository, Inventory, Member, MemberState
 from scaffolder.fleet.proposing import Proposer
 from scaffolder.service import translated
 from scaffolder.update.pool import UpdatePool
@@ -71,6 +71,10 @@ class FleetService:
         if row is None:
             raise NotFound(f"there is no inventory {inventory_id[:40]!r}")
         return row
+
+    def by_name(self, session: Session, names: Collection[str]) -> Sequence[FleetRepository]:
+        """Return what the last pass saw of the repositories of these names."""
+        return repository.by_name(session, names)
 
     # campaigns
 
