@@ -36,6 +36,9 @@ from backend.deployments.service import DeploymentService
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
+from backend.overview import routes as overview_routes
+from backend.overview.figures import Figures
+from backend.overview.service import OverviewService
 from backend.registry import routes as registry_routes
 from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
@@ -82,11 +85,16 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.include_router(health.router)
-    own = (identity_routes, registry_routes, attestation_routes, deployment_routes, batch_routes, audit_routes)
     for domain in (
-        *own,
+        identity_routes,
+        registry_routes,
+        attestation_routes,
+        deployment_routes,
         live_routes,
         trial_routes,
+        batch_routes,
+        audit_routes,
+        overview_routes,
         scaffold_routes,
         pull_routes,
         file_routes,
@@ -126,11 +134,15 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services = Services(
         settings, clock, database, metrics, audit, identity, attestations, registry, runtime, Streams(settings.limits)
     )
+    services.overview, services.figures = OverviewService(services), Figures(services)
+    registry.changed = services.overview.changed
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
     _add_scaffolding(services)
+    if filled := services.overview.fill():
+        _log.info("the overview was filled", extra={"models": filled})
     return services
 
 

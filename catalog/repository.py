@@ -18,6 +18,12 @@ def entity(session: Session, ref: str) -> EntityRow | None:
     return row if row is not None and row.document is not None else None
 
 
+def present(session: Session, refs: Sequence[str]) -> Sequence[EntityRow]:
+    """Return those of these entities that are there now."""
+    query = select(EntityRow).where(EntityRow.ref.in_(refs), EntityRow.document.is_not(None))
+    return session.execute(query).scalars().all()
+
+
 def trace(session: Session, ref: str) -> EntityRow | None:
     """Return an entity, or the trace of one that is gone."""
     return session.get(EntityRow, ref)

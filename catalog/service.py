@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -240,6 +240,23 @@ class CatalogService:
         """Return the component of that name in the default namespace, if there is one."""
         return repository.entity(session, make_ref("component", DEFAULT_NAMESPACE, name))
 
+    def components(self, session: Session, names: Sequence[str]) -> set[str]:
+        """Return those of these names that components in the default namespace have."""
+        return {
+            row.name
+            for row in repository.present(session, [make_ref("component", DEFAULT_NAMESPACE, one) for one in names])
+        }
+
+    def groups_of(self, session: Session, actors: Collection[str]) -> dict[str, set[str]]:
+        """Return the groups that the catalog knows users to be in, by the user's reference as it was given."""
+        found: dict[str, set[str]] = {actor: set() for actor in actors}
+        rows = {row.ref: row for row in repository.present(session, [actor.lower() for actor in actors])}
+        for actor in actors:
+            row = rows.get(actor.lower())
+            member_of = (row.document or {}).get("spec", {}).get("memberOf", []) if row is not None else []
+            found[actor] = {full_ref(one, kind="group") for one in member_of}
+        return found
+
     def names(self, session: Session, kind: str) -> list[EntityRow]:
         """Return all entities of a kind, for offering them as answers."""
         return list(repository.entities(session, kind=kind, limit=1000))
@@ -272,6 +289,8 @@ class CatalogService:
         self._changed(session, row, seq)
 
     def _changed(self, session: Session, row: EntityRow, seq: int) -> None:
+        if row.kind == "Component" and row.namespace == DEFAULT_NAMESPACE:
+            self._services.overview.changed(session, row.name)
         row.seq = seq
         row.changed_at = self._services.clock.now()
         session.flush()

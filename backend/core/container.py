@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
     from backend.identity.service import IdentityService
+    from backend.overview.figures import Figures
+    from backend.overview.service import OverviewService
     from backend.registry.service import RegistryService
     from catalog.service import CatalogService
     from scaffolder.fleet.service import FleetService
@@ -56,6 +58,8 @@ class Services:
     catalog: "CatalogService" = field(init=False)
     scaffolds: "ScaffoldService" = field(init=False)
     fleet: "FleetService" = field(init=False)
+    overview: "OverviewService" = field(init=False)
+    figures: "Figures" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -93,6 +93,7 @@ class Lifecycle:
             step.started_at = self._services.clock.now()
         if deployment.phase != Phase.HELD or step.state != StepState.HELD:
             deployment.phase = _PHASES[StepKind(step.kind)]
+            self._services.overview.changed(session, deployment.model)
         self._arrange(session, deployment, step)
         return step
 
@@ -340,7 +341,8 @@ def record(
     reason: str,
     **data: Any,
 ) -> None:
-    """Write an audit event about a deployment."""
+    """Write an audit event about a deployment, and have the overview follow."""
+    services.overview.changed(session, deployment.model)
     services.audit.append(
         session,
         type=f"{EVENT}.{event}",

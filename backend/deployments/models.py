@@ -93,6 +93,7 @@ class Deployment(Base):
             postgresql_where=text("phase <> 'completed'"),
         ),
         Index("ix_deployments_place", "environment", "model", "id"),
+        Index("ix_deployments_model", "model", "environment", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)

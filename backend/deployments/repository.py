@@ -1,7 +1,8 @@
 """All queries on the deployments domain's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
@@ -146,6 +147,41 @@ def expired(session: Session, now: datetime, *, lock: bool = False) -> list[Traf
     """Return the versions that were kept warm long enough; with ``lock`` nobody changes them until the transaction ends."""
     query = select(Traffic).where(Traffic.state == TrafficState.WARM, Traffic.warm_until <= now)
     return list(session.execute(query.with_for_update() if lock else query).scalars())
+
+
+def newest(session: Session, models: Sequence[str]) -> list[Any]:
+    """Return the newest deployment of each model in each environment, without what belongs to it."""
+    last = (
+        select(func.max(Deployment.id))
+        .where(Deployment.model.in_(models))
+        .group_by(Deployment.model, Deployment.environment)
+    )
+    has = Deployment
+    # Columns, not rows: others may have changed them since this session saw them first.
+    query = select(has.id, has.model, has.environment, has.phase, has.requested_at, has.finished_at)
+    return list(session.execute(query.where(has.id.in_(last)).order_by(has.model, has.environment)))
+
+
+def roles(session: Session, environments: Collection[str], models: Sequence[str]) -> list[tuple[str, str, int, str]]:
+    """Return environment, model, version and role of what is up, versions rising."""
+    query = select(Traffic.environment, Traffic.model, Traffic.version, Traffic.state)
+    query = query.where(Traffic.environment.in_(environments), Traffic.model.in_(models))
+    rows = session.execute(query.order_by(Traffic.version))
+    return [(environment, model, version, state) for environment, model, version, state in rows]
+
+
+def promotions(session: Session, models: Sequence[str]) -> dict[tuple[str, str, int | None], datetime | None]:
+    """Return when each version was last promoted, by model, environment and version."""
+    has = Deployment
+    query = select(has.model, has.environment, has.version, has.finished_at)
+    query = query.where(has.model.in_(models), has.outcome == Outcome.PROMOTED).order_by(has.id)
+    return {(model, environment, version): at for model, environment, version, at in session.execute(query)}
+
+
+def finished(session: Session, since: datetime) -> Sequence[Deployment]:
+    """Return the rollouts that were over since a time, with their steps and approvals."""
+    query = select(Deployment).where(Deployment.kind == Kind.ROLLOUT, Deployment.finished_at >= since)
+    return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
 
 
 def step(deployment: Deployment, index: int) -> DeploymentStep:

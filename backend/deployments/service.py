@@ -4,7 +4,9 @@ Nothing in here waits for a model server or the proxy: rows are written, and the
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
@@ -12,7 +14,7 @@ from sqlalchemy.orm import Session
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
-from backend.deployments import repository
+from backend.deployments import repository, views
 from backend.deployments.actions import Actions
 from backend.deployments.admission import APPROVAL, Actor, Decision, Finding, Verdict, decide
 from backend.deployments.interventions import Interventions, add
@@ -20,6 +22,7 @@ from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
 from backend.deployments.rules import Rules
 from backend.deployments.streams import StreamRefused, check_stream
+from backend.deployments.views import Past, Place
 from backend.identity.principal import Principal
 from mlplatform.spec.model import ModelType
 
@@ -49,6 +52,14 @@ class DeploymentService:
             NotFound: there is none with that id.
         """
         return self._rules.get(session, deployment_id)
+
+    def places(self, session: Session, models: Sequence[str]) -> dict[str, list[Place]]:
+        """Return where models were deployed to, by model."""
+        return views.places(session, models)
+
+    def past(self, session: Session, since: datetime) -> list[Past]:
+        """Return the rollouts that were over since a time."""
+        return views.past(repository.finished(session, since))
 
     def request(
         self,

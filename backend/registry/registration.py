@@ -215,6 +215,7 @@ class Registration:
                     self.registry.attestations.store(session, self.caller, verified)
                 return self.registry.version_out(session, present), False
             self._keep_model(session, manifest)
+            self.registry.changed(session, self.model)
             row = self._version(manifest, digest, subject, logged)
             session.add(row)
             session.flush()

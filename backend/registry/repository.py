@@ -1,8 +1,9 @@
 """Queries of the registry domain."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from backend.registry.models import AliasRow, ModelRow, VersionRow
@@ -44,6 +45,21 @@ def newest_versions(session: Session, models: Sequence[str]) -> dict[str, int]:
     query = select(VersionRow.model, func.max(VersionRow.version)).where(VersionRow.model.in_(models))
     rows = session.execute(query.group_by(VersionRow.model)).all()
     return {row[0]: row[1] for row in rows}
+
+
+def registered(session: Session, names: Sequence[str]) -> list[tuple[ModelRow, int | None, datetime]]:
+    """Return models by name, each with its newest version and when that, or the model itself, was registered."""
+    last = newest_versions(session, names)
+    pairs = tuple_(VersionRow.model, VersionRow.version).in_(list(last.items()))
+    times = {row[0]: row[1] for row in session.execute(select(VersionRow.model, VersionRow.created_at).where(pairs))}
+    query = select(ModelRow).where(ModelRow.name.in_(names)).order_by(ModelRow.name)
+    rows = session.execute(query.execution_options(populate_existing=True)).scalars()
+    return [(row, last.get(row.name), times.get(row.name, row.created_at)) for row in rows]
+
+
+def all_names(session: Session) -> Sequence[str]:
+    """Return the names of all models."""
+    return session.execute(select(ModelRow.name)).scalars().all()
 
 
 def has_artefact(session: Session, model: str, digest: str) -> bool:

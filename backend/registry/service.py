@@ -4,8 +4,9 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from backend.registry.aliases import AliasMirror
 from backend.registry.bundle import pack
 from backend.registry.mlflow_store import MlflowStore
 from backend.registry.models import AliasRow, ModelRow, VersionRow
-from backend.registry.repository import aliases_of, has_artefact, newest_versions
+from backend.registry.repository import aliases_of, all_names, has_artefact, newest_versions, registered
 from backend.registry.schemas import ModelOut, VersionOut
 from mlplatform.attest.digest import artefact_digest
 from mlplatform.attest.statement import Subject
@@ -52,6 +53,8 @@ class RegistryService:
     audit: AuditService
     attestations: AttestationService
     metrics: Metrics
+    changed: Callable[[Session, str], None] = lambda _session, _model: None
+    """Told about each model of which something was registered, in the same transaction."""
 
     def __post_init__(self) -> None:
         home = self.settings.home
@@ -71,6 +74,14 @@ class RegistryService:
         if row is None:
             raise NotFound(f"there is no model {name[:80]!r}", fix="Its first `platform register` makes it.")
         return row
+
+    def registered(self, session: Session, names: Sequence[str]) -> dict[str, tuple[ModelRow, int | None, datetime]]:
+        """Return those of these models that there are, with their newest version and when it was registered."""
+        return {row.name: (row, latest, at) for row, latest, at in registered(session, names)}
+
+    def names(self, session: Session) -> Sequence[str]:
+        """Return the names of all models."""
+        return all_names(session)
 
     def model_of(self, session: Session, name: str, digest: str) -> ModelRow:
         """Return a model that has a version with this artefact.

@@ -19,6 +19,11 @@ class FleetCalls(Calls):
         """Return, by owner and template, how many repositories there are and how many are behind."""
         return json_list(self._transport.send("GET", f"{PREFIX}/fleet/summary"))
 
+    def figures(self, days: int) -> list[Json]:
+        """Return the figures that the platform is held to, of the last days."""
+        query = {"days": days}
+        return json_list(self._transport.send("GET", f"{PREFIX}/overview/figures", lambda: {"params": query}))
+
     def plan_campaign(self, wish: Json) -> list[Json]:
         """Return the repositories that a campaign would be about."""
         return json_list(self._transport.send("POST", f"{PREFIX}/fleet/campaigns/plan", lambda: {"json": wish}))

@@ -95,6 +95,8 @@ class InventorySteps:
             found += self._look_at(host, listed, templates)
             looked.append(settings.name)
         with self._services.database.write() as session:
+            for name in repository.unseen(session, looked, begun):
+                self._services.overview.repository_changed(session, name)
             repository.forget_unseen(session, looked, begun)
             repository.forget_inventories(session, begun - _KEPT)
             row = repository.inventory(session, id)
@@ -199,6 +201,7 @@ class InventorySteps:
                 session.add(row)
             for name, value in values.items():
                 setattr(row, name, value)
+            self._services.overview.repository_changed(session, hosted.name)
             row.web_url, row.fault, row.seen_at = hosted.web_url, fault, self._services.clock.now()
 
     def _templates(self) -> tuple[list[KnownTemplate], list[str]]:

@@ -128,7 +128,7 @@ class FleetRepository(Base):
 
     host: Mapped[str] = mapped_column(String(63), primary_key=True)
     org: Mapped[str] = mapped_column(String(255), primary_key=True)
-    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True, index=True)
     owner: Mapped[str | None] = mapped_column(String(200), index=True)
     web_url: Mapped[str | None] = mapped_column(String(500))
     commit: Mapped[str | None] = mapped_column(String(64))

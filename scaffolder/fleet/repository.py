@@ -1,6 +1,6 @@
 """All queries on the fleet's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -101,6 +101,22 @@ def forget_inventories(session: Session, before: datetime) -> None:
 def fleet_repository(session: Session, place: Place) -> FleetRepository | None:
     """Return what the last pass saw of a repository."""
     return session.get(FleetRepository, place)
+
+
+def by_name(session: Session, names: Collection[str]) -> Sequence[FleetRepository]:
+    """Return the repositories of these names, whatever their host and organisation."""
+    query = (
+        select(FleetRepository)
+        .where(FleetRepository.name.in_(names))
+        .order_by(FleetRepository.host, FleetRepository.org)
+    )
+    return session.execute(query.execution_options(populate_existing=True)).scalars().all()
+
+
+def unseen(session: Session, hosts: Sequence[str], before: datetime) -> Sequence[str]:
+    """Return the names of the repositories of these hosts that were not seen since a time."""
+    query = select(FleetRepository.name).where(FleetRepository.host.in_(hosts), FleetRepository.seen_at < before)
+    return session.execute(query).scalars().all()
 
 
 def forget_unseen(session: Session, hosts: Sequence[str], before: datetime) -> int:

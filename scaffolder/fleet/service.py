@@ -1,6 +1,6 @@
 """What people ask of the fleet; the work itself is in :mod:`scaffolder.fleet.work`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from scaffolder.fleet.clones import Clones
 from scaffolder.fleet.inventory import Behind, InventorySteps
 from scaffolder.fleet.models import Campaign, CampaignState, FleetRepository, Inventory, Member, MemberState
 from scaffolder.fleet.proposing import Proposer
+from scaffolder.fleet.repository import Place
 from scaffolder.service import translated
 from scaffolder.update.pool import UpdatePool
 
@@ -40,7 +41,7 @@ class CampaignWish:
     template: str
     version: str
     owner: str | None = None
-    repository: repository.Place | None = None
+    repository: Place | None = None
     waves: Sequence[int] = (3,)
     parallelism: int = 4
 
@@ -79,7 +80,7 @@ class FleetService:
             raise NotFound(f"there is no inventory {inventory_id[:40]!r}")
         return row
 
-    def seen(self, session: Session, place: repository.Place) -> FleetRepository:
+    def seen(self, session: Session, place: Place) -> FleetRepository:
         """Return what the last pass saw of a repository.
 
         Raises:
@@ -92,6 +93,10 @@ class FleetService:
                 fix="A new one is seen by the next pass: platform fleet status --refresh",
             )
         return row
+
+    def by_name(self, session: Session, names: Collection[str]) -> Sequence[FleetRepository]:
+        """Return what the last pass saw of the repositories of these names."""
+        return repository.by_name(session, names)
 
     # campaigns
 

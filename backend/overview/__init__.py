@@ -1,0 +1,1 @@
+"""What the list of all models shows, kept ready, and the figures that the platform is held to."""

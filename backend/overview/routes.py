@@ -1,0 +1,143 @@
+"""HTTP routes of the overview."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+
+from backend.core.config import ENVIRONMENT_PATTERN
+from backend.core.container import ServicesOf
+from backend.core.errors import InvalidInput
+from backend.core.http.problems import problems
+from backend.core.schemas import Paging, PlainText, utc
+from backend.deployments.models import Phase
+from backend.identity.auth import Caller
+from backend.overview import repository
+from backend.overview.models import ModelPlace, ModelSummary
+from backend.overview.repository import Filter, SortKey
+from backend.overview.schemas import FacetOut, FacetsOut, FigureOut, OverviewOut, OverviewPage, PlaceOut, TemplateOut
+from mlplatform.spec.model import NAME_PATTERN
+
+router = APIRouter(prefix="/overview", tags=["overview"])
+
+Sort = Literal[
+    "name", "-name", "owner", "-owner", "system", "-system", "type", "-type", "tier", "-tier", "updated", "-updated",
+    "behind", "-behind",
+]  # fmt: skip
+Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
+
+
+@router.get("/models", summary="All models at a glance", responses=problems(401, 422))
+def models(
+    services: ServicesOf,
+    caller: Caller,
+    page: Paging,
+    q: Annotated[PlainText | None, Query(max_length=100, description="Part of the name or description.")] = None,
+    owner: Reference = None,
+    system: Annotated[PlainText | None, Query(max_length=190, examples=["system:default/lending"])] = None,
+    type: Annotated[PlainText | None, Query(max_length=20, examples=["realtime"])] = None,
+    tier: Annotated[int | None, Query(ge=1, le=3)] = None,
+    environment: Annotated[
+        str | None,
+        Query(max_length=63, pattern=ENVIRONMENT_PATTERN, description="Only models that were deployed there."),
+    ] = None,
+    live: Annotated[bool | None, Query(description="Whether a version is live, in `environment` or anywhere.")] = None,
+    phase: Annotated[Phase | None, Query(description="Phase of the newest deployment in an environment.")] = None,
+    behind: Annotated[
+        bool | None, Query(description="Whether its template has a newer version; models without one are neither.")
+    ] = None,
+    sort: Annotated[
+        Sort, Query(description="With `-` the other way round; models with the same value by name.")
+    ] = "name",
+) -> OverviewPage:
+    """Return models with where each of their versions is, a page at a time, and how many there are."""
+    wanted = Filter(q or None, owner, system, type, tier, environment, live, phase.value if phase else None, behind)
+    key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
+    after = _after(page, sort, key)
+    with services.database.read() as session:
+        rows = repository.page(
+            session, wanted, key=key, descending=sort.startswith("-"), after=after, limit=page.limit + 1
+        )
+        total = repository.count(session, wanted)
+        places = repository.places(session, [row.name for row in rows[: page.limit]])
+    made = page.page(
+        rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name])
+    )
+    return OverviewPage(items=made.items, next_cursor=made.next_cursor, total=total)
+
+
+@router.get("/models/{name}", summary="One model at a glance", responses=problems(401, 404, 422))
+def model(
+    services: ServicesOf,
+    caller: Caller,
+    name: Annotated[str, Path(pattern=NAME_PATTERN, max_length=63, examples=["wine"])],
+) -> OverviewOut:
+    """Return a model with where each of its versions is."""
+    with services.database.read() as session:
+        row = services.overview.get(session, name)
+        return overview_out(row, repository.places(session, [name])[name])
+
+
+@router.get("/facets", summary="What models can be filtered by", responses=problems(401, 422))
+def facets(services: ServicesOf, caller: Caller) -> FacetsOut:
+    """Return the values that models have, each with how many have it."""
+    names = {"owners": "owner", "systems": "system", "types": "type", "tiers": "tier", "environments": "environment"}
+    with services.database.read() as session:
+        found = {
+            name: [FacetOut(value=value, count=number) for value, number in repository.values(session, column)]
+            for name, column in names.items()
+        }
+    return FacetsOut(**found)
+
+
+@router.get("/figures", summary="The platform's own figures", responses=problems(401, 422))
+def figures(
+    services: ServicesOf,
+    caller: Caller,
+    days: Annotated[int, Query(ge=1, le=3660, description="Counted are deployments that were over since then.")] = 30,
+) -> list[FigureOut]:
+    """Return the figures that the platform is held to."""
+    with services.database.read() as session:
+        return [FigureOut.model_validate(one) for one in services.figures.all(session, days)]
+
+
+def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
+    """Return a model as the API shows it."""
+    template = None
+    if row.template is not None:
+        template = TemplateOut(
+            name=row.template,
+            version=row.template_version,
+            newest=row.template_newest,
+            behind=None if row.behind < 0 else row.behind,
+            request_url=row.request_url,
+        )
+    own = ("name", "description", "type", "owner", "tier", "cost_centre", "repository", "entity_ref", "latest_version")
+    return OverviewOut(
+        **{name: getattr(row, name) for name in own},
+        system=row.system or None,
+        updated_at=row.updated_at,
+        places=[PlaceOut.model_validate(one) for one in places],
+        template=template,
+    )
+
+
+def _value(row: ModelSummary, key: SortKey) -> Any:
+    if key == "updated":
+        return utc(row.updated_at)
+    return getattr(row, key)
+
+
+def _after(page: Paging, sort: str, key: SortKey) -> tuple[Any, str] | None:
+    found = page.after(str, int if key in {"tier", "behind"} else str, str)
+    if found is None:
+        return None
+    order, value, name = found
+    try:
+        if order != sort:
+            raise ValueError
+        return (datetime.fromisoformat(value) if key == "updated" else value), name
+    except ValueError:
+        raise InvalidInput(
+            "cursor: is none that this list gave out in this order", fix="Start again without `cursor`."
+        ) from None

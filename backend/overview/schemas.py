@@ -1,0 +1,88 @@
+"""What the overview says over HTTP."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from backend.core.schemas import Page, Schema
+
+_NOTHING = "null: nothing is recorded"
+
+
+class PlaceOut(Schema):
+    """A model in an environment."""
+
+    environment: str
+    champion: int | None = Field(description="The version that is live there.")
+    challenger: int | None = Field(description="The version that is being rolled out there.")
+    phase: str = Field(description="Phase of the newest deployment there.", examples=["completed"])
+    deployment_id: str = Field(description="The newest deployment there.")
+    since: datetime | None = Field(description="When the rollout of the live version was over.")
+
+
+class TemplateOut(Schema):
+    """The template that a model's repository came from, as the last inventory saw it."""
+
+    name: str
+    version: str | None
+    newest: str | None
+    behind: int | None = Field(description="How many versions were released after its own; null if that is not known.")
+    request_url: str | None = Field(description="The open update request.")
+
+
+class OverviewOut(Schema):
+    """A model at a glance."""
+
+    name: str = Field(examples=["wine"])
+    description: str
+    type: str = Field(examples=["realtime"])
+    owner: str = Field(examples=["group:default/risk"])
+    system: str | None
+    tier: int
+    cost_centre: str
+    repository: str
+    entity_ref: str | None = Field(description="Its component in the catalog.", examples=["component:default/wine"])
+    latest_version: int | None
+    updated_at: datetime = Field(
+        description="When a version was last registered, or a deployment last asked for or over."
+    )
+    places: list[PlaceOut]
+    template: TemplateOut | None
+    slo: None = Field(default=None, description=_NOTHING)
+    drift: None = Field(default=None, description=_NOTHING)
+    monthly_cost: None = Field(default=None, description=_NOTHING)
+    compliance: None = Field(default=None, description=_NOTHING)
+
+
+class OverviewPage(Page[OverviewOut]):
+    """One page of models."""
+
+    total: int = Field(description="How many models there are under these filters.")
+
+
+class FacetOut(Schema):
+    """A value, and how many models have it."""
+
+    value: str | int
+    count: int
+
+
+class FacetsOut(Schema):
+    """What there is to filter by."""
+
+    owners: list[FacetOut]
+    systems: list[FacetOut]
+    types: list[FacetOut]
+    tiers: list[FacetOut]
+    environments: list[FacetOut]
+
+
+class FigureOut(Schema):
+    """A figure that the platform is held to."""
+
+    name: str = Field(examples=["deployment-success-rate"])
+    value: float | None = Field(description="Null where there is nothing to count.")
+    unit: str = Field(examples=["percent"])
+    target: float | None = Field(description="What it is to reach at twelve months.")
+    count: int = Field(description="How many deployments or models it is counted from.")
+    meaning: str

@@ -1,0 +1,133 @@
+"""The rows of the overview, kept current in the transaction of whatever they show.
+
+A domain whose change can be seen here says :meth:`OverviewService.changed`. The model is only noted then. Its rows are made
+anew once, when the transaction is about to be committed, from what the domains' services say: so it makes no difference in which
+order a transaction does its work, and a rebuild gives the same rows. Listening to the audit log instead would miss what is no
+event of a model (a rollout's next phase, an inventory of the fleet) and would look before the change is complete.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from backend.core.database import lock_for_transaction
+from backend.core.errors import NotFound
+from backend.overview import repository
+from backend.overview.models import ModelSummary
+from catalog.refs import DEFAULT_NAMESPACE, make_ref
+from scaffolder.fleet.models import FleetRepository
+
+if TYPE_CHECKING:
+    from backend.core.container import Services
+
+_NOTED = "overview"
+_AT_ONCE = 500
+
+
+class OverviewService:
+    """See the module's docstring."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+
+    def changed(self, session: Session, model: str) -> None:
+        """Say that something about a model changes in this transaction; a name that is no model's is no harm."""
+        if _NOTED not in session.info:
+            session.info[_NOTED] = set()
+            event.listen(session, "before_commit", self._before_commit)
+        session.info[_NOTED].add(model)
+
+    def repository_changed(self, session: Session, name: str) -> None:
+        """Say that something about a repository changes in this transaction."""
+        for model in repository.of_repository(session, name):
+            self.changed(session, model)
+
+    def get(self, session: Session, name: str) -> ModelSummary:
+        """Return a model's summary.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        row = repository.find(session, name)
+        if row is None:
+            raise NotFound(f"there is no model {name[:80]!r}", fix="Its first `platform register` makes it.")
+        return row
+
+    def rebuild(self) -> int:
+        """Make the rows of all models anew, some at a time; return how many models there are."""
+        with self._services.database.read() as session:
+            there = set(self._services.registry.names(session))
+            names = sorted(there | set(repository.known(session)))
+        for first in range(0, len(names), _AT_ONCE):
+            with self._services.database.write() as session:
+                self._make(session, names[first : first + _AT_ONCE])
+        return len(there)
+
+    def fill(self) -> int:
+        """Make the rows that are missing, as in a database from before there were any; return how many those were."""
+        with self._services.database.read() as session:
+            missing = sorted(set(self._services.registry.names(session)) - set(repository.known(session)))
+        for first in range(0, len(missing), _AT_ONCE):
+            with self._services.database.write() as session:
+                self._make(session, missing[first : first + _AT_ONCE])
+        return len(missing)
+
+    def _before_commit(self, session: Session) -> None:
+        # What is released with a savepoint is not over: more may follow in the same transaction.
+        if session.in_nested_transaction():
+            return
+        names: set[str] = session.info.get(_NOTED, set())
+        if names:
+            noted, session.info[_NOTED] = sorted(names), set()
+            session.flush()
+            self._make(session, noted)
+
+    def _make(self, session: Session, names: Sequence[str]) -> None:
+        # Two transactions may each change one part of a model. In this order nobody waits for each other in a ring, and
+        # nobody locks anything after it.
+        for name in names:
+            lock_for_transaction(session, f"overview:{name}")
+        registered = self._services.registry.registered(session, names)
+        places = self._services.deployments.places(session, list(registered))
+        components = self._services.catalog.components(session, list(registered))
+        repositories = {one.repository.rpartition("/")[2] for one, *_ in registered.values()}
+        from_templates: dict[str, list[FleetRepository]] = {}
+        for found in self._services.fleet.by_name(session, repositories):
+            from_templates.setdefault(found.name, []).append(found)
+        summaries = []
+        for name, (model, latest, registered_at) in registered.items():
+            own = places.get(name, [])
+            times = [registered_at, *(one.changed_at for one in own)]
+            summaries.append(
+                {
+                    **{key: getattr(model, key) for key in ("name", "description", "type", "owner", "tier")},
+                    "system": model.system or "",
+                    "cost_centre": model.cost_centre,
+                    "repository": model.repository,
+                    "repository_name": model.repository.rpartition("/")[2],
+                    "entity_ref": make_ref("component", DEFAULT_NAMESPACE, name) if name in components else None,
+                    "latest_version": latest,
+                    "updated_at": max(times),
+                    "live": any(one.champion is not None for one in own),
+                    **_template(model.repository, from_templates),
+                }
+            )
+        rows = [one.as_row() for name in registered for one in places.get(name, [])]
+        repository.replace_rows(session, names, summaries, rows)
+
+
+def _template(repository_id: str, by_name: Mapping[str, Sequence[FleetRepository]]) -> dict[str, Any]:
+    """Return what the fleet knows of a model's repository. An identity without a host and organisation has its name alone."""
+    name = repository_id.rpartition("/")[2]
+    for one in by_name.get(name, ()):
+        if repository_id == f"local/{name}" or repository_id.endswith(f"/{one.org}/{name}"):
+            return {
+                "template": one.template,
+                "template_version": one.version,
+                "template_newest": one.newest,
+                "behind": -1 if one.behind is None else one.behind,
+                "request_url": one.request_url,
+            }
+    return {**dict.fromkeys(("template", "template_version", "template_newest", "request_url")), "behind": -1}

@@ -1,0 +1,360 @@
+"""The rows of the overview are what a rebuild would make of them, whatever happened, and its pages are exact."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from backend.app import create_app
+from backend.core.config import Settings
+from backend.core.errors import Conflict, Forbidden
+from backend.core.ids import new_id
+from backend.deployments.engine import RolloutEngine
+from backend.deployments.lifecycle import Lifecycle
+from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase
+from backend.overview.models import ModelPlace, ModelSummary
+from backend.registry.models import ModelRow, VersionRow
+from catalog.own import OwnSources
+from scaffolder.fleet.models import FleetRepository
+from tests.backend.conftest import SPEC, Backend
+from tests.backend.deployments.conftest import ADA
+from tests.backend.deployments.scripted import ScriptedTarget
+
+ENVIRONMENTS = ("production", "staging")
+NAMES = ("wine", "beer", "cider")
+
+
+class World:
+    """A backend without its runtime, whose domains are moved by their own functions."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        app = create_app(settings)
+        self.services = app.state.services
+        self.services.engine = RolloutEngine(self.services, ScriptedTarget(folder / "target"))
+        self.lifecycle = Lifecycle(self.services)
+        self.ada = Backend(TestClient(app, raise_server_exceptions=False), self.services).someone("ada")
+
+    def register(self, name: str, **changes: Any) -> None:
+        """Register a version as the registration does, without its bundle."""
+        now = self.services.clock.now()
+        with self.services.database.write() as session:
+            row = session.get(ModelRow, name)
+            said = {"owner": "group:default/risk", "system": None, "tier": 2, **changes}
+            if row is None:
+                row = ModelRow(
+                    name=name, description=f"About {name}", type="realtime", cost_centre="C", created_by="user:default/ada",
+                    repository=f"git.example/models/{name}", created_at=now, **said,
+                )  # fmt: skip
+                session.add(row)
+            for key, value in said.items():
+                setattr(row, key, value)
+            session.flush()
+            self.services.registry.changed(session, name)
+            newest = self.services.registry.registered(session, [name])[name][1] or 0
+            session.add(
+                VersionRow(
+                    model=name, version=newest + 1, digest="d" * 64, bundle="b", run_id="r", repository=row.repository,
+                    commit=f"{newest:040d}", lineage={}, metrics={}, params={}, spec={**SPEC, "name": name},
+                    created_at=now, created_by="user:default/ada",
+                )
+            )  # fmt: skip
+
+    def deploy(self, name: str, environment: str, **values: Any) -> str | None:
+        """Ask for the newest version to be rolled out; nothing where one is under way or none is registered."""
+        with self.services.database.write() as session:
+            found = self.services.registry.registered(session, [name])
+            running = session.execute(
+                select(Deployment.id).where(
+                    Deployment.model == name, Deployment.environment == environment, Deployment.phase != Phase.COMPLETED
+                )
+            ).first()
+            if not found or running is not None:
+                return None
+            deployment = Deployment(
+                id=new_id(), kind=Kind.ROLLOUT, model=name, version=found[name][1], environment=environment,
+                digest="d" * 64, phase=Phase.PENDING, requested_at=self.services.clock.now(), requirements=[],
+                **{"requested_by": "user:default/ada", **values},
+            )  # fmt: skip
+            session.add(deployment)
+            session.flush()
+            self.services.deployments._rules.record(session, "deployment.requested", deployment, ADA, reason="asked")
+        return deployment.id
+
+    def advance(self, id: str, outcome: Outcome | None) -> None:
+        """Take a rollout through its first steps, or to its end."""
+        with self.services.database.write() as session:
+            steps = self.lifecycle.plan(session, id)
+        with self.services.database.write() as session:
+            for index, _ in steps[:2]:
+                self.lifecycle.begin(session, id, index)
+                self.lifecycle.passed(session, id, index, "well")
+            for index, _ in steps[2:3]:
+                self.lifecycle.begin(session, id, index)
+        if outcome is None:
+            return
+        with self.services.database.write() as session:
+            if outcome is Outcome.PROMOTED:
+                self.lifecycle.promote(session, id, len(steps) - 1)
+            else:
+                self.lifecycle.roll_back(session, id, outcome, "breached")
+        with self.services.database.write() as session:
+            self.lifecycle.complete(session, id)
+
+    def look(self, name: str, behind: int | None, org: str = "models") -> None:
+        """Have the inventory see a repository."""
+        with self.services.database.write() as session:
+            row = session.get(FleetRepository, ("local", org, name)) or FleetRepository(
+                host="local", org=org, name=name
+            )
+            row.template, row.version, row.newest, row.behind = "golden-path", "v1", "v2", behind
+            row.seen_at = self.services.clock.now()
+            session.add(row)
+            self.services.overview.repository_changed(session, name)
+
+    def rows(self) -> list[Any]:
+        with self.services.database.read() as session:
+            return [
+                sorted([getattr(row, one.key) for one in kind.__table__.columns] for row in session.query(kind))
+                for kind in (ModelSummary, ModelPlace)
+            ]
+
+    def names(self, **query: Any) -> list[str]:
+        """The names on all pages, and that their number is the total."""
+        found: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self.ada.get("/overview/models", **query, **cursor)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += [one["name"] for one in page["items"]]
+            if page["nextCursor"] is None:
+                assert len(found) == page["total"]
+                return found
+            cursor = {"cursor": page["nextCursor"]}
+
+
+@pytest.fixture
+def world(settings: Settings, tmp_path: Path) -> Iterator[World]:
+    made = World(settings, tmp_path)
+    yield made
+    made.services.database.close()
+
+
+steps = st.one_of(
+    st.tuples(st.just("register"), st.sampled_from(NAMES), st.sampled_from(["risk", "search"])),
+    st.tuples(st.just("deploy"), st.sampled_from(NAMES), st.sampled_from(ENVIRONMENTS)),
+    st.tuples(
+        st.just("advance"),
+        st.integers(0, 5),
+        st.sampled_from([None, Outcome.PROMOTED, Outcome.PROMOTED, Outcome.ROLLED_BACK, Outcome.HELD]),
+    ),
+    st.tuples(st.just("rollback"), st.sampled_from(NAMES), st.sampled_from(ENVIRONMENTS)),
+    st.tuples(st.just("look"), st.sampled_from(NAMES), st.sampled_from([None, 0, 2])),
+)
+
+
+class TestRows:
+    @pytest.mark.slow
+    @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(steps, min_size=5, max_size=20))
+    def test_they_are_what_a_rebuild_makes(self, world: World, history: list[tuple[str, Any, Any]]) -> None:
+        ids: list[str] = []
+        for what, which, how in history:
+            if what == "register":
+                world.register(which, owner=f"group:default/{how}")
+            elif what == "look":
+                world.look(which, how)
+            elif what == "deploy" and (id := world.deploy(which, how)) is not None:
+                ids.append(id)
+            elif what == "advance" and which < len(ids):
+                world.advance(ids[which], how)
+            elif what == "rollback":
+                try:
+                    with world.services.database.write() as session:
+                        if which in world.services.registry.registered(session, [which]):
+                            world.services.deployments.interventions.rollback(session, ADA, how, which, "back")
+                except (Conflict, Forbidden):
+                    continue
+        kept = world.rows()
+        world.services.overview.rebuild()
+        assert world.rows() == kept
+
+    def test_a_rollout_is_seen_at_each_turn(self, world: World) -> None:
+        world.register("wine")
+        one = world.ada.get("/overview/models/wine").json()
+        assert (one["latestVersion"], one["places"], one["template"], one["entityRef"]) == (1, [], None, None)
+        id = world.deploy("wine", "staging")
+        assert id is not None
+        assert self._place(world) == (None, None, "pending")
+        world.advance(id, None)
+        assert self._place(world)[:2] == (None, 1)
+        with world.services.database.write() as session:
+            world.lifecycle.promote(session, id, 0)
+        assert self._place(world) == (1, None, "promoting")
+        with world.services.database.write() as session:
+            world.lifecycle.complete(session, id)
+        place = world.ada.get("/overview/models/wine").json()["places"][0]
+        assert (place["phase"], place["deploymentId"], place["since"] is not None) == ("completed", id, True)
+
+    def test_what_is_rolled_back_whole_leaves_no_trace(self, world: World) -> None:
+        world.register("wine")
+        before = world.rows()
+        with world.services.database.write() as session:
+            row = session.get(ModelRow, "wine")
+            row.owner = "group:default/search"
+            world.services.overview.changed(session, "wine")
+            session.rollback()
+        assert world.rows() == before
+        with world.services.database.write() as session:
+            world.services.overview.changed(session, "wine")
+            with session.begin_nested():
+                session.get(ModelRow, "wine").tier = 1
+            session.get(ModelRow, "wine").owner = "group:default/search"
+        one = world.ada.get("/overview/models/wine").json()
+        assert (one["tier"], one["owner"]) == (1, "group:default/search"), "what follows a savepoint counts too"
+
+    def test_a_database_from_before_is_filled(self, world: World, settings: Settings) -> None:
+        world.register("wine")
+        world.look("wine", 2)
+        before = world.rows()
+        with world.services.database.write() as session:
+            session.query(ModelSummary).delete()
+        create_app(settings).state.services.database.close()
+        assert world.rows() == before
+
+    def test_a_template_belongs_to_its_own_repository(self, world: World) -> None:
+        world.register("wine")
+        world.look("wine", 2, org="others")
+        assert world.ada.get("/overview/models/wine").json()["template"] is None
+        world.look("wine", 2)
+        assert world.ada.get("/overview/models/wine").json()["template"] == {
+            "name": "golden-path", "version": "v1", "newest": "v2", "behind": 2, "requestUrl": None,
+        }  # fmt: skip
+
+    @staticmethod
+    def _place(world: World) -> tuple[int | None, int | None, str]:
+        (place,) = world.ada.get("/overview/models/wine").json()["places"]
+        return place["champion"], place["challenger"], place["phase"]
+
+
+SORTS = [
+    f"{sign}{key}" for key in ("name", "owner", "system", "type", "tier", "updated", "behind") for sign in ("", "-")
+]
+
+
+class TestPages:
+    @pytest.fixture
+    def many(self, world: World) -> World:
+        chance = random.Random(7)
+        for number in range(12):
+            name = f"model-{number:02d}"
+            team = chance.choice(["risk", "search"])
+            system = chance.choice([None, "system:default/lending"])
+            world.register(name, owner=f"group:default/{team}", system=system, tier=chance.randint(1, 3))
+            if number % 3:
+                world.look(name, number % 3 - 1)
+            if number % 4 == 0 and (id := world.deploy(name, "staging")) is not None:
+                world.advance(id, Outcome.PROMOTED if number else None)
+        return world
+
+    def test_every_order_is_whole_and_stable(self, many: World) -> None:
+        whole = {one["name"]: one for one in many.ada.get("/overview/models", limit=100).json()["items"]}
+        members = {"updated": "updatedAt"}
+        for sort in SORTS:
+            names = many.names(sort=sort, limit=5)
+            assert sorted(names) == sorted(whole)
+            key = sort.removeprefix("-")
+
+            def value(name: str, key: str = key) -> Any:
+                if key == "behind":
+                    return (whole[name]["template"] or {"behind": -1})["behind"]
+                return whole[name][members.get(key, key)] or ""
+
+            expected = sorted(whole, key=lambda name: (value(name), name), reverse=sort.startswith("-"))
+            assert names == expected, sort
+
+    def test_filters(self, many: World) -> None:
+        items = many.ada.get("/overview/models", limit=100).json()["items"]
+        queries: list[tuple[dict[str, Any], Any]] = [
+            ({"owner": "group:default/risk"}, lambda one: one["owner"] == "group:default/risk"),
+            ({"system": "system:default/lending"}, lambda one: one["system"] is not None),
+            ({"tier": 1}, lambda one: one["tier"] == 1),
+            ({"q": "ABOUT model-0"}, lambda one: one["name"].startswith("model-0")),
+            ({"live": True}, lambda one: one["places"] and one["places"][0]["champion"]),
+            ({"live": False}, lambda one: not one["places"] or not one["places"][0]["champion"]),
+            ({"environment": "staging"}, lambda one: one["places"]),
+            ({"environment": "staging", "live": False}, lambda one: one["places"] and not one["places"][0]["champion"]),
+            ({"environment": "production"}, lambda one: False),
+            ({"phase": "completed"}, lambda one: one["places"] and one["places"][0]["phase"] == "completed"),
+            ({"behind": True}, lambda one: one["template"] and one["template"]["behind"] == 1),
+            ({"behind": False}, lambda one: one["template"] and one["template"]["behind"] == 0),
+            ({"q": "%"}, lambda one: False),
+        ]
+        for query, holds in queries:
+            assert many.names(**query, limit=3) == [one["name"] for one in items if holds(one)], query
+
+    def test_facets_count_all_models(self, many: World) -> None:
+        found = many.ada.get("/overview/facets").json()
+        assert sum(one["count"] for one in found["owners"]) == 12
+        assert [one["value"] for one in found["types"]] == ["realtime"]
+        assert found["environments"] == [{"value": "staging", "count": 3}]
+        assert [one["value"] for one in found["systems"]] == ["system:default/lending"]
+
+    def test_a_cursor_belongs_to_its_order(self, many: World) -> None:
+        cursor = many.ada.get("/overview/models", limit=1, sort="owner").json()["nextCursor"]
+        for sort in ("system", "-owner", "tier", "updated"):
+            assert many.ada.get("/overview/models", sort=sort, cursor=cursor).status_code == 422
+        assert many.ada.get("/overview/models", sort="colour").status_code == 422
+        assert many.ada.get("/overview/models/nothing").status_code == 404
+
+    def test_what_nobody_records_is_null(self, many: World) -> None:
+        one = many.ada.get("/overview/models/model-00").json()
+        assert [one[key] for key in ("slo", "drift", "monthlyCost", "compliance")] == [None] * 4
+
+
+class TestFigures:
+    def test_nothing_to_count_is_null(self, world: World) -> None:
+        found = {one["name"]: one for one in world.ada.get("/overview/figures").json()}
+        assert len(found) == 7
+        assert all(one["value"] is None for name, one in found.items() if name != "deployments")
+        assert found["deployments"]["value"] == 0
+        assert found["deployment-success-rate"]["target"] == 99
+
+    def test_they_are_counted_from_what_happened(self, world: World, set_clock: Any) -> None:
+        services = world.services
+        set_clock.moment = services.clock.now()
+        object.__setattr__(services, "clock", set_clock)
+        OwnSources(services).sync()
+        world.register("wine")
+        world.register("beer")
+        world.look("wine", 0)
+        outcomes = itertools.cycle([Outcome.PROMOTED, Outcome.PROMOTED, Outcome.PROMOTED, Outcome.ROLLED_BACK])
+        for minutes, asked_by in ((10, "ada"), (20, "ada"), (30, "operator"), (5, "ada")):
+            id = world.deploy("wine", "staging", requested_by=f"user:default/{asked_by}")
+            assert id is not None
+            set_clock.moment += timedelta(minutes=minutes)
+            world.advance(id, next(outcomes))
+        id = world.deploy("wine", "staging", break_glass_reason="it burns")
+        assert id is not None
+        with services.database.write() as session:
+            services.deployments.interventions.abort(session, ADA, id, "no")
+            world.lifecycle.complete(session, id)
+            session.add(Approval(id=new_id(), deployment_id=id, by="user:default/grace", decision="approve", comment="", at=services.clock.now()))  # fmt: skip # noqa: E501
+        found = {one["name"]: (one["value"], one["count"]) for one in world.ada.get("/overview/figures").json()}
+        assert found["deployments"] == (5, 5)
+        assert found["deployment-success-rate"] == (75, 4)
+        assert found["deployment-minutes-median"] == (20, 3)
+        assert found["deployment-minutes-p90"] == (28, 3)
+        assert found["platform-team-share"] == (40, 5), "an administrator's, and the broken glass"
+        assert found["rollback-seconds-median"] == (0, 1)
+        assert found["golden-path-share"] == (50, 2)
+        set_clock.moment += timedelta(days=3)
+        assert world.ada.get("/overview/figures", days=2).json()[0]["value"] == 0
