@@ -115,7 +115,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
     app.add_middleware(EntityTags, prefix=API_PREFIX)
     app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH))
-    app.add_middleware(cors, origins=settings.backend.allowed_origins)
+    app.add_middleware(cors, origins=settings.origins)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 

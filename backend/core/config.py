@@ -44,8 +44,8 @@ class BackendSettings(SettingsModel):
         default=None, description="How others reach it, without a path; http://host:port if null."
     )
     allowed_origins: list[Origin] = Field(
-        default=["http://127.0.0.1:7007", "http://localhost:7007"],
-        description="Where pages come from that a browser lets call the backend: Backstage, as its users reach it.",
+        default_factory=list,
+        description="Where pages come from that a browser lets call the backend, besides the embedded portal's own.",
     )
 
 
@@ -287,6 +287,18 @@ class Settings(SettingsModel):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     fleet: FleetSettings = Field(default_factory=FleetSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
+
+    @property
+    def trusted(self) -> IdentitySettings:
+        """Whose tokens are accepted: those of the configured issuers, and of the embedded portal where it is on."""
+        if not self.portal.enabled:
+            return self.identity
+        return self.identity.model_copy(update={"issuers": [*self.identity.issuers, self.portal.issuer]})
+
+    @property
+    def origins(self) -> list[str]:
+        """Where pages come from that may call the backend."""
+        return [*self.backend.allowed_origins, *(self.portal.origins if self.portal.enabled else [])]
 
     @field_validator("home")
     @classmethod

@@ -82,7 +82,7 @@ class IssuerSettings(SettingsModel):
         default_factory=list, description="For kind kubernetes: whose tokens count, and as which repository."
     )
     plugins: list[Annotated[str, Field(pattern=PLUGIN_PATTERN, max_length=60)]] = Field(
-        default=["catalog", "scaffolder"],
+        default=["catalog", "scaffolder", "techdocs"],
         description="For kind backstage: plugins whose own tokens count, also where they act for a user.",
     )
     base_url: str | None = Field(

@@ -1,8 +1,11 @@
 """Settings of the embedded Backstage."""
 
+from urllib.parse import urlsplit
+
 from pydantic import Field
 
 from backend.core.config_base import Port, SettingsModel
+from backend.core.config_identity import IssuerSettings
 
 
 class PortalSettings(SettingsModel):
@@ -18,4 +21,27 @@ class PortalSettings(SettingsModel):
     @property
     def url(self) -> str:
         """Where browsers find it."""
-        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.base_url or self.address).rstrip("/")
+
+    @property
+    def address(self) -> str:
+        """Where the backend finds it, on this machine."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def origins(self) -> list[str]:
+        """Where its pages come from, as browsers say."""
+        parts = urlsplit(self.url)
+        return [f"{parts.scheme}://{parts.netloc}"]
+
+    @property
+    def issuer(self) -> IssuerSettings:
+        """Its tokens: those of its users, and those of the plugins that this platform adds or serves."""
+        return IssuerSettings(
+            kind="backstage",
+            issuer=f"{self.url}/api/auth",
+            jwks_uri=f"{self.address}/api/auth/.well-known/jwks.json",
+            audience="backstage",
+            base_url=self.address,
+            plugins=["catalog", "scaffolder", "techdocs"],
+        )

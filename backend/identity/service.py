@@ -56,7 +56,7 @@ class IdentityService:
                 audience=settings.identity.audience,
                 lifetime=local.token_lifetime,
             )
-        self._verifier = TokenVerifier(settings.identity, clock, self.local)
+        self._verifier = TokenVerifier(settings.trusted, clock, self.local)
 
     def authenticate(self, token: str | None, source: str) -> Principal:
         """Return whose token it is.

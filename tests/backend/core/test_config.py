@@ -33,8 +33,7 @@ def test_the_file_of_the_repository_says_the_defaults() -> None:
     people = written["identity"]["local_issuer"].pop("users")
     assert default["identity"]["local_issuer"].pop("users") == []
     assert {person["ref"] for person in people} >= {"user:default/ada", "user:default/grace"}
-    assert default["identity"].pop("issuers") == []
-    assert [one["kind"] for one in written["identity"].pop("issuers")] == ["backstage"]
+    assert (default["portal"].pop("enabled"), written["portal"].pop("enabled")) == (False, True)
     assert written == default
 
 
