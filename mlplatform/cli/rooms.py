@@ -2,9 +2,13 @@
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from mlplatform.cli.errors import CliError
+
+_CONFIGURATION = ("app-config.yaml", "app-config.local.yaml")
 
 
 def scaffolder(module: str, command: str) -> ModuleType:
@@ -17,3 +21,21 @@ def scaffolder(module: str, command: str) -> ModuleType:
         fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
         raise CliError(f"`{command}` needs the scaffolder, which is not installed in this environment", fix)
     return importlib.import_module(f"scaffolder.{module}")
+
+
+def launcher() -> ModuleType:
+    """Import what starts and stops the platform.
+
+    Raises:
+        CliError: the platform is not installed here.
+    """
+    if importlib.util.find_spec("backend") is None or importlib.util.find_spec("backend.local") is None:
+        fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
+        raise CliError("the platform itself is not installed in this environment", fix)
+    return importlib.import_module("backend.local.cli_api")
+
+
+def configuration(named: Sequence[Path]) -> list[Path]:
+    """Return the platform's configuration files: those that are named, else those of the current folder."""
+    chosen = list(named) or [Path(name) for name in _CONFIGURATION if Path(name).is_file()]
+    return [path.resolve() for path in chosen]

@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
+        "portal": Entry("portal:portal", "Print a link that signs a browser in to the portal."),
         "templates": Entry("templates:templates", "List, release, compare and import templates."),
         "fleet": Entry("fleet.group:fleet", "See template versions, and update all repositories."),
         "scaffold": Entry("scaffold:scaffold", "Show or cancel repositories being made."),

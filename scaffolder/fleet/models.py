@@ -63,7 +63,7 @@ class Campaign(Base):
     version: Mapped[str] = mapped_column(String(100))
     owner: Mapped[str | None] = mapped_column(String(200))
     """Only repositories of this owner, if given."""
-    repository: Mapped[str] = mapped_column(String(574), default="")
+    repository: Mapped[str] = mapped_column(String(574), default="", server_default="")
     """Only this one, as ``host/org/name``; empty for a campaign through the fleet."""
     waves: Mapped[list[int]] = mapped_column(JSON)
     """How many repositories the first waves have; all that are left are the last one."""

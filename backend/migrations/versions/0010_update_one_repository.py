@@ -13,17 +13,14 @@ _WHERE = sa.text("finished_at IS NULL")
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("campaigns") as table:
-        table.add_column(sa.Column("repository", sa.String(length=574), nullable=False, server_default=""))
-        table.drop_index(_INDEX)
-    with op.batch_alter_table("campaigns") as table:
-        table.alter_column("repository", server_default=None, existing_type=sa.String(length=574))
+    # Without making the table anew, which SQLite refuses while members refer to it.
+    op.add_column("campaigns", sa.Column("repository", sa.String(length=574), nullable=False, server_default=""))
+    op.drop_index(_INDEX, "campaigns")
     columns = ["template", "repository"]
     op.create_index(_INDEX, "campaigns", columns, unique=True, sqlite_where=_WHERE, postgresql_where=_WHERE)
 
 
 def downgrade() -> None:
     op.drop_index(_INDEX, "campaigns")
-    with op.batch_alter_table("campaigns") as table:
-        table.drop_column("repository")
+    op.drop_column("campaigns", "repository")
     op.create_index(_INDEX, "campaigns", ["template"], unique=True, sqlite_where=_WHERE, postgresql_where=_WHERE)

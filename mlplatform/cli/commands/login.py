@@ -43,7 +43,7 @@ def login(user: str | None, repository: str | None, secret_file: Path | None, sh
         raise click.UsageError("Give --user or --repository.")
     url = default_url()
     with PlatformClient(url, attempts=2) as client:
-        answer = client.sign_in(_secret(secret_file), user=user, repository=repository)
+        answer = client.sign_in(read_secret(secret_file), user=user, repository=repository)
     who = f"repository:{repository}" if repository else str(user)
     expires = datetime.fromisoformat(answer["expiresAt"])
     store = session.credentials()
@@ -74,7 +74,12 @@ def whoami(as_json: bool) -> None:
     output.result(me, as_json=as_json, human=human)
 
 
-def _secret(named: Path | None) -> str:
+def read_secret(named: Path | None) -> str:
+    """Return the platform's login secret.
+
+    Raises:
+        CliError: it was not found, or can't be read.
+    """
     if named is not None and str(named) == "-":
         return sys.stdin.readline().strip()
     file = named or _found()

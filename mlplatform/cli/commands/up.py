@@ -1,17 +1,11 @@
 """``platform up`` and ``platform down``."""
 
-import importlib
-import importlib.util
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
-from mlplatform.cli import options, output
-from mlplatform.cli.errors import CliError
-
-_CONFIGURATION = ("app-config.yaml", "app-config.local.yaml")
+from mlplatform.cli import options, output, rooms
 
 
 @options.command(
@@ -29,8 +23,7 @@ _CONFIGURATION = ("app-config.yaml", "app-config.local.yaml")
 @click.option("--portal/--no-portal", default=True, help="Also Backstage, where the configuration has it.")
 def up(configs: tuple[Path, ...], wait: bool, portal: bool, as_json: bool) -> None:
     """Start it and print where it is."""
-    launcher = _launcher()
-    chosen = _chosen(configs)
+    launcher, chosen = rooms.launcher(), rooms.configuration(configs)
     home = launcher.home_of(os.environ.get("ML_PLATFORM_HOME"), chosen)
     result = launcher.up(home=home, configs=chosen, wait=wait, with_portal=portal, echo=output.say)
 
@@ -55,21 +48,9 @@ def up(configs: tuple[Path, ...], wait: bool, portal: bool, as_json: bool) -> No
 @click.option("--forget", is_flag=True, help="Also delete all of its state.")
 def down(configs: tuple[Path, ...], forget: bool, as_json: bool) -> None:
     """Stop it."""
-    launcher = _launcher()
-    home = launcher.home_of(os.environ.get("ML_PLATFORM_HOME"), _chosen(configs))
+    launcher = rooms.launcher()
+    home = launcher.home_of(os.environ.get("ML_PLATFORM_HOME"), rooms.configuration(configs))
     launcher.down(home=home, forget=forget, echo=output.say)
     words = "stopped, and its state deleted" if forget else "stopped"
     document = {"stopped": True, "forgotten": forget, "home": str(home)}
     output.result(document, as_json=as_json, human=lambda: output.write(f"the platform is {words}"))
-
-
-def _chosen(configs: tuple[Path, ...]) -> list[Path]:
-    chosen = list(configs) or [Path(name) for name in _CONFIGURATION if Path(name).is_file()]
-    return [path.resolve() for path in chosen]
-
-
-def _launcher() -> Any:
-    if importlib.util.find_spec("backend") is None or importlib.util.find_spec("backend.local") is None:
-        fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
-        raise CliError("the platform itself is not installed in this environment", fix)
-    return importlib.import_module("backend.local.cli_api")

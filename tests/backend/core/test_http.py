@@ -2,6 +2,7 @@
 
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,6 +139,41 @@ def test_migrations_make_exactly_the_tables_of_the_models(services: Any) -> None
 
     with services.database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_a_database_with_campaigns_in_it_is_brought_up_to_date(tmp_path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    import backend.migrations
+    from backend.core.database import Database
+
+    database = Database(f"sqlite:///{tmp_path}/platform.db")
+    config = Config()
+    config.set_main_option("script_location", str(Path(backend.migrations.__file__).parent))
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+        campaign = {"at": "2026-03-01 12:00:00+00:00"}
+        connection.execute(
+            text(
+                "INSERT INTO campaigns (id, template, version, waves, parallelism, state, wave, advanced, collected, "
+                "keep_requests, requested_by, requested_at) VALUES ('c', 't', 'v1', '[3]', 4, 'running', 0, 0, 0, 0, 'u', :at)"
+            ),
+            campaign,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO campaign_members (campaign_id, position, host, org, name, wave, state, conflicts, updated_at) "
+                "VALUES ('c', 0, 'local', 'models', 'churn', 0, 'pending', '[]', :at)"
+            ),
+            campaign,
+        )
+        connection.commit()
+        command.upgrade(config, "head")
+        found = connection.execute(text("SELECT repository, m.name FROM campaigns JOIN campaign_members m")).one()
+        assert tuple(found) == ("", "churn")
+    database.close()
 
 
 def test_writers_wait_for_each_other(services: Any) -> None:

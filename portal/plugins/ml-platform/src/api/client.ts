@@ -37,11 +37,6 @@ export interface PlatformApi {
   get<T>(path: string): Promise<T>;
   /** Changes something; the same `key` twice changes it once. */
   post<T>(path: string, body: unknown, key?: string): Promise<T>;
-  /** Calls a model as its users do; the answer is returned whatever its status. */
-  infer(
-    url: string,
-    body: string,
-  ): Promise<{ status: number; body: string; milliseconds: number }>;
   /**
    * Follows a stream of events. It reconnects by itself and goes on after the last event seen.
    *
@@ -59,16 +54,37 @@ export const platformApiRef = createApiRef<PlatformApi>({
   id: 'plugin.ml-platform.client',
 });
 
+/** How many answers are kept to be asked about again by their ETag. */
+const KEPT = 300;
+
 /** Calls the platform with the signed-in user's Backstage token. */
 export class PlatformClient implements PlatformApi {
+  private readonly kept = new Map<string, { etag: string; body: unknown }>();
+
   constructor(
     private readonly discovery: DiscoveryApi,
     private readonly identity: IdentityApi,
   ) {}
 
   async get<T>(path: string): Promise<T> {
-    const answer = await this.ask(path, {});
-    return (await answer.json()) as T;
+    const before = this.kept.get(path);
+    const answer = await this.ask(path, {
+      headers: before ? { 'if-none-match': before.etag } : {},
+    });
+    // What has not changed is not sent again, and is the same object, so that nothing is drawn again either.
+    if (answer.status === 304 && before) {
+      return before.body as T;
+    }
+    const body = (await answer.json()) as T;
+    const etag = answer.headers.get('etag');
+    this.kept.delete(path);
+    if (etag) {
+      this.kept.set(path, { etag, body });
+      if (this.kept.size > KEPT) {
+        this.kept.delete(this.kept.keys().next().value!);
+      }
+    }
+    return body;
   }
 
   async post<T>(path: string, body: unknown, key?: string): Promise<T> {
@@ -81,25 +97,6 @@ export class PlatformClient implements PlatformApi {
       },
     });
     return (await answer.json()) as T;
-  }
-
-  async infer(url: string, body: string) {
-    const begun = performance.now();
-    let answer: Response;
-    try {
-      answer = await fetch(url, {
-        method: 'POST',
-        body,
-        headers: { 'content-type': 'application/json' },
-      });
-    } catch {
-      throw new Problem(0, `${url} does not answer.`);
-    }
-    return {
-      status: answer.status,
-      body: await answer.text(),
-      milliseconds: performance.now() - begun,
-    };
   }
 
   follow(
@@ -142,8 +139,6 @@ export class PlatformClient implements PlatformApi {
     try {
       answer = await fetch(`${base}${path}`, {
         ...init,
-        // Revalidated by its ETag: what has not changed is not sent again.
-        cache: 'no-cache',
         headers: { ...init.headers, ...authorization },
       });
     } catch {
@@ -153,7 +148,7 @@ export class PlatformClient implements PlatformApi {
         'This page asks again by itself.',
       );
     }
-    if (!answer.ok) {
+    if (!answer.ok && answer.status !== 304) {
       throw await asProblem(answer);
     }
     return answer;
