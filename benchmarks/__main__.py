@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SUITES = ("command_line", "scaffold", "update", "audit", "serving", "rollback", "batch", "streaming")
+SUITES = ("command_line", "scaffold", "update", "audit", "serving", "rollback", "batch", "streaming", "overview")
 
 
 def main() -> int:

@@ -201,8 +201,8 @@ class InventorySteps:
                 session.add(row)
             for name, value in values.items():
                 setattr(row, name, value)
-            self._services.overview.repository_changed(session, hosted.name)
             row.web_url, row.fault, row.seen_at = hosted.web_url, fault, self._services.clock.now()
+            self._services.overview.repository_changed(session, hosted.name)
 
     def _templates(self) -> tuple[list[KnownTemplate], list[str]]:
         known, faults = [], []
