@@ -92,6 +92,8 @@ class ScaffoldSteps:
             self._host(row).settle(self._hosted(row), self._new(row))
         except HostError as fault:
             self._note(id, Step.FINISH, ProgressState.DONE, f"the description keeps the scaffold's id: {fault.message}")
+        with contextlib.suppress(HostError):  # the next pass over the fleet sees it
+            self._services.fleet.see((row.host, row.org, row.name))
 
     def clean_up(self, id: str) -> None:
         """Take back what was made, however long the host is down, and say how it ended."""

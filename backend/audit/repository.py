@@ -22,13 +22,17 @@ class EventFilter:
     until: datetime | None = None
 
 
-def find_events(session: Session, wanted: EventFilter, *, after: int, limit: int) -> Sequence[AuditRow]:
-    """Return the events that match, oldest first, after a sequence number.
+def find_events(
+    session: Session, wanted: EventFilter, *, after: int | None, limit: int, newest_first: bool = False
+) -> Sequence[AuditRow]:
+    """Return the events that match, oldest or newest first, behind a sequence number in that order.
 
     ``subject`` also finds what belongs to it (``model:wine`` finds ``model:wine/versions/3``), and ``type`` may end with
     ``.`` to find all of a domain.
     """
-    query = select(AuditRow).where(AuditRow.seq > after)
+    query = select(AuditRow)
+    if after is not None:
+        query = query.where(AuditRow.seq < after if newest_first else AuditRow.seq > after)
     if wanted.subject is not None:
         below = AuditRow.subject.startswith(f"{wanted.subject}/", autoescape=True)
         query = query.where((AuditRow.subject == wanted.subject) | below)
@@ -43,7 +47,8 @@ def find_events(session: Session, wanted: EventFilter, *, after: int, limit: int
         query = query.where(AuditRow.time >= utc(wanted.since))
     if wanted.until is not None:
         query = query.where(AuditRow.time < utc(wanted.until))
-    return session.execute(query.order_by(AuditRow.seq).limit(limit)).scalars().all()
+    order = AuditRow.seq.desc() if newest_first else AuditRow.seq
+    return session.execute(query.order_by(order).limit(limit)).scalars().all()
 
 
 def last_seq(session: Session) -> int:

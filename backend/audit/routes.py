@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query
@@ -35,12 +35,13 @@ def events(
     actor: Annotated[Text, Query(description="Ref of who did it.")] = None,
     since: Annotated[datetime | None, Query(alias="from", description="Not before this time.")] = None,
     until: Annotated[datetime | None, Query(alias="to", description="Before this time.")] = None,
+    order: Annotated[Literal["oldest", "newest"], Query(description="Which come first.")] = "oldest",
 ) -> Page[AuditEventOut]:
-    """Return the events that match, oldest first."""
-    (after,) = page.after(int) or (0,)
+    """Return the events that match."""
+    (after,) = page.after(int) or (None,)
     wanted = EventFilter(subject, type, actor, _utc(since, "from"), _utc(until, "to"))
     with services.database.read() as session:
-        rows = find_events(session, wanted, after=after, limit=page.limit + 1)
+        rows = find_events(session, wanted, after=after, limit=page.limit + 1, newest_first=order == "newest")
     return page.page(rows, lambda row: [row.seq], _event)
 
 

@@ -17,6 +17,7 @@ from scaffolder.fleet import repository
 from scaffolder.fleet.clones import Clones
 from scaffolder.fleet.models import FleetRepository
 from scaffolder.fleet.proposing import branch_of
+from scaffolder.fleet.repository import Place
 from scaffolder.hosts.base import GitHost, HostedRepository, PullState
 from scaffolder.names import ANSWERS_FILE
 from scaffolder.release import Release
@@ -103,6 +104,18 @@ class InventorySteps:
             assert row is not None
             row.finished_at, row.found = self._services.clock.now(), found
             row.message = "; ".join(faults)[:2000] or None
+
+    def see(self, place: Place) -> None:
+        """Look at one repository now; one that is not there, or whose host does not answer, changes nothing.
+
+        Raises:
+            HostError: the host does not answer.
+        """
+        host = self._services.hosts.host(place[0], patience=_PATIENCE)
+        hosted = host.find(place[1], place[2])
+        if hosted is not None:
+            templates, _faults = self._templates()
+            self._keep(hosted, self._seen(host, hosted, templates))
 
     def behind(self, template: str, version: str, owner: str | None, place: str = "") -> list[Behind]:
         """Return the repositories that are at an earlier version of a template, as they are now, by host and name.

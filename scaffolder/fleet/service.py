@@ -80,6 +80,14 @@ class FleetService:
             raise NotFound(f"there is no inventory {inventory_id[:40]!r}")
         return row
 
+    def see(self, place: Place) -> None:
+        """Look at a repository that is new, so that nobody has to wait for the next pass to see it.
+
+        Raises:
+            HostError: its host does not answer.
+        """
+        self._inventory.see(place)
+
     def seen(self, session: Session, place: Place) -> FleetRepository:
         """Return what the last pass saw of a repository.
 

@@ -50,7 +50,7 @@ export const Lines = ({
   limit,
   format,
 }: Props) => (
-  <Flex direction="column" gap="1" style={{ flex: '1 1 320px', minWidth: 0 }}>
+  <Flex direction="column" gap="1" style={{ minWidth: 0 }}>
     <Text as="h3" variant="body-medium" weight="bold">
       {title}
     </Text>

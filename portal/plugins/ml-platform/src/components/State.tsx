@@ -61,5 +61,5 @@ export const State = ({ of, text }: { of: string; text?: string }) => {
 
 /** Returns an identifier such as `awaiting_approval` as words. */
 export function words(identifier: string): string {
-  return identifier.replace(/_/g, ' ');
+  return identifier.replace(/^gate:(.*)$/, '$1 gate').replace(/[_-]/g, ' ');
 }

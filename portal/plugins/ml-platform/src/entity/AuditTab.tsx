@@ -18,7 +18,7 @@ interface Verification {
 export const AuditTab = () => {
   const model = useModelName();
   const events = usePages<AuditEvent>(
-    `/audit/events?subject=model:${model}&limit=50`,
+    `/audit/events?subject=model:${model}&order=newest&limit=50`,
     10,
   );
   return (

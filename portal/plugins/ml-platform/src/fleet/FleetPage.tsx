@@ -12,27 +12,18 @@ import { KeyFigures } from './KeyFigures';
 
 /** The fleet as its platform engineers see it. */
 export const FleetPage = () => {
-  const figures = useGet<{ items: KeyFigure[] }>('/overview/figures', 60);
-  const adoption = useGet<{ items: FleetSummary[] } | FleetSummary[]>(
-    '/fleet/summary',
-    30,
-  );
+  const figures = useGet<KeyFigure[]>('/overview/figures', 60);
+  const adoption = useGet<FleetSummary[]>('/fleet/summary', 30);
   return (
     <>
       <Header title="Fleet" />
       <Container>
         <Flex direction="column" gap="4" pb="6">
           <Section title="Key figures of the last 30 days">
-            <Show loaded={figures}>
-              {({ items }) => <KeyFigures of={items} />}
-            </Show>
+            <Show loaded={figures}>{found => <KeyFigures of={found} />}</Show>
           </Section>
           <Section title="Template adoption">
-            <Show loaded={adoption}>
-              {found => (
-                <Adoption of={Array.isArray(found) ? found : found.items} />
-              )}
-            </Show>
+            <Show loaded={adoption}>{found => <Adoption of={found} />}</Show>
           </Section>
           <Section title="Campaigns">
             <Campaigns />

@@ -1,6 +1,7 @@
 import { Flex, Text } from '@backstage/ui';
 
 import { KeyFigure } from '../api/types';
+import { words } from '../components/State';
 import styles from './KeyFigures.module.css';
 
 /** The figures that the platform is held to. */
@@ -9,7 +10,7 @@ export const KeyFigures = ({ of }: { of: KeyFigure[] }) => (
     {of.map(({ name, value, unit, target, count, meaning }) => (
       <li key={name}>
         <Text as="h3" variant="body-small" color="secondary">
-          {name}
+          {words(name)}
         </Text>
         <Text variant="title-small">
           {value === null ? '—' : shown(value, unit)}
@@ -17,7 +18,7 @@ export const KeyFigures = ({ of }: { of: KeyFigure[] }) => (
         <Flex direction="column" gap="0.5">
           <Text variant="body-small">
             {target === null ? '' : `Target: ${shown(target, unit)}. `}
-            {value === null ? 'Nothing to count yet.' : `Of ${count}.`}
+            {value === null ? 'Nothing to count yet.' : `Of ${count} counted.`}
           </Text>
           <Text variant="body-small" color="secondary">
             {meaning}
@@ -29,9 +30,9 @@ export const KeyFigures = ({ of }: { of: KeyFigure[] }) => (
 );
 
 function shown(value: number, unit: string): string {
-  if (unit === '%' || unit === 'share') {
-    return `${(unit === 'share' ? value * 100 : value).toFixed(1)} %`;
-  }
   const text = Number.isInteger(value) ? String(value) : value.toFixed(1);
-  return unit ? `${text} ${unit}` : text;
+  if (unit === 'count') {
+    return text;
+  }
+  return unit === 'percent' ? `${text} %` : `${text} ${unit}`;
 }

@@ -129,6 +129,15 @@ const COLUMNS: ColumnConfig<Row>[] = [
   },
 ];
 
+/** Columns that later parts of the platform fill, and where their values are. */
+const RECORDED: Record<string, 'slo' | 'drift' | 'monthlyCost' | 'compliance'> =
+  {
+    slo: 'slo',
+    drift: 'drift',
+    cost: 'monthlyCost',
+    compliance: 'compliance',
+  };
+
 /** All models: searched, filtered, sorted and paged by the platform, so that ten thousand are as fast as ten. */
 export const ModelsPage = () => {
   const api = useApi(platformApiRef);
@@ -197,6 +206,13 @@ export const ModelsPage = () => {
       { replace: true },
     );
   const { error, ...table } = tableProps;
+  // What nothing is recorded about yet would only push the rest out of sight.
+  const columns = COLUMNS.map(column => ({
+    ...column,
+    isHidden:
+      column.id in RECORDED &&
+      !table.data?.some(row => row[RECORDED[column.id]] !== null),
+  }));
   const filtered = FILTERS.some(name => filter[name]) || search.value !== '';
   return (
     <>
@@ -273,10 +289,10 @@ export const ModelsPage = () => {
             />
           )}
           <div style={{ overflowX: 'auto' }}>
-            <div style={{ minWidth: 1180 }}>
+            <div style={{ minWidth: 880 }}>
               <Table
                 aria-label="Models"
-                columnConfig={COLUMNS}
+                columnConfig={columns}
                 {...table}
                 rowConfig={{
                   getHref: ({ entityRef }) =>

@@ -1,4 +1,4 @@
-import { Alert, Flex, Text } from '@backstage/ui';
+import { Alert, Flex, Grid, Text } from '@backstage/ui';
 import { useEffect, useState } from 'react';
 
 import { useFollow, useGet } from '../../api/hooks';
@@ -106,7 +106,7 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
     format: (one: number) => string,
   ) => (value === null || value === undefined ? 'unknown' : format(value));
   return (
-    <Flex gap="4" style={{ flexWrap: 'wrap' }}>
+    <Grid.Root columns={{ initial: '1', md: '2' }} gap="4">
       <Lines
         title="Success rate"
         summary={`Success rate: ${names.new} ${said(
@@ -139,7 +139,7 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
         }
         format={milliseconds}
       />
-    </Flex>
+    </Grid.Root>
   );
 };
 

@@ -96,12 +96,10 @@ const Metrics = ({ of }: { of: Version[] }) => {
   if (!metric) {
     return <Nothing what="The versions have no metrics." />;
   }
-  const data = [...of]
-    .reverse()
-    .map(({ version, metrics }) => ({
-      version: `v${version}`,
-      value: metrics[metric] ?? null,
-    }));
+  const data = [...of].reverse().map(({ version, metrics }) => ({
+    version: `v${version}`,
+    value: metrics[metric] ?? null,
+  }));
   return (
     <Flex direction="column" gap="3">
       <Select
