@@ -5,7 +5,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class RunningPlatform:
     ingress: str
     configs: list[Path]
     nats: str
+    portal: str
 
     def person(self, name: str, *, folder: Path | None = None) -> Person:
         """Return a person with credentials of their own, not signed in yet."""
@@ -69,12 +70,12 @@ class RunningPlatform:
         return someone
 
 
-@pytest.fixture(scope="session")
-def running_platform() -> Iterator[RunningPlatform]:
-    """Start the platform the way a user does, once for all stories; stop it the same way."""
+@contextmanager
+def started(*, portal: bool = False) -> Iterator[RunningPlatform]:
+    """Start a platform the way a user does, on free ports and in a home of its own; stop it the same way."""
     work = Path(tempfile.mkdtemp(prefix="mlp-journeys-"))
     home = work / "home"
-    backend, ingress, admin, nats = free_ports(4)
+    backend, ingress, admin, nats, backstage = free_ports(5)
     first, last = free_range(100)
     override = work / "app-config.journeys.yaml"
     override.write_text(
@@ -83,6 +84,7 @@ mlPlatform:
   backend: {{port: {backend}}}
   ingress: {{port: {ingress}, adminPort: {admin}}}
   nats: {{port: {nats}}}
+  portal: {{enabled: {str(portal).lower()}, port: {backstage}}}
   serving: {{portRange: [{first}, {last}]}}
   environments:
     production:
@@ -99,6 +101,7 @@ mlPlatform:
         ingress=f"http://127.0.0.1:{ingress}",
         configs=configs,
         nats=f"nats://127.0.0.1:{nats}",
+        portal=f"http://127.0.0.1:{backstage}",
     )
     operator = platform.person("operator")
     platform.up()
@@ -108,3 +111,10 @@ mlPlatform:
     finally:
         operator.platform("down")
         shutil.rmtree(work, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def running_platform() -> Iterator[RunningPlatform]:
+    """Start one platform for all stories that need no portal."""
+    with started() as platform:
+        yield platform

@@ -18,12 +18,16 @@ ENVIRONMENT = "production"
 class Model:
     """A model that an engineer (ada) made on the platform, and a colleague (grace) approves."""
 
-    def __init__(self, platform: RunningPlatform, name: str) -> None:
+    def __init__(self, platform: RunningPlatform, name: str, *, clone_url: str | None = None) -> None:
+        """Make the repository, or clone one that was made already."""
         self.platform = platform
         self.name = name
         self.author = platform.signed_in("ada")
         self.approver = platform.signed_in("grace")
-        self.author.platform("new", name, "--type", "realtime", "--defaults", *repository.ANSWERS)
+        if clone_url is None:
+            self.author.platform("new", name, "--type", "realtime", "--defaults", *repository.ANSWERS)
+        else:
+            self.author.git("clone", "--quiet", clone_url, name)
         self.folder = self.author.folder / name
         self.author.folder = self.folder
         self.approver.folder = self.folder

@@ -63,3 +63,11 @@ export const State = ({ of, text }: { of: string; text?: string }) => {
 export function words(identifier: string): string {
   return identifier.replace(/^gate:(.*)$/, '$1 gate').replace(/[_-]/g, ' ');
 }
+
+/** Returns why something is refused, and what to do about it, as sentences. */
+export function sentences(...said: (string | null | undefined)[]): string {
+  return said
+    .filter((one): one is string => Boolean(one))
+    .map(one => (/[.!?]$/.test(one) ? one : `${one}.`))
+    .join(' ');
+}

@@ -9,7 +9,7 @@ import { Confirm } from '../components/Confirm';
 import { Facts } from '../components/Facts';
 import { More } from '../components/More';
 import { Nothing, Show } from '../components/Section';
-import { State, words } from '../components/State';
+import { sentences, State, words } from '../components/State';
 import { Time } from '../components/Time';
 import { shortRef } from '../model';
 
@@ -50,7 +50,7 @@ export const Campaigns = () => {
             ))}
             {decide && !decide.allowed && (
               <Text variant="body-small" color="secondary">
-                {decide.reason} {decide.fix}
+                {sentences(decide.reason, decide.fix)}
               </Text>
             )}
             <More pages={campaigns} />

@@ -5,7 +5,7 @@ import { useGet, usePages } from '../../api/hooks';
 import { Action, Deployment, ModelSummary, Page, Place } from '../../api/types';
 import { Facts } from '../../components/Facts';
 import { Nothing, Section, Show } from '../../components/Section';
-import { State } from '../../components/State';
+import { sentences, State } from '../../components/State';
 import { Deploy } from './Deploy';
 import { History } from './History';
 import { Rollout } from './Rollout';
@@ -81,9 +81,7 @@ const Asking = ({
         Deploy a version…
       </Button>
       {deploy && !deploy.allowed && (
-        <Text color="secondary">
-          {deploy.reason} {deploy.fix}
-        </Text>
+        <Text color="secondary">{sentences(deploy.reason, deploy.fix)}</Text>
       )}
       {open && (
         <Deploy

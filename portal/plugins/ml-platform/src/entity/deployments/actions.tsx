@@ -6,6 +6,7 @@ import { platformApiRef } from '../../api/client';
 import { useGet } from '../../api/hooks';
 import { Action, Deployment, Page, Place } from '../../api/types';
 import { Confirm } from '../../components/Confirm';
+import { sentences } from '../../components/State';
 
 const NAMES: Record<string, string> = {
   approve: 'Approve…',
@@ -53,7 +54,7 @@ export const Actions = ({ place, awaiting, done }: Props) => {
       </Flex>
       {refused.map(({ action, reason, fix }) => (
         <Text key={action} variant="body-small" color="secondary">
-          {NAMES[action].replace('…', '')}: {reason} {fix}
+          {NAMES[action].replace('…', '')}: {sentences(reason, fix)}
         </Text>
       ))}
       {open && (

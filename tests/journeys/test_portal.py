@@ -1,0 +1,300 @@
+"""The golden path at a browser: a real Chromium, the real Backstage and the real backend."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from backend.deployments.targets.local.supervisor import Supervisor
+from backend.local.folders import Folders
+from demo import repository, template_fix
+from demo.shell import wait_until
+from tests.journeys.browser import Tab, chromium
+from tests.journeys.conftest import RunningPlatform, started
+from tests.journeys.story import ENVIRONMENT, Model
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(2400)]
+
+NAME = "cell-check"
+ENTITY = f"/catalog/default/component/{NAME}"
+SLOW = 240_000.0
+"""Longest wait for what trains, rolls out or builds docs, in milliseconds."""
+
+
+@dataclass
+class Story:
+    """The platform, its people at their browsers, and the model once there is one."""
+
+    platform: RunningPlatform
+    browser: Browser
+    tabs: dict[str, Tab] = field(default_factory=dict)
+    model: Model | None = None
+
+    def link(self, name: str) -> str:
+        """Return a sign-in link, as the operator prints it."""
+        config = [part for path in self.platform.configs for part in ("--config", str(path))]
+        operator = self.platform.person("operator")
+        url: str = operator.platform("portal", "--user", f"user:default/{name}", *config).document["url"]
+        return url
+
+    def tab(self, name: str) -> Tab:
+        """Return a person's tab."""
+        if name not in self.tabs:
+            self.tabs[name] = Tab(self.browser, self.platform.portal, self.link(name))
+        return self.tabs[name]
+
+    @property
+    def made(self) -> Model:
+        """The model, once it is made."""
+        assert self.model is not None, "the chapter that makes it failed"
+        return self.model
+
+
+@pytest.fixture(scope="module")
+def story() -> Iterator[Story]:
+    with chromium() as browser, started(portal=True) as platform:
+        yield Story(platform, browser)
+
+
+def button(page: Page, name: str) -> Any:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def types(model: Model) -> list[str]:
+    return [event["type"].removeprefix("ml-platform.") for event in model.events()]
+
+
+class TestPortal:
+    """The tests build on one another, as a story does; each is a chapter."""
+
+    def test_who_has_no_secret_does_not_get_in(self, story: Story) -> None:
+        tab = Tab(story.browser, story.platform.portal, "")
+        page = tab.open("/")
+        page.get_by_label("User").fill("user:default/ada")
+        page.get_by_label("Sign-in secret").fill("guessed")
+        button(page, "Sign in").click()
+        expect(page.get_by_role("alert").or_(page.get_by_text("secret is not"))).to_be_visible()
+        tab.shot("sign-in-refused")
+        tab.accessible()
+        secret = (story.platform.home / "identity" / "login-secret").read_text().strip()
+        page.get_by_label("Sign-in secret").fill(secret)
+        button(page, "Sign in").click()
+        expect(page.get_by_role("heading", name="Models")).to_be_visible()
+        expect(page.get_by_text("No model is registered yet.")).to_be_visible()
+        tab.shot("models-empty")
+
+    def test_a_model_is_created_from_the_form(self, story: Story) -> None:
+        tab = story.tab("ada")
+        page = tab.open("/create")
+        page.get_by_text("Real-time model").wait_for(timeout=SLOW)
+        tab.shot("create")
+        page = tab.open("/create/templates/default/realtime-model")
+        page.get_by_label("Name").fill("Cell Check!")
+        owner = page.get_by_label("Owner")
+        owner.fill("risk")
+        page.get_by_role("option", name="risk").click()
+        button(page, "Next").click()
+        expect(page.get_by_text("only lower-case letters, digits and single hyphens").first).to_be_visible()
+        tab.shot("create-wrong-name")
+        page.get_by_label("Name").fill(NAME)
+        button(page, "Next").click()
+        expect(page.get_by_text("Who pays?")).to_be_visible()
+        tab.shot("create-choices")
+        button(page, "Review").click()
+        button(page, "Create").click()
+        expect(page.get_by_text("Open in catalog")).to_be_visible(timeout=SLOW)
+        tab.shot("create-done")
+        ada = story.platform.signed_in("ada")
+        (made,) = ada.api(f"/scaffolds?name={NAME}")["items"]
+        assert (made["state"], made["owner"], made["requestedBy"]) == ("done", "group:default/risk", "user:default/ada")
+        (asked,) = [
+            event["event"]
+            for event in ada.api(f"/audit/events?subject=scaffold:{NAME}")["items"]
+            if event["event"]["type"].endswith("scaffold.requested")
+        ]
+        assert (asked["actor"], asked["data"]["via"]) == ("user:default/ada", "service:backstage-scaffolder")
+        story.model = Model(story.platform, NAME, clone_url=made["cloneUrl"])
+
+    def test_a_name_that_is_taken_is_refused_in_the_log_of_the_task(self, story: Story) -> None:
+        page = story.tab("ada").open("/create/templates/default/realtime-model")
+        page.get_by_label("Name").fill(NAME)
+        page.get_by_label("Owner").fill("risk")
+        page.get_by_role("option", name="risk").click()
+        button(page, "Next").click()
+        button(page, "Review").click()
+        button(page, "Create").click()
+        expect(page.get_by_text(re.compile("already")).first).to_be_visible(timeout=SLOW)
+
+    def test_it_is_found_in_the_catalog_with_its_documentation(self, story: Story) -> None:
+        tab = story.tab("ada")
+        page = tab.open(ENTITY)
+        expect(page.get_by_text("No version is registered yet.")).to_be_visible(timeout=SLOW)
+        tab.shot("entity-new")
+        page = tab.open(f"{ENTITY}/docs")
+        expect(page.get_by_role("heading", name=NAME).first).to_be_visible(timeout=SLOW)
+        expect(page.get_by_role("link", name="Runbook").first).to_be_visible(timeout=SLOW)
+        tab.shot("docs")
+
+    def test_the_first_version_goes_live_when_somebody_else_approves(self, story: Story) -> None:
+        model = story.made
+        model.author.platform("run", "--until", "register")
+        ada, grace = story.tab("ada"), story.tab("grace")
+        page = ada.open(f"{ENTITY}/deployments")
+        button(page, "Deploy a version…").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text(ENVIRONMENT).first).to_be_visible()
+        ada.shot("deploy")
+        button(page, "Deploy").click()
+        expect(button(page, "Approve…")).to_be_disabled()
+        expect(page.get_by_text(re.compile("Approve: .*author|Approve: user:default/ada"))).to_be_visible()
+        theirs = grace.open(f"{ENTITY}/deployments")
+        button(theirs, "Approve…").click()
+        expect(theirs.get_by_text("The rollout of v1 begins at once.")).to_be_visible()
+        grace.shot("approve")
+        theirs.get_by_label("Comment").fill("looks right")
+        button(theirs, "Approve").click()
+        expect(page.get_by_text(f"Rollout of v1 in {ENVIRONMENT}: promoted")).to_be_visible(timeout=SLOW)
+        (found,) = model.get(f"/deployments?model={NAME}")["items"]
+        assert [(one["by"], one["comment"]) for one in found["approvals"]] == [("user:default/grace", "looks right")]
+        assert {"deployments.deployment.requested", "deployments.deployment.approved"} <= set(types(model))
+
+    def test_a_request_can_be_tried(self, story: Story) -> None:
+        tab = story.tab("ada")
+        page = tab.open(f"{ENTITY}/endpoint")
+        button(page, "Send").click()
+        expect(page.get_by_text(re.compile("^200 after .*answered by v1$"))).to_be_visible()
+        tab.shot("endpoint")
+        page.get_by_label("Request").fill('{"inputs": []}')
+        button(page, "Send").click()
+        expect(page.get_by_text(re.compile("^4[0-9][0-9] after"))).to_be_visible()
+        page.get_by_label("Request").fill("{")
+        expect(page.get_by_text(re.compile("This is no JSON"))).to_be_visible()
+        expect(button(page, "Send")).to_be_disabled()
+
+    def test_a_canary_is_watched_and_a_bad_version_is_seen_to_go(self, story: Story) -> None:
+        model, tab = story.made, story.tab("ada")
+        model.change(repository.broken_version, "Look each request up in the enrichment service")
+        model.author.platform("run", "--until", "register")
+        with model.users():
+            requested = model.author.platform("deploy", "--env", ENVIRONMENT, "--no-wait").document
+            model.approver.platform("approve", requested["id"], "--comment", "looks right")
+            page = tab.open(ENTITY)
+            expect(page.get_by_role("list", name="Steps of the rollout")).to_be_visible(timeout=SLOW)
+            expect(page.get_by_role("img", name=re.compile("^Success rate"))).to_be_visible(timeout=SLOW)
+            tab.shot("rollout")
+            expect(page.get_by_text("rolled back").first).to_be_visible(timeout=SLOW)
+        ended = model.ended(requested["id"])
+        assert ended["outcome"] == "rolled_back", ended["reason"]
+        page = tab.open(f"{ENTITY}/deployments")
+        page.get_by_text(f"Rollout of v2 in {ENVIRONMENT}: rolled back").click()
+        expect(page.get_by_text(ended["reason"]).first).to_be_visible()
+        tab.shot("rolled-back")
+
+    def test_every_page_says_what_it_knows(self, story: Story) -> None:
+        tab = story.tab("ada")
+        for path, text in (
+            ("versions", "Gates and attestations"),
+            ("compliance", "Every requirement of the policy was met"),
+            ("cost", "No cost is recorded yet."),
+            ("audit", "The log is whole"),
+            ("template", "nothing: it is current"),
+        ):
+            page = tab.open(f"{ENTITY}/{path}")
+            expect(page.get_by_text(re.compile(re.escape(text))).first).to_be_visible()
+            tab.shot(path)
+            tab.accessible()
+        page = tab.open("/")
+        page.get_by_label("Search models").fill("cell")
+        expect(page.get_by_role("row", name=re.compile(f"{NAME}.*production v1"))).to_be_visible()
+        tab.shot("models")
+        tab.accessible()
+        page.get_by_label("Search models").fill("no such model")
+        expect(page.get_by_text("No model is like that.")).to_be_visible()
+        page = tab.open("/fleet")
+        expect(page.get_by_text("deployment success rate")).to_be_visible()
+        tab.shot("fleet")
+        tab.accessible()
+
+    def test_it_is_found_by_search(self, story: Story) -> None:
+        def found() -> bool:
+            page = story.tab("ada").open(f"/search?query={NAME}")
+            page.wait_for_timeout(2000)
+            return page.get_by_role("link", name=re.compile(NAME)).count() > 0
+
+        wait_until(found, seconds=700, every=5, what="the model in the search index")
+
+    def test_a_template_update_is_asked_for_and_its_request_is_seen(self, story: Story) -> None:
+        operator = story.platform.signed_in("operator")
+        checkout = template_fix.copy_checkout(story.platform.work / "platform-checkout")
+        change = template_fix.ignore_more(checkout, 0)
+        version = template_fix.release(operator, checkout, "--dev")["version"]
+        operator.platform("fleet", "status", "--refresh")
+        tab = story.tab("ada")
+        page = tab.open(f"{ENTITY}/template")
+        expect(
+            page.get_by_text(change.replace("`", "")).or_(page.get_by_text(".ipynb_checkpoints/")).first
+        ).to_be_visible()
+        tab.shot("template-behind")
+        button(page, "Open the update request…").click()
+        expect(page.get_by_text("Nothing is merged without you")).to_be_visible()
+        button(page, "Open the request").click()
+        campaign = wait_until(
+            lambda: next(iter(operator.api("/fleet/campaigns")["items"]), None), seconds=60, what="the campaign"
+        )
+        assert (campaign["version"], campaign["repository"]) == (version, f"local/models/{NAME}")
+        assert campaign["requestedBy"] == "user:default/ada"
+        pull = wait_until(
+            lambda: [one for one in operator.api(f"/git/local/models/{NAME}/pull-requests") if one["state"] == "open"],
+            seconds=180,
+            what="the request",
+        )
+        assert version in pull[0]["title"]
+
+    def test_a_viewer_without_rights_is_told_so(self, story: Story) -> None:
+        tab = story.tab("edsger")
+        page = tab.open(f"{ENTITY}/deployments")
+        expect(button(page, "Deploy a version…")).to_be_disabled()
+        expect(page.get_by_text(re.compile("user:default/edsger may not")).first).to_be_visible()
+        expect(button(page, "Roll back…")).to_be_disabled()
+        tab.shot("viewer")
+        tab.accessible()
+
+    def test_two_people_who_press_the_same_button_do_one_thing(self, story: Story) -> None:
+        model, ada, grace = story.made, story.tab("ada"), story.tab("grace")
+        model.change(repository.better_version, "Go back to what works")
+        model.author.platform("run", "--until", "register")
+        requested = model.author.platform("deploy", "--env", ENVIRONMENT, "--no-wait").document
+        mine, theirs = ada.open(f"{ENTITY}/deployments"), grace.open(f"{ENTITY}/deployments")
+        for page in (mine, theirs):
+            button(page, "Abort…").click()
+            page.get_by_label("Reason").fill("two of us at once")
+        button(mine, "Abort").click()
+        button(theirs, "Abort").click()
+        expect(
+            theirs.get_by_role("alert")
+            .or_(theirs.get_by_text(f"v{requested['version']} in {ENVIRONMENT}: aborted"))
+            .first
+        ).to_be_visible()
+        ended = model.ended(requested["id"])
+        assert ended["outcome"] == "aborted"
+        aborted = [event for event in model.events() if event["type"].endswith("deployment.aborted")]
+        assert len(aborted) <= 1
+
+    def test_pages_say_that_the_backend_is_down_and_recover(self, story: Story) -> None:
+        tab = story.tab("ada")
+        page = tab.open("/")
+        expect(page.get_by_role("row", name=re.compile(NAME))).to_be_visible()
+        Supervisor(Folders(story.platform.home).socket).stop("backend")
+        try:
+            expect(page.get_by_text("The ML platform does not answer.").first).to_be_visible()
+            tab.shot("backend-down")
+        finally:
+            story.platform.up()
+        expect(page.get_by_text("The ML platform does not answer.")).to_have_count(0, timeout=SLOW)
+        expect(page.get_by_role("row", name=re.compile(NAME))).to_be_visible()
+
+    def test_no_page_was_broken(self, story: Story) -> None:
+        assert {name: tab.broken for name, tab in story.tabs.items() if tab.broken} == {}
