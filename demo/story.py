@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from backend.local.portal.build import PortalError, prepare
 from demo import load, repository, template_fix
 from demo.shell import DemoError, Person, person, wait_until
 
@@ -52,9 +53,12 @@ class Story:
     people: list[Person] = field(default_factory=list)
     urls: dict[str, str] = field(default_factory=dict)
     model: str = MODEL
+    portal: bool = True
 
     def tell(self) -> None:
         """Tell the whole story, from nothing to the audit trail."""
+        with self._chapter("Make the portal ready"):
+            self._prepare_portal()
         with self._chapter("Start the platform"):
             self._start_platform()
         with self._chapter("Create a repository"):
@@ -79,14 +83,24 @@ class Story:
         for someone in self.people:
             someone.stop()
 
+    def _prepare_portal(self) -> None:
+        try:
+            prepare(self._say)
+        except PortalError as fault:
+            self.portal = False
+            self._say(f"[yellow]left out[/yellow]: {fault.message} ({fault.fix})")
+
     def _start_platform(self) -> None:
-        configs = [part for path in self.configs for part in ("--config", str(path))]
-        self.urls = self._person("operator").platform("up", *configs).document["urls"]
+        options = [*self._configured(), *([] if self.portal else ["--no-portal"])]
+        self.urls = self._person("operator").platform("up", *options).document["urls"]
         self.author, self.approver = self._person(AUTHOR), self._person(APPROVER)
         self.author.platform("login", "--user", f"user:default/{AUTHOR}")
         self.approver.platform("login", "--user", f"user:default/{APPROVER}")
         self.operator = self._person("operator")
         self.operator.platform("login", "--user", "user:default/operator")
+
+    def _configured(self) -> list[str]:
+        return [part for path in self.configs for part in ("--config", str(path))]
 
     def _create(self) -> None:
         taken = {item["name"] for item in self._get("/registry/models?limit=200")["items"]}
@@ -239,6 +253,12 @@ class Story:
         for name, url in self.urls.items():
             self._say(f"{name:12} {url}")
         self._say(f"{'your model':12} {self._endpoint()}")
+        if "portal" in self.urls:
+            self.console.print("\nOpen the portal, signed in (the links are as good as passwords, for half a day):")
+            for name in (AUTHOR, APPROVER, "operator"):
+                options = ("--user", f"user:default/{name}", *self._configured())
+                link = self.operator.platform("portal", *options, show=False).document["url"]
+                self._say(f"{name:12} {link}")
         activate = Path(sys.executable).parent / "activate"
         self.console.print("\nTry next:")
         for command in (

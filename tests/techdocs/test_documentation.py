@@ -9,6 +9,7 @@ from backend.core.config import Settings
 from mlplatform.cli.table import COMMANDS
 from mlplatform.gates.result import Gate
 from mlplatform.spec.load import load_spec
+from techdocs import reference
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "techdocs" / "docs"
@@ -68,3 +69,9 @@ def test_the_checked_in_model_yaml_of_the_how_to_is_not_a_fantasy(tmp_path: Path
     file.write_text(head + "\n".join(blocks), encoding="utf-8")
     spec = load_spec(file)
     assert spec.dataset(spec.validation.dataset).load == "my_model.data:holdout_data"
+
+
+def test_the_reference_says_what_the_code_says() -> None:
+    assert {
+        page.name: page.read_text(encoding="utf-8") for page in reference.FOLDER.glob("*.md")
+    } == reference.pages(), "run `python -m techdocs.reference`"

@@ -73,7 +73,9 @@ export const SignInPage = ({ onSignInSuccess }: SignInPageProps) => {
                 Run <code>platform portal</code> and open its link, or sign in
                 with the secret that the platform keeps for you.
               </Text>
-              {failure && <Alert status="danger" icon title={failure} />}
+              {failure && (
+                <Alert role="alert" status="danger" icon title={failure} />
+              )}
               <TextField
                 label="User"
                 description="An entity ref, such as user:default/ada"

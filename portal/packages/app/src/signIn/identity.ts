@@ -120,7 +120,7 @@ export async function tokenFor(
   };
   const token = body.accessToken;
   if (!answer.ok || !token) {
-    throw new SignInFailed([body.detail, body.fix].filter(Boolean).join(' '));
+    throw new SignInFailed([body.detail, body.fix].filter(Boolean).join('. '));
   }
   return token;
 }
