@@ -1,5 +1,6 @@
 """Trying a live version by hand: an example request from its own schema, and what the version answers."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from backend.core.errors import Conflict, Unavailable
-from mlplatform.serving.columns import CheckedColumn
+from mlplatform.serving.columns import CheckedColumn, Rejected
 from mlplatform.spec.model import Column, ColumnType, ModelSpec, ModelType
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def send(services: "Services", url: str, request: dict[str, Any]) -> Tried:
     begun = time.perf_counter()
     try:
         with httpx.stream(
-            "POST", address, content=orjson.dumps(request), timeout=_TIMEOUT_SECONDS, headers=_JSON
+            "POST", address, content=orjson.dumps(request), timeout=_TIMEOUT_SECONDS, headers=_JSON, trust_env=False
         ) as answer:
             raw = b""
             for chunk in answer.iter_bytes():
@@ -83,33 +84,36 @@ def _live_spec(services: "Services", session: Session, environment: str, model: 
 
 
 def _tensor(column: Column) -> dict[str, Any]:
-    return {
-        "name": column.name,
-        "shape": [1],
-        "datatype": CheckedColumn.of(column).datatype,
-        "data": [_value(column)],
-    }
+    checked = CheckedColumn.of(column)
+    return {"name": column.name, "shape": [1], "datatype": checked.datatype, "data": [_value(column, checked)]}
 
 
-def _value(column: Column) -> Any:
-    """Return a value that the column takes: in the middle of its range, the first of its list, or as plain as can be."""
+def _value(column: Column, checked: CheckedColumn) -> Any:
+    """Return a value that the column takes: the first of its list, in the middle of its range, or as plain as can be."""
     if column.enum:
-        return column.enum[0]
+        return next((one for one in column.enum if _is_taken(checked, one)), column.enum[0])
     if column.type is ColumnType.BOOLEAN:
         return False
     if column.type is ColumnType.DATETIME:
         return _DATE
-    if column.type in {ColumnType.STRING, ColumnType.BINARY}:
+    if not checked.numeric:
         return ""
-    low, high = column.minimum, column.maximum
-    if low is not None and high is not None:
-        middle = (low + high) / 2
+    if column.minimum is not None and column.maximum is not None:
+        # Halved first: the sum of two large numbers may be none.
+        middle = checked.low / 2 + checked.high / 2
     else:
-        middle = low if low is not None else high if high is not None else 0.0
-    if column.type in {ColumnType.INTEGER, ColumnType.LONG}:
-        whole = int(middle)
-        return whole if low is None or whole >= low else whole + 1
-    return float(middle)
+        middle = min(max(0.0, checked.low), checked.high)
+    if checked.integral:
+        return min(max(int(middle), math.ceil(checked.low)), math.floor(checked.high))
+    return min(max(float(middle), checked.low), checked.high)
+
+
+def _is_taken(checked: CheckedColumn, value: Any) -> bool:
+    try:
+        checked.coerce(value)
+    except Rejected:
+        return False
+    return True
 
 
 def _body(raw: bytes) -> Any:

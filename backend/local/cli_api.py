@@ -87,6 +87,16 @@ def home_of(named: str | None, configs: list[Path]) -> Path:
     return Path(named).resolve() if named else _settings(None, configs).home
 
 
+def portal_url(named: str | None, configs: list[Path]) -> str | None:
+    """Return where browsers find the portal; nothing where the configuration has none.
+
+    Raises:
+        LauncherError: the configuration can't be used.
+    """
+    settings = _settings(Path(named).resolve() if named else None, configs)
+    return settings.portal.url if settings.portal.enabled else None
+
+
 def up(*, home: Path, configs: list[Path], wait: bool = True, with_portal: bool = True, echo: Echo = print) -> UpResult:
     """Start what is not running yet; with ``wait`` return when everything answers.
 

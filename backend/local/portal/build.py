@@ -81,10 +81,10 @@ def _install(echo: Echo) -> None:
         raise PortalError("npm is not installed, so the portal's packages can't be", "install Node.js with npm")
     echo("installing the portal's locked packages (npm ci); the first time this takes some minutes")
     # Install scripts stay off but for the one package that has to be compiled, and for the Node.js that will load it.
-    _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], echo, what="npm ci")
+    _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], echo, what="npm ci", folder=PORTAL)
     headers = [f"--nodedir={_OWN_NODE}"] if (_OWN_NODE / "include").exists() else []
     echo(f"compiling {_NATIVE} for Node.js {_major(node())}")
-    _run([npm, "rebuild", _NATIVE, *headers], echo, what=f"npm rebuild {_NATIVE}")
+    _run([npm, "rebuild", _NATIVE, *headers], echo, what=f"npm rebuild {_NATIVE}", folder=PORTAL)
     stamp.write_text(wanted)
 
 
@@ -108,7 +108,7 @@ def _build(echo: Echo) -> None:
     stamp.write_text(wanted)
 
 
-def _run(command: Sequence[str], echo: Echo, *, what: str, folder: Path = PORTAL) -> None:
+def _run(command: Sequence[str], echo: Echo, *, what: str, folder: Path) -> None:
     begun = told = time.monotonic()
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(

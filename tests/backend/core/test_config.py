@@ -189,3 +189,22 @@ def test_an_origin_is_scheme_host_and_port(origin: str, tmp_path: Path) -> None:
     for good in ("http://localhost", "https://portal.example.org:8443", "http://[::1]:7007"):
         text = f"mlPlatform: {{backend: {{allowedOrigins: ['{good}']}}}}"
         assert load(tmp_path, text).backend.allowed_origins == [good]
+
+
+def test_a_portal_that_is_on_is_believed_and_called_by_its_address(tmp_path: Path) -> None:
+    ci = "{kind: github, issuer: 'https://ci.example', jwksUri: 'https://ci.example/keys', audience: x}"
+    own = f"identity: {{issuers: [{ci}]}}, backend: {{allowedOrigins: ['https://a']}}"
+    off = load(tmp_path, f"mlPlatform: {{{own}, portal: {{port: 7117}}}}")
+    assert [one.issuer for one in off.trusted.issuers] == ["https://ci.example"]
+    assert off.origins == ["https://a"]
+
+    on = load(
+        tmp_path, f"mlPlatform: {{{own}, portal: {{enabled: true, port: 7117, baseUrl: 'https://p.example:8443/'}}}}"
+    )
+    issuer = on.trusted.issuers[-1]
+    assert [one.issuer for one in on.trusted.issuers] == ["https://ci.example", "https://p.example:8443/api/auth"]
+    assert (issuer.kind, issuer.audience) == ("backstage", "backstage")
+    # Keys are fetched on this machine, whatever name browsers know the portal by.
+    assert issuer.jwks_uri == "http://127.0.0.1:7117/api/auth/.well-known/jwks.json"
+    assert on.origins == ["https://a", "https://p.example:8443"]
+    assert on.identity.issuers == off.identity.issuers

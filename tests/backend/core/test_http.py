@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import text
+
+from backend.app import create_app
+from backend.core.config import Settings
 
 API = "/api/ml-platform"
 
@@ -249,3 +253,11 @@ def test_a_page_can_read_errors_too(backend: Any, ada: Any, monkeypatch: pytest.
         assert "Origin" in answer.headers["vary"]
         stranger = backend.http.get(f"{API}{path}", headers={**headers, "Origin": "http://evil.example"})
         assert "access-control-allow-origin" not in stranger.headers
+
+
+def test_pages_of_a_portal_that_is_off_are_not_allowed(settings: Settings) -> None:
+    off = settings.model_copy(update={"portal": settings.portal.model_copy(update={"enabled": False})})
+    http = TestClient(create_app(off))
+    answer = http.get("/healthz", headers={"Origin": PORTAL})
+    assert answer.status_code == 200
+    assert "access-control-allow-origin" not in answer.headers
