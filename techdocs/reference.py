@@ -129,7 +129,7 @@ def _resolved(said: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
             found: Mapping[str, Any] = schema["$defs"][one["$ref"].rpartition("/")[2]]
             return found
         if "properties" in one or "items" in one:
-            return one
+            return dict(one)
     return said
 
 
