@@ -114,13 +114,16 @@ def change_template(templates: Path) -> None:
 
 def copier_update(folder: Path, tag: str, environment: dict[str, str]) -> None:
     command = ["update", "--defaults", "--conflict", "inline", "--vcs-ref", tag, "--quiet"]
-    subprocess.run(
+    done = subprocess.run(
         [str(Path(sys.executable).parent / "copier"), *command],
         cwd=folder,
         env=environment,
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
     )
+    if done.returncode != 0:
+        raise RuntimeError(f"copier update of {folder.name} ended with {done.returncode}:\n{done.stderr.strip()}")
 
 
 def outcome_of(folder: Path) -> tuple[str, set[str]]:
