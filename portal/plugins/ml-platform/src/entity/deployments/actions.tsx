@@ -115,7 +115,7 @@ const Asked = ({
           close={close}
         >
           {action === 'approve'
-            ? `The rollout of v${version} begins at once. The platform judges every step and goes back to ${named(
+            ? `The rollout of v${version} begins at once. The platform judges every step, and ${ifWorse(
                 champion,
               )} by itself if v${version} does worse.`
             : `v${version} is not rolled out. ${live(champion)}`}
@@ -175,9 +175,15 @@ const Asked = ({
   }
 };
 
+function ifWorse(version: number | null): string {
+  return version === null
+    ? 'takes its traffic away'
+    : `goes back to v${version}`;
+}
+
 function named(version: number | null): string {
   return version === null
-    ? 'nothing, since no version was live before'
+    ? 'no version, since none was live before'
     : `v${version}`;
 }
 
