@@ -15,7 +15,7 @@ from scaffolder.names import shortened
 from scaffolder.service import translated
 
 if TYPE_CHECKING:
-    from backend.core.config import LimitSettings
+    from backend.core.config_limits import LimitSettings
     from backend.core.container import Services
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -14,9 +14,12 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 SLOW_ROOMS = (
     "backend/attestations/test_attestations.py",
+    "backend/deployments/test_actions.py",
     "backend/deployments/test_admission.py",
+    "backend/deployments/test_live.py",
     "backend/deployments/test_views.py",
     "backend/local",
+    "backend/overview",
     "backend/registry/test_mlflow_store.py",
     "backend/registry/test_registration.py",
     "backend/targets",

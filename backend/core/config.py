@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
+from backend.core.config_limits import LimitSettings
 from backend.core.config_portal import PortalSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
@@ -221,29 +222,6 @@ class BatchSettings(SettingsModel):
     )
 
 
-class LimitSettings(SettingsModel):
-    """What a request may cost."""
-
-    body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest JSON body.")
-    manifest_bytes: int = Field(
-        default=16_777_216, ge=1024, description="Largest registration manifest, attestations included."
-    )
-    bundle_bytes: int = Field(default=4 * 2**30, ge=1024, description="Largest bundle, packed and unpacked alike.")
-    streams: int = Field(
-        default=64, ge=1, le=1000, description="Most logs and other streams that are followed at once."
-    )
-    streams_per_caller: int = Field(default=8, ge=1, le=1000, description="Most of them for one caller.")
-    bundle_files: int = Field(default=10_000, ge=1, description="Most files in a bundle.")
-    file_bytes: int = Field(
-        default=16_777_216,
-        ge=1024,
-        description="Largest file of a repository on the embedded git host that is given out.",
-    )
-    archive_bytes: int = Field(
-        default=268_435_456, ge=1024, description="Largest tree of such a repository that is given out, unpacked."
-    )
-
-
 def _default_environments() -> dict[str, EnvironmentSettings]:
     lenient = [Outcome.PASSED, Outcome.NOT_EVALUATED]
     lower = {Gate.VULNERABILITIES: lenient, Gate.PROVENANCE: lenient}
@@ -322,6 +300,7 @@ class Settings(SettingsModel):
             "ingress.port": self.ingress.port,
             "ingress.adminPort": self.ingress.admin_port,
             "nats.port": self.nats.port,
+            **({"portal.port": self.portal.port} if self.portal.enabled else {}),
         }
         if len(set(ports.values())) < len(ports):
             raise ValueError(f"{', '.join(f'{key} {port}' for key, port in ports.items())}: ports must differ")

@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
-from backend.core.config import LimitSettings
+from backend.core.config_limits import LimitSettings
 from backend.core.errors import PlatformError
 from backend.identity.principal import Principal
 

@@ -103,6 +103,12 @@ WRONG: list[tuple[list[str], list[str]]] = [
             "0: mlPlatform: backend.port 8080, ingress.port 8080, ingress.adminPort 9901, nats.port 4222: ports must differ"
         ],
     ),
+    (
+        ["{portal: {enabled: true, port: 7070}}"],
+        [
+            "0: mlPlatform: backend.port 7070, ingress.port 8080, ingress.adminPort 9901, nats.port 4222, portal.port 7070: ports"
+        ],
+    ),
     (["[1]"], ["0: mlPlatform: must be an object"]),
     (["{a: 1, a: 2}"], ["0:1:20: not valid YAML"]),
     (["{"], ["0:1:14: not valid YAML"]),
@@ -194,7 +200,8 @@ def test_an_origin_is_scheme_host_and_port(origin: str, tmp_path: Path) -> None:
 def test_a_portal_that_is_on_is_believed_and_called_by_its_address(tmp_path: Path) -> None:
     ci = "{kind: github, issuer: 'https://ci.example', jwksUri: 'https://ci.example/keys', audience: x}"
     own = f"identity: {{issuers: [{ci}]}}, backend: {{allowedOrigins: ['https://a']}}"
-    off = load(tmp_path, f"mlPlatform: {{{own}, portal: {{port: 7117}}}}")
+    # A port that nobody will listen on is in nobody's way.
+    off = load(tmp_path, f"mlPlatform: {{{own}, portal: {{port: 7070}}}}")
     assert [one.issuer for one in off.trusted.issuers] == ["https://ci.example"]
     assert off.origins == ["https://a"]
 

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.sse import ServerSentEvent
 
 from backend.core.clock import SystemClock
-from backend.core.config import LimitSettings
+from backend.core.config_limits import LimitSettings
 from backend.core.container import Services
 from backend.core.http.events import Follower
 from backend.core.http.streams import Streams, TooManyStreams

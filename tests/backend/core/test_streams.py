@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from backend.core.config import LimitSettings
+from backend.core.config_limits import LimitSettings
 from backend.core.http.streams import Streams, TooManyStreams
 from backend.identity.principal import Principal, PrincipalKind
 
