@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "portal"
 """Where pictures of the pages are left for people to look at."""
 
-PATIENCE = 60_000.0
+PATIENCE = 90_000.0
 WIDTHS = {"wide": 1280, "narrow": 390}
 _AXE = ROOT / "portal" / "node_modules" / "axe-core" / "axe.min.js"
 _FLAGS = (
