@@ -98,7 +98,7 @@ class FleetService:
         if row is None:
             raise NotFound(
                 f"there is no repository {'/'.join(place)[:100]} that came from a template",
-                fix="A new one is seen by the next pass: platform fleet status --refresh",
+                fix="A new one is seen by the next pass: platform fleet status",
             )
         return row
 

@@ -246,7 +246,7 @@ class TestPortal:
         checkout = template_fix.copy_checkout(story.platform.work / "platform-checkout")
         change = template_fix.ignore_more(checkout, 0)
         version = template_fix.release(operator, checkout, "--dev")["version"]
-        operator.platform("fleet", "status", "--refresh")
+        operator.platform("fleet", "status")
         tab = story.tab("ada")
         page = tab.open(f"{ENTITY}/template")
         expect(

@@ -69,7 +69,7 @@ def test_one_repository_is_shown_as_it_was_seen(fleet: Fleet) -> None:
     fleet.add("a")
     missing = fleet.ada.get("/fleet/repositories/local/models/a")
     assert missing.status_code == 404
-    assert "platform fleet status --refresh" in missing.json()["fix"]
+    assert "platform fleet status" in missing.json()["fix"]
     fleet.release(SECOND, "v2.0.0")
     fleet.services.fleet.see(("local", "models", "a"))
     fleet.services.fleet.see(("local", "models", "nothing"))

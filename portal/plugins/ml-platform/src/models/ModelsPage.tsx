@@ -54,6 +54,7 @@ const COLUMNS: ColumnConfig<Row>[] = [
   {
     id: 'owner',
     defaultWidth: '1fr',
+    minWidth: 110,
     label: 'Owner',
     isSortable: true,
     cell: ({ owner }) => <CellText title={shortRef(owner)} />,
@@ -61,6 +62,7 @@ const COLUMNS: ColumnConfig<Row>[] = [
   {
     id: 'system',
     defaultWidth: '1fr',
+    minWidth: 110,
     label: 'System',
     isSortable: true,
     cell: ({ system }) => <CellText title={system ? shortRef(system) : '—'} />,
