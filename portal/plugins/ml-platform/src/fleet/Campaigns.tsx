@@ -48,11 +48,13 @@ export const Campaigns = () => {
                 done={campaigns.reload}
               />
             ))}
-            {decide && !decide.allowed && (
-              <Text variant="body-small" color="secondary">
-                {sentences(decide.reason, decide.fix)}
-              </Text>
-            )}
+            {decide &&
+              !decide.allowed &&
+              found.some(one => !one.finishedAt) && (
+                <Text variant="body-small" color="secondary">
+                  {sentences(decide.reason, decide.fix)}
+                </Text>
+              )}
             <More pages={campaigns} />
           </Flex>
         )
