@@ -296,6 +296,16 @@ class TestPortal:
         aborted = [event for event in model.events() if event["type"].endswith("deployment.aborted")]
         assert [event["actor"] for event in aborted] in (["user:default/ada"], ["user:default/grace"])
 
+    def test_a_deployment_that_needed_help_is_on_the_page_of_the_fleet(self, story: Story) -> None:
+        operator = story.platform.signed_in("operator", folder=story.made.folder)
+        glass = ("--break-glass", "the approvers are all away")
+        asked = operator.platform("deploy", "--env", ENVIRONMENT, "--version", "2", *glass, "--no-wait").document
+        operator.platform("abort", asked["id"], "--reason", "only to be seen")
+        tab = story.tab("operator")
+        page = tab.open("/fleet")
+        expect(page.get_by_role("cell", name="the approvers are all away")).to_be_visible()
+        tab.shot("fleet-helped")
+
     def test_pages_say_that_the_backend_is_down_and_recover(self, story: Story) -> None:
         tab = story.tab("ada")
         page = tab.open("/")

@@ -69,7 +69,7 @@ const Adoption = ({ of }: { of: FleetSummary[] }) =>
 
 const Helped = () => {
   const events = usePages<AuditEvent>(
-    '/audit/events?type=ml-platform.deployments.break_glass&limit=20',
+    '/audit/events?type=ml-platform.deployments.deployment.broke_glass&order=newest&limit=20',
     30,
   );
   return (
@@ -86,7 +86,7 @@ const Helped = () => {
                 <Time key="at" at={event.time} />,
                 event.actor,
                 event.subject,
-                String(event.data?.reason ?? '—'),
+                String(event.data.breakGlass),
               ])}
             />
             <More pages={events} />
