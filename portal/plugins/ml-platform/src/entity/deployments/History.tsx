@@ -1,13 +1,8 @@
-import {
-  Accordion,
-  AccordionPanel,
-  AccordionTrigger,
-  Flex,
-  Text,
-} from '@backstage/ui';
+import { Flex, Text } from '@backstage/ui';
 
 import { Pages } from '../../api/hooks';
 import { Deployment } from '../../api/types';
+import { Details } from '../../components/Details';
 import { Facts } from '../../components/Facts';
 import { Grid } from '../../components/Grid';
 import { More } from '../../components/More';
@@ -38,21 +33,18 @@ export const History = ({ of }: { of: Pages<Deployment> }) => (
 const One = ({ of }: { of: Deployment }) => {
   const what = of.kind === 'rollback' ? 'Rollback to' : 'Rollout of';
   return (
-    <Accordion>
-      <AccordionTrigger
-        title={`${what} v${of.version} in ${of.environment}: ${words(
-          of.outcome ?? of.phase,
-        )}`}
-        subtitle={`${utc(of.requestedAt)} by ${shortRef(of.requestedBy)}`}
-      />
-      <AccordionPanel>
-        <Details of={of} />
-      </AccordionPanel>
-    </Accordion>
+    <Details
+      title={`${what} v${of.version} in ${of.environment}: ${words(
+        of.outcome ?? of.phase,
+      )}`}
+      subtitle={`${utc(of.requestedAt)} by ${shortRef(of.requestedBy)}`}
+    >
+      {() => <Whole of={of} />}
+    </Details>
   );
 };
 
-const Details = ({ of }: { of: Deployment }) => (
+const Whole = ({ of }: { of: Deployment }) => (
   <Flex direction="column" gap="4">
     <Facts
       of={[

@@ -1,48 +1,43 @@
 import { Alert, Flex, Grid, Text } from '@backstage/ui';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 
 import { useFollow, useGet } from '../../api/hooks';
-import { Deployment, Page, Sample } from '../../api/types';
+import { Deployment, Sample } from '../../api/types';
 import { COLOURS, Lines } from '../../components/Lines';
 import { Show } from '../../components/Section';
 import { State, words } from '../../components/State';
 import { Checks } from './Checks';
 import { Steps } from './Steps';
 
-/** How many samples of a rollout the graphs show. */
-const MOST_SAMPLES = 500;
+/** All samples that the platform keeps of a rollout. */
+const MOST_SAMPLES = 2000;
 
 /** A rollout as it goes: its steps, and old and new version beside their limits; live until it is over. */
-export const Rollout = ({ id }: { id: string }) => {
+export const Rollout = ({ id }: { id: string }) => (
+  <Followed key={id} id={id} />
+);
+
+const Followed = ({ id }: { id: string }) => {
   const first = useGet<Deployment>(`/deployments/${id}`);
-  const samples = useGet<Page<Sample>>(
-    `/deployments/${id}/samples?limit=${MOST_SAMPLES}`,
-  );
   const [live, setLive] = useState<Deployment>();
   const [news, setNews] = useState<Sample[]>([]);
-  useEffect(() => {
-    setLive(undefined);
-    setNews([]);
-  }, [id]);
   const over = (live ?? first.data)?.phase === 'completed';
+  // The stream brings the samples from before too; where nothing comes any more they are asked for.
   const lost = useFollow(
     first.data && !over ? `/deployments/${id}/events` : null,
     {
       deployment: setLive,
       end: setLive,
-      sample: (one: Sample) =>
-        setNews(seen =>
-          seen.some(({ seq }) => seq === one.seq) ? seen : [...seen, one],
-        ),
+      sample: (one: Sample) => setNews(seen => [...seen, one]),
     },
+  );
+  const kept = useGet<{ items: Sample[] }>(
+    over ? `/deployments/${id}/samples?limit=${MOST_SAMPLES}` : null,
   );
   return (
     <Show loaded={first}>
       {loaded => {
         const deployment = live ?? loaded;
-        const known = samples.data?.items ?? [];
-        const last = known[known.length - 1]?.seq ?? -1;
-        const all = [...known, ...news.filter(({ seq }) => seq > last)];
         return (
           <Flex direction="column" gap="4">
             {lost && !over && (
@@ -54,7 +49,7 @@ export const Rollout = ({ id }: { id: string }) => {
             )}
             <Summary of={deployment} />
             <Steps of={deployment.steps} />
-            <Graphs of={deployment} samples={all.slice(-MOST_SAMPLES)} />
+            <Graphs of={deployment} samples={kept.data?.items ?? news} />
             <Checks of={deployment.steps} />
           </Flex>
         );

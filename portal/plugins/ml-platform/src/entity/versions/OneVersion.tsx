@@ -1,14 +1,8 @@
-import {
-  Accordion,
-  AccordionPanel,
-  AccordionTrigger,
-  Flex,
-  Link,
-  Text,
-} from '@backstage/ui';
+import { Flex, Link, Text } from '@backstage/ui';
 
 import { usePages } from '../../api/hooks';
 import { Attestation, Version } from '../../api/types';
+import { Details } from '../../components/Details';
 import { Facts } from '../../components/Facts';
 import { Grid } from '../../components/Grid';
 import { Nothing, Show } from '../../components/Section';
@@ -105,15 +99,13 @@ const Gates = ({ digest }: { digest: string }) => {
           ) : (
             <Flex direction="column" gap="2">
               {found.map(one => (
-                <Accordion key={one.id}>
-                  <AccordionTrigger
-                    title={`${words(one.gate)}: ${words(one.outcome)}`}
-                    subtitle={one.summary}
-                  />
-                  <AccordionPanel>
-                    <Signed of={one} />
-                  </AccordionPanel>
-                </Accordion>
+                <Details
+                  key={one.id}
+                  title={`${words(one.gate)}: ${words(one.outcome)}`}
+                  subtitle={one.summary}
+                >
+                  {() => <Signed of={one} />}
+                </Details>
               ))}
             </Flex>
           )
