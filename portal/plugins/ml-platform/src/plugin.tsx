@@ -12,6 +12,7 @@ import {
   EntityContentBlueprint,
 } from '@backstage/plugin-catalog-react/alpha';
 import { RiBox3Line, RiStackLine } from '@remixicon/react';
+import { ComponentType } from 'react';
 
 import { PlatformClient, platformApiRef } from './api/client';
 import { isModel } from './model';
@@ -71,98 +72,54 @@ const live = EntityCardBlueprint.make({
   },
 });
 
-const deployments = EntityContentBlueprint.make({
-  name: 'deployments',
-  params: {
-    path: '/deployments',
-    title: 'Deployments',
-    filter: isModel,
-    loader: async () => {
-      const { DeploymentsTab } = await import(
-        './entity/deployments/DeploymentsTab'
-      );
-      return <DeploymentsTab />;
+const tab = (name: string, title: string, load: () => Promise<ComponentType>) =>
+  EntityContentBlueprint.make({
+    name,
+    params: {
+      path: `/${name}`,
+      title,
+      filter: isModel,
+      loader: async () => {
+        const Tab = await load();
+        return <Tab />;
+      },
     },
-  },
-});
+  });
 
-const versions = EntityContentBlueprint.make({
-  name: 'versions',
-  params: {
-    path: '/versions',
-    title: 'Versions',
-    filter: isModel,
-    loader: async () => {
-      const { VersionsTab } = await import('./entity/versions/VersionsTab');
-      return <VersionsTab />;
-    },
-  },
-});
-
-const endpoint = EntityContentBlueprint.make({
-  name: 'endpoint',
-  params: {
-    path: '/endpoint',
-    title: 'Endpoint',
-    filter: isModel,
-    loader: async () => {
-      const { EndpointTab } = await import('./entity/EndpointTab');
-      return <EndpointTab />;
-    },
-  },
-});
-
-const template = EntityContentBlueprint.make({
-  name: 'template',
-  params: {
-    path: '/template',
-    title: 'Template',
-    filter: isModel,
-    loader: async () => {
-      const { TemplateTab } = await import('./entity/TemplateTab');
-      return <TemplateTab />;
-    },
-  },
-});
-
-const compliance = EntityContentBlueprint.make({
-  name: 'compliance',
-  params: {
-    path: '/compliance',
-    title: 'Compliance',
-    filter: isModel,
-    loader: async () => {
-      const { ComplianceTab } = await import('./entity/ComplianceTab');
-      return <ComplianceTab />;
-    },
-  },
-});
-
-const cost = EntityContentBlueprint.make({
-  name: 'cost',
-  params: {
-    path: '/cost',
-    title: 'Cost',
-    filter: isModel,
-    loader: async () => {
-      const { CostTab } = await import('./entity/CostTab');
-      return <CostTab />;
-    },
-  },
-});
-
-const audit = EntityContentBlueprint.make({
-  name: 'audit',
-  params: {
-    path: '/audit',
-    title: 'Audit trail',
-    filter: isModel,
-    loader: async () => {
-      const { AuditTab } = await import('./entity/AuditTab');
-      return <AuditTab />;
-    },
-  },
-});
+const tabs = [
+  tab(
+    'deployments',
+    'Deployments',
+    async () =>
+      (await import('./entity/deployments/DeploymentsTab')).DeploymentsTab,
+  ),
+  tab(
+    'versions',
+    'Versions',
+    async () => (await import('./entity/versions/VersionsTab')).VersionsTab,
+  ),
+  tab(
+    'endpoint',
+    'Endpoint',
+    async () => (await import('./entity/EndpointTab')).EndpointTab,
+  ),
+  tab(
+    'template',
+    'Template',
+    async () => (await import('./entity/TemplateTab')).TemplateTab,
+  ),
+  tab(
+    'compliance',
+    'Compliance',
+    async () => (await import('./entity/ComplianceTab')).ComplianceTab,
+  ),
+  tab('cost', 'Cost', async () => (await import('./entity/CostTab')).CostTab),
+  tab(
+    'audit',
+    'Audit trail',
+    async () => (await import('./entity/AuditTab')).AuditTab,
+  ),
+];
 
 /**
  * The ML platform in Backstage: the pages Models and Fleet, and what an entity that is a model shows.
@@ -173,19 +130,7 @@ const plugin: FrontendPlugin = createFrontendPlugin({
   pluginId: 'ml-platform',
   title: 'ML platform',
   routes: { models: modelsRoute, fleet: fleetRoute },
-  extensions: [
-    client,
-    models,
-    fleet,
-    live,
-    deployments,
-    versions,
-    endpoint,
-    template,
-    compliance,
-    cost,
-    audit,
-  ],
+  extensions: [client, models, fleet, live, ...tabs],
 });
 
 export default plugin;
