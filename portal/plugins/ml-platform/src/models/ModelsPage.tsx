@@ -241,43 +241,43 @@ export const ModelsPage = () => {
             />
             <Choice
               name="Owner"
-              of={facets.data?.owners}
+              options={counted(facets.data?.owners, shortRef)}
               value={filter.owner}
-              show={shortRef}
               choose={value => choose('owner', value)}
             />
             <Choice
               name="System"
-              of={facets.data?.systems}
+              options={counted(facets.data?.systems, shortRef)}
               value={filter.system}
-              show={shortRef}
               choose={value => choose('system', value)}
             />
             <Choice
               name="Type"
-              of={facets.data?.types}
+              options={counted(facets.data?.types)}
               value={filter.type}
               choose={value => choose('type', value)}
             />
             <Choice
               name="Tier"
-              of={facets.data?.tiers}
+              options={counted(facets.data?.tiers)}
               value={filter.tier}
               choose={value => choose('tier', value)}
             />
             <Choice
               name="Environment"
-              of={facets.data?.environments}
+              options={counted(facets.data?.environments)}
               value={filter.environment}
               choose={value => choose('environment', value)}
             />
-            <YesNo
+            <Choice
               name="Live"
+              options={YES_OR_NO}
               value={filter.live}
               choose={value => choose('live', value)}
             />
-            <YesNo
+            <Choice
               name="Behind its template"
+              options={YES_OR_NO}
               value={filter.behind}
               choose={value => choose('behind', value)}
             />
@@ -342,52 +342,34 @@ function template({ template: of }: ModelSummary): string {
   return of.behind ? `${of.version}, ${of.behind} behind` : of.version ?? '—';
 }
 
+const YES_OR_NO = [
+  { id: 'true', label: 'Yes' },
+  { id: 'false', label: 'No' },
+];
+
+function counted(facets: Facet[] = [], show = (value: string) => value) {
+  return facets.map(({ value, count }) => ({
+    id: String(value),
+    label: `${show(String(value))} (${count})`,
+  }));
+}
+
 const Choice = ({
   name,
-  of,
-  value,
-  show = one => one,
+  options,
+  value = ANY,
   choose,
 }: {
   name: string;
-  of?: Facet[];
-  value?: string;
-  show?: (value: string) => string;
-  choose: (value: string) => void;
-}) => (
-  <Select
-    label={name}
-    size="small"
-    options={[
-      { id: ANY, label: 'Any' },
-      ...(of ?? []).map(facet => ({
-        id: String(facet.value),
-        label: `${show(String(facet.value))} (${facet.count})`,
-      })),
-    ]}
-    value={value ?? ANY}
-    onChange={chosen => choose(String(chosen))}
-  />
-);
-
-const YesNo = ({
-  name,
-  value,
-  choose,
-}: {
-  name: string;
+  options: { id: string; label: string }[];
   value?: string;
   choose: (value: string) => void;
 }) => (
   <Select
     label={name}
     size="small"
-    options={[
-      { id: ANY, label: 'Any' },
-      { id: 'true', label: 'Yes' },
-      { id: 'false', label: 'No' },
-    ]}
-    value={value ?? ANY}
+    options={[{ id: ANY, label: 'Any' }, ...options]}
+    value={value}
     onChange={chosen => choose(String(chosen))}
   />
 );
