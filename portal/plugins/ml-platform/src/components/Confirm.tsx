@@ -20,6 +20,10 @@ interface Props {
   /** The word on the button that does it. */
   verb: string;
   destructive?: boolean;
+  /** The word on the button that leaves everything as it is. */
+  otherwise?: string;
+  /** Whether all that it takes is there. */
+  ready?: boolean;
   /** Whether a reason is asked for, and if so whether it may be empty. */
   reason?: 'required' | 'optional';
   reasonLabel?: string;
@@ -35,6 +39,8 @@ export const Confirm = ({
   children,
   verb,
   destructive,
+  otherwise = 'Keep it as it is',
+  ready = true,
   reason,
   reasonLabel = 'Reason',
   act,
@@ -66,7 +72,7 @@ export const Confirm = ({
         <Button
           destructive={destructive}
           isPending={busy}
-          isDisabled={busy || missing}
+          isDisabled={busy || missing || !ready}
           onPress={async () => {
             if (await run(text.trim())) {
               close();
@@ -76,7 +82,7 @@ export const Confirm = ({
           {verb}
         </Button>
         <Button variant="secondary" onPress={close}>
-          Keep it as it is
+          {otherwise}
         </Button>
       </DialogFooter>
     </Dialog>

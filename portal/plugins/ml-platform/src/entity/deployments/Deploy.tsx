@@ -1,25 +1,17 @@
 import { useApi } from '@backstage/frontend-plugin-api';
-import {
-  Button,
-  Dialog,
-  DialogBody,
-  DialogFooter,
-  DialogHeader,
-  Flex,
-  Select,
-  Text,
-} from '@backstage/ui';
+import { Flex, Select, Text } from '@backstage/ui';
 import { useState } from 'react';
 
 import { platformApiRef } from '../../api/client';
-import { useAction, usePages } from '../../api/hooks';
+import { usePages } from '../../api/hooks';
 import { Version } from '../../api/types';
+import { Confirm } from '../../components/Confirm';
 import { Fault } from '../../components/Fault';
 
 interface Props {
   model: string;
   environments: string[];
-  close: (deployed: boolean) => void;
+  close: () => void;
 }
 
 /** Asks which version is to be deployed where. */
@@ -32,62 +24,47 @@ export const Deploy = ({ model, environments, close }: Props) => {
   const [version, setVersion] = useState<string>();
   const [environment, setEnvironment] = useState(environments[0]);
   const chosen = version ?? versions.data?.[0]?.version.toString();
-  const { run, busy, error } = useAction(() =>
-    api.post(
-      '/deployments',
-      { model, version: Number(chosen), environment },
-      `${key}-${chosen}-${environment}`,
-    ),
-  );
   return (
-    <Dialog isOpen onOpenChange={open => !open && close(false)} width={520}>
-      <DialogHeader>Deploy {model}</DialogHeader>
-      <DialogBody>
-        <Flex direction="column" gap="3">
-          {(error ?? versions.error) && (
-            <Fault error={(error ?? versions.error)!} />
-          )}
-          <Select
-            label="Version"
-            options={(versions.data ?? []).map(one => ({
-              id: String(one.version),
-              label: `v${one.version}${
-                one.aliases.length ? ` (${one.aliases.join(', ')})` : ''
-              }`,
-            }))}
-            value={chosen ?? null}
-            onChange={value => setVersion(String(value))}
-          />
-          <Select
-            label="Environment"
-            options={environments.map(id => ({ id, label: id }))}
-            value={environment}
-            onChange={value => setEnvironment(String(value))}
-          />
-          <Text color="secondary">
-            The platform decides by the policy of {environment} and the
-            version's attestations. If it is admitted, and approved where that
-            is asked for, traffic is shifted step by step; if it does worse than
-            the live version, it is rolled back.
-          </Text>
-        </Flex>
-      </DialogBody>
-      <DialogFooter>
-        <Button
-          isPending={busy}
-          isDisabled={busy || !chosen}
-          onPress={async () => {
-            if (await run()) {
-              close(true);
-            }
-          }}
-        >
-          Deploy
-        </Button>
-        <Button variant="secondary" onPress={() => close(false)}>
-          Cancel
-        </Button>
-      </DialogFooter>
-    </Dialog>
+    <Confirm
+      title={`Deploy ${model}`}
+      verb="Deploy"
+      otherwise="Cancel"
+      ready={Boolean(chosen)}
+      act={() =>
+        api.post(
+          '/deployments',
+          { model, version: Number(chosen), environment },
+          `${key}-${chosen}-${environment}`,
+        )
+      }
+      close={close}
+    >
+      <Flex direction="column" gap="3">
+        {versions.error && <Fault error={versions.error} />}
+        <Select
+          label="Version"
+          options={(versions.data ?? []).map(one => ({
+            id: String(one.version),
+            label: `v${one.version}${
+              one.aliases.length ? ` (${one.aliases.join(', ')})` : ''
+            }`,
+          }))}
+          value={chosen ?? null}
+          onChange={value => setVersion(String(value))}
+        />
+        <Select
+          label="Environment"
+          options={environments.map(id => ({ id, label: id }))}
+          value={environment}
+          onChange={value => setEnvironment(String(value))}
+        />
+        <Text color="secondary">
+          The platform decides by the policy of {environment} and the version's
+          attestations. If it is admitted, and approved where that is asked for,
+          traffic is shifted step by step; if it does worse than the live
+          version, it is rolled back.
+        </Text>
+      </Flex>
+    </Confirm>
   );
 };

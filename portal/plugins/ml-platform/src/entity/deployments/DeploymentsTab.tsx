@@ -87,11 +87,9 @@ const Asking = ({
         <Deploy
           model={model}
           environments={environments}
-          close={deployed => {
+          close={() => {
             setOpen(false);
-            if (deployed) {
-              done();
-            }
+            done();
           }}
         />
       )}
