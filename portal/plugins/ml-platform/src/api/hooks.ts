@@ -102,7 +102,6 @@ export function useAction<A extends unknown[]>(
   run: (...args: A) => Promise<boolean>;
   busy: boolean;
   error?: Problem;
-  clear: () => void;
 } {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Problem>();
@@ -129,6 +128,5 @@ export function useAction<A extends unknown[]>(
       setBusy(false);
     }
   }, []);
-  const clear = useCallback(() => setError(undefined), []);
-  return { run, busy, error, clear };
+  return { run, busy, error };
 }

@@ -4,7 +4,7 @@ import { useState } from 'react';
 
 import { platformApiRef } from '../../api/client';
 import { useGet } from '../../api/hooks';
-import { Action, Deployment, Page, Place } from '../../api/types';
+import { Action, Page, Place } from '../../api/types';
 import { Confirm } from '../../components/Confirm';
 import { sentences } from '../../components/State';
 
@@ -18,12 +18,11 @@ const NAMES: Record<string, string> = {
 
 interface Props {
   place: Place;
-  awaiting?: Deployment;
   done: () => void;
 }
 
 /** What the caller may do with a model in an environment; what they may not is shown with the reason. */
-export const Actions = ({ place, awaiting, done }: Props) => {
+export const Actions = ({ place, done }: Props) => {
   const path = `/environments/${place.environment}/models/${place.model}/actions`;
   const actions = useGet<Page<Action>>(path, 5);
   const [open, setOpen] = useState<string>();
@@ -57,9 +56,7 @@ export const Actions = ({ place, awaiting, done }: Props) => {
           {NAMES[action].replace('…', '')}: {sentences(reason, fix)}
         </Text>
       ))}
-      {open && (
-        <Asked action={open} place={place} awaiting={awaiting} close={finish} />
-      )}
+      {open && <Asked action={open} place={place} close={finish} />}
     </Flex>
   );
 };
@@ -88,7 +85,6 @@ const Asked = ({
 }: {
   action: string;
   place: Place;
-  awaiting?: Deployment;
   close: () => void;
 }) => {
   const api = useApi(platformApiRef);
