@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from backend.core.container import ServicesOf
+from backend.core.http.etag import is_known
 from backend.core.http.problems import problems
 from backend.identity.auth import Caller
 from scaffolder.files import RepositoryFiles
@@ -26,7 +27,7 @@ FilePath = Annotated[
     str, Path(alias="path", pattern=r"^[^\x00-\x1f\x7f\\]+$", max_length=500, examples=["catalog-info.yaml"])
 ]
 IfNoneMatch = Annotated[
-    str | None, Header(max_length=1000, description="`ETag` of an earlier answer; 304 if it is still the same.")
+    str, Header(max_length=1000, description="`ETag` of an earlier answer; 304 if it is still the same.")
 ]
 _ARCHIVE, _BYTES = "application/gzip", "application/octet-stream"
 _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
@@ -49,7 +50,7 @@ def archive(
     org: Org,
     name: Name,
     ref: Ref = None,
-    if_none_match: IfNoneMatch = None,
+    if_none_match: IfNoneMatch = "",
 ) -> Response:
     """Return the files at a commit as a gzipped tar, all in one folder. The `ETag` is the commit.
 
@@ -58,7 +59,7 @@ def archive(
     files = RepositoryFiles.of(services, host, org, name)
     commit = files.commit(ref)
     headers = {"ETag": f'"{commit}"', **_SAFE}
-    if _is_known(commit, if_none_match):
+    if is_known(headers["ETag"], if_none_match):
         return Response(status_code=304, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{name}-{commit[:12]}.tar.gz"'
     return StreamingResponse(files.archive(commit), media_type=_ARCHIVE, headers=headers)
@@ -82,7 +83,7 @@ def file(
     name: Name,
     path: FilePath,
     ref: Ref = None,
-    if_none_match: IfNoneMatch = None,
+    if_none_match: IfNoneMatch = "",
 ) -> Response:
     """Return a file's bytes as they are; nothing in them is taken for a page. The `ETag` is the blob's id.
 
@@ -91,12 +92,6 @@ def file(
     files = RepositoryFiles.of(services, host, org, name)
     found = files.file(files.commit(ref), path)
     headers = {"ETag": f'"{found.blob}"', **_SAFE}
-    if _is_known(found.blob, if_none_match):
+    if is_known(headers["ETag"], if_none_match):
         return Response(status_code=304, headers=headers)
     return Response(files.content(found), media_type=_BYTES, headers=headers)
-
-
-def _is_known(tag: str, header: str | None) -> bool:
-    """Say whether ``If-None-Match`` names the tag (RFC 9110, section 13.1.2: weak comparison)."""
-    named = [one.strip().removeprefix("W/").strip('"') for one in (header or "").split(",")]
-    return tag in named or "*" in named
