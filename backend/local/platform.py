@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from backend.deployments.targets.local.xds import XdsFiles, write_json
 from backend.local import nats
 from backend.local.binaries import binary
 from backend.local.folders import Folders
+from backend.local.locks import held
 from backend.local.portal import program as portal
 from backend.local.ports import Needed
 from backend.local.processes import record, recorded, stop_all
@@ -242,15 +244,6 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-@contextlib.contextmanager
-def starting_lock(folders: Folders, echo: Echo) -> Iterator[None]:
+def starting_lock(folders: Folders, echo: Echo) -> AbstractContextManager[None]:
     """Let one ``up`` or ``down`` at a time work on a HOME."""
-    import fcntl
-
-    with (folders.run / ".starting").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            echo("waiting for another `platform up` or `platform down` of this HOME")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return held(folders.run / ".starting", "another `platform up` or `platform down` of this HOME", echo)

@@ -3,7 +3,6 @@
 Both are made once and again only when what they are made from has changed.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -12,10 +11,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from backend.local.locks import held
 from mlplatform.redaction import redact
 
 PORTAL = Path(__file__).parents[3] / "portal"
@@ -50,7 +49,7 @@ def prepare(echo: Echo) -> None:
             "this installation of the platform comes without the portal",
             "set mlPlatform.portal.enabled to false, or add its plugins to a Backstage of your own",
         )
-    with _alone(echo):
+    with held(PORTAL / ".preparing", "another process that makes the portal ready", echo):
         _install(echo)
         _build(echo)
 
@@ -150,14 +149,3 @@ def _digest(paths: Sequence[Path]) -> str:
         digest.update(f"{path.relative_to(PORTAL)}\n".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-@contextmanager
-def _alone(echo: Echo) -> Iterator[None]:
-    with (PORTAL / ".preparing").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            echo("waiting for another process that makes the portal ready")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
