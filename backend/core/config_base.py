@@ -12,6 +12,11 @@ Origin = Annotated[
 """A web origin as browsers write it (RFC 6454, section 6.2): scheme, host in lower case, port, and nothing after it."""
 
 
+def reached_at(host: str) -> str:
+    """Return the host at which what listens on ``host`` is reached from this machine."""
+    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+
+
 class SettingsModel(BaseModel):
     """Base of all settings: camelCase in the file, no unknown keys, immutable."""
 

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from backend.core.config_base import Port, SettingsModel
+from backend.core.config_base import Port, SettingsModel, reached_at
 from backend.core.config_identity import IssuerSettings
 
 
@@ -21,12 +21,12 @@ class PortalSettings(SettingsModel):
     @property
     def url(self) -> str:
         """Where browsers find it."""
-        return (self.base_url or self.address).rstrip("/")
+        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @property
     def address(self) -> str:
         """Where the backend finds it, on this machine."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{reached_at(self.host)}:{self.port}"
 
     @property
     def origins(self) -> list[str]:

@@ -4,12 +4,12 @@ import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import orjson
 from sqlalchemy.orm import Session
 
+from backend.core.config_base import reached_at
 from backend.core.errors import Conflict, Unavailable
 from mlplatform.serving.columns import CheckedColumn, Rejected
 from mlplatform.spec.model import Column, ColumnType, ModelSpec, ModelType
@@ -39,23 +39,37 @@ def example(
     """Return an Open Inference Protocol request that fits the live version's schema, and the schema's input columns.
 
     Raises:
-        NotFound: there is no such model or environment.
-        Conflict: the model takes no requests, or no version of it is live.
+        As :func:`live_version`.
     """
-    columns = _live_spec(services, session, environment, model).schema_.inputs
+    version = services.registry.get_version(session, model, live_version(services, session, environment, model))
+    columns = ModelSpec.model_validate(version.spec).schema_.inputs
     return {"inputs": [_tensor(column) for column in columns if column.required]}, columns
 
 
-def send(services: "Services", url: str, request: dict[str, Any]) -> Tried:
+def live_version(services: "Services", session: Session, environment: str, model: str) -> int:
+    """Return the version that takes a model's requests.
+
+    Raises:
+        NotFound: there is no such model or environment.
+        Conflict: the model takes no requests, or no version of it is live.
+    """
+    place = services.deployments.place(session, environment, model)
+    if place["type"] != ModelType.REALTIME:
+        raise Conflict(f"{model} is a {place['type']} model and takes no requests")
+    if place["champion"] is None:
+        raise Conflict(f"no version of {model} is live in {environment}", fix="Deploy one first.")
+    version: int = place["champion"]
+    return version
+
+
+def send(services: "Services", environment: str, model: str, request: dict[str, Any]) -> Tried:
     """Send a request to a model as its users do, by way of the proxy.
 
     Raises:
         Unavailable: the proxy does not answer.
     """
     ingress = services.settings.ingress
-    # The proxy of this machine, whatever name users know it by.
-    host = "127.0.0.1" if ingress.host in {"0.0.0.0", "::"} else ingress.host  # noqa: S104
-    address = urlunsplit(urlsplit(url)._replace(scheme="http", netloc=f"{host}:{ingress.port}"))
+    address = f"http://{reached_at(ingress.host)}:{ingress.port}/{environment}/{model}/v2/models/{model}/infer"
     begun = time.perf_counter()
     try:
         with httpx.stream(
@@ -71,16 +85,6 @@ def send(services: "Services", url: str, request: dict[str, Any]) -> Tried:
             f"the model does not answer: {type(fault).__name__}", fix="See its servers on this page, or try again."
         ) from None
     return Tried(answer.status_code, _body(raw), _version(answer), (time.perf_counter() - begun) * 1000)
-
-
-def _live_spec(services: "Services", session: Session, environment: str, model: str) -> ModelSpec:
-    place = services.deployments.place(session, environment, model)
-    if place["type"] != ModelType.REALTIME:
-        raise Conflict(f"{model} is a {place['type']} model and takes no requests")
-    if place["champion"] is None:
-        raise Conflict(f"no version of {model} is live in {environment}", fix="Deploy one first.")
-    version = services.registry.get_version(session, model, place["champion"])
-    return ModelSpec.model_validate(version.spec)
 
 
 def _tensor(column: Column) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from fastapi import APIRouter
 
 from backend.core.container import ServicesOf
-from backend.core.errors import Conflict
 from backend.core.http.problems import problems
 from backend.deployments import trial
 from backend.deployments.routes import EnvironmentName, ModelName
@@ -46,7 +45,5 @@ def send(
 ) -> TrialOut:
     """Send a request to the model as its users do, and return what it answered, whatever that is. It counts as any other."""
     with services.database.read() as session:
-        place = services.deployments.place(session, environment, model)
-    if place["url"] is None or place["champion"] is None:
-        raise Conflict(f"no version of {model} takes requests in {environment}", fix="Deploy one first.")
-    return TrialOut.model_validate(trial.send(services, f"{place['url']}/v2/models/{model}/infer", body.request))
+        trial.live_version(services, session, environment, model)
+    return TrialOut.model_validate(trial.send(services, environment, model, body.request))

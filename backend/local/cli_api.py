@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.core.config import Settings, load_settings
+from backend.core.config_base import reached_at
 from backend.core.config_files import ConfigError
 from backend.core.errors import PlatformError
 from backend.deployments.targets.local.supervisor import check_path, render_config
@@ -201,13 +202,13 @@ def _outdated(folders: Folders, settings: Settings, configs: list[Path]) -> bool
 
 
 def _wait(platform: LocalPlatform, settings: Settings, echo: Echo, *, fresh: bool) -> None:
-    host = "127.0.0.1" if settings.backend.host in {"0.0.0.0", "::"} else settings.backend.host  # noqa: S104
+    host = reached_at(settings.backend.host)
     waiting: dict[str, Callable[[], bool]] = {
         ENVOY: lambda: answers(f"http://127.0.0.1:{settings.ingress.admin_port}/ready"),
         BACKEND: lambda: answers(f"http://{host}:{settings.backend.port}/readyz"),
     }
     if settings.portal.enabled:
-        waiting[portal.NAME] = lambda: answers(f"http://{settings.portal.host}:{settings.portal.port}{portal.READY}")
+        waiting[portal.NAME] = lambda: answers(settings.portal.address + portal.READY)
     begun = told = time.monotonic()
     # When this found the platform running, one more end may be that of a process that was killed just before.
     ends = {name: _Ends(0 if fresh else 1, 0 if fresh else None) for name in waiting}
