@@ -60,19 +60,20 @@ class OverviewService:
         with self._services.database.read() as session:
             there = set(self._services.registry.names(session))
             names = sorted(there | set(repository.known(session)))
-        for first in range(0, len(names), _AT_ONCE):
-            with self._services.database.write() as session:
-                self._make(session, names[first : first + _AT_ONCE])
+        self._make_all(names)
         return len(there)
 
     def fill(self) -> int:
         """Make the rows that are missing, as in a database from before there were any; return how many those were."""
         with self._services.database.read() as session:
             missing = sorted(set(self._services.registry.names(session)) - set(repository.known(session)))
-        for first in range(0, len(missing), _AT_ONCE):
-            with self._services.database.write() as session:
-                self._make(session, missing[first : first + _AT_ONCE])
+        self._make_all(missing)
         return len(missing)
+
+    def _make_all(self, names: Sequence[str]) -> None:
+        for first in range(0, len(names), _AT_ONCE):
+            with self._services.database.write() as session:
+                self._make(session, names[first : first + _AT_ONCE])
 
     def _before_commit(self, session: Session) -> None:
         # What is released with a savepoint is not over: more may follow in the same transaction.
