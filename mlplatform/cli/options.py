@@ -95,6 +95,18 @@ timeout_option = click.option(
     help="How long to wait at most; what was asked for goes on without this command.",
 )
 
+secret_file_option = click.option(
+    "--secret-file",
+    type=click.Path(path_type=Path),
+    help="The platform's login secret, `-` for standard input; else it is looked for in ML_PLATFORM_HOME and .mlplatform/.",
+)
+
+
+def configs_option(help: str) -> Callable[[Decorated], Decorated]:
+    """Return ``--config``, which may be given several times."""
+    kind = click.Path(path_type=Path, exists=True, dir_okay=False)
+    return click.option("--config", "configs", type=kind, multiple=True, help=help)
+
 
 def pair(text: str) -> tuple[str, str]:
     """Return what ``--data KEY=VALUE`` says.

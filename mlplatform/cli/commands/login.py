@@ -23,11 +23,7 @@ from mlplatform.cli.errors import CliError
 )
 @click.option("--user", metavar="REF", help="Sign in as this user, for example user:default/ada.")
 @click.option("--repository", metavar="ID", help="Sign in as a repository, for example github.com/acme/wine.")
-@click.option(
-    "--secret-file",
-    type=click.Path(path_type=Path),
-    help="The platform's login secret, `-` for standard input; else it is looked for in ML_PLATFORM_HOME and .mlplatform/.",
-)
+@options.secret_file_option
 @click.option("--show-token", is_flag=True, help="Print the token of the present sign-in, to paste into MLflow's page.")
 def login(user: str | None, repository: str | None, secret_file: Path | None, show_token: bool, as_json: bool) -> None:
     """Exchange the secret for a token and keep it."""

@@ -16,18 +16,8 @@ from mlplatform.cli.errors import CliError
     examples=["platform portal --user user:default/ada", "platform portal --user user:default/grace --json"],
 )
 @click.option("--user", metavar="REF", required=True, help="Sign in as this user, for example user:default/ada.")
-@click.option(
-    "--secret-file",
-    type=click.Path(path_type=Path),
-    help="The platform's login secret, `-` for standard input; else it is looked for in ML_PLATFORM_HOME and .mlplatform/.",
-)
-@click.option(
-    "--config",
-    "configs",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    multiple=True,
-    help="The configuration that the platform was started with.",
-)
+@options.secret_file_option
+@options.configs_option("The configuration that the platform was started with.")
 def portal(user: str, secret_file: Path | None, configs: tuple[Path, ...], as_json: bool) -> None:
     """Exchange the secret for a token, and put that where no server sees it."""
     from mlplatform.client import PlatformClient, default_url

@@ -12,12 +12,8 @@ from mlplatform.cli import options, output, rooms
     "Start the platform on this machine: backend, MLflow, Envoy and Backstage. A second `up` starts whatever is down.",
     examples=["platform up", "platform up --config app-config.yaml --config app-config.production.yaml"],
 )
-@click.option(
-    "--config",
-    "configs",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    multiple=True,
-    help="Configuration file; several are merged in order. Default: app-config.yaml and app-config.local.yaml here.",
+@options.configs_option(
+    "Configuration file; several are merged in order. Default: app-config.yaml and app-config.local.yaml here."
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until it answers.")
 @click.option("--portal/--no-portal", default=True, help="Also Backstage, where the configuration has it.")
@@ -38,13 +34,7 @@ def up(configs: tuple[Path, ...], wait: bool, portal: bool, as_json: bool) -> No
     "Stop the platform on this machine, with all model servers.",
     examples=["platform down", "platform down --forget"],
 )
-@click.option(
-    "--config",
-    "configs",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    multiple=True,
-    help="The configuration that it was started with, where that names its home folder.",
-)
+@options.configs_option("The configuration that it was started with, where that names its home folder.")
 @click.option("--forget", is_flag=True, help="Also delete all of its state.")
 def down(configs: tuple[Path, ...], forget: bool, as_json: bool) -> None:
     """Stop it."""
