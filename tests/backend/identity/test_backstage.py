@@ -2,10 +2,8 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from backend.core.config import Settings
 from backend.core.config_identity import IdentitySettings
 from backend.core.errors import Unavailable
 from backend.identity.verification import TokenRefused, TokenVerifier
+from tests.http_server import JsonServer
 
 API = "/api/ml-platform"
 PLUGIN, USER, LIMITED = "vnd.backstage.plugin", "vnd.backstage.user", "vnd.backstage.limited-user"
@@ -36,26 +35,12 @@ class Backstage:
         self.owned: dict[str, list[str]] = {"user:default/ada": ["user:default/ada", "group:default/risk"]}
         self.asked: list[str] = []
         self.answer: tuple[int, Any] | None = None
-        outer = self
+        self._server = JsonServer(self._answered)
+        self.url, self.close = self._server.url, self._server.close
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                status, document = outer._answer(self.path, self.headers.get("Authorization", ""))
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(document).encode())
-
-            def log_message(self, *_: Any) -> None:
-                return None
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _answered(self, path: str, authorization: str) -> tuple[int, Any]:
+        self.asked.append(path)
+        return self._answer(path, authorization)
 
     def _answer(self, path: str, authorization: str) -> tuple[int, Any]:
         if path == "/api/auth/v1/userinfo":

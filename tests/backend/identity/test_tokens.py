@@ -3,10 +3,8 @@
 import base64
 import hmac
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from backend.core.config_identity import IdentitySettings, IssuerSettings
 from backend.core.errors import Unavailable
 from backend.identity.limiter import EventLimiter
 from backend.identity.verification import RemoteKeys, TokenRefused, TokenVerifier
+from tests.http_server import JsonServer
 
 API = "/api/ml-platform"
 ME = f"{API}/identity/me"
@@ -34,25 +33,12 @@ class Issuer:
         self.keys = [ECKey.generate_key("P-256", {"kid": "one"}, private=True)]
         self.requests = 0
         self.is_down = False
-        outer = self
+        self._server = JsonServer(self._answered)
+        self.url, self.close = self._server.url, self._server.close
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.requests += 1
-                self.send_response(503 if outer.is_down else 200)
-                self.end_headers()
-                self.wfile.write(json.dumps(KeySet(outer.keys).as_dict(private=False)).encode())
-
-            def log_message(self, *_: Any) -> None:
-                return None
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _answered(self, _path: str, _authorization: str) -> tuple[int, Any]:
+        self.requests += 1
+        return (503 if self.is_down else 200), KeySet(self.keys).as_dict(private=False)
 
     def token(self, claims: dict[str, Any] | None = None, *, key: Any = None, **header: Any) -> str:
         now = int(datetime.now(UTC).timestamp())
