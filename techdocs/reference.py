@@ -43,7 +43,8 @@ def _command_line() -> str:
 
 
 def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
-    context = click.Context(command, info_name=" ".join(("platform", *path)))
+    # With the command's own settings, or the first context that click ever makes for it decides how `--help` is shown.
+    context = click.Context(command, info_name=" ".join(("platform", *path)), **command.context_settings)
     yield from (f"### `{context.info_name}`", "", _text(inspect.cleandoc(command.help or "").partition("\b")[0]), "")
     if isinstance(command, LazyGroup):
         for name in command.list_commands(context):
