@@ -1,0 +1,1 @@
+"""Verifies evidence packs offline; needs nothing of the platform."""
