@@ -93,6 +93,16 @@ class ControlService:
         standings = self._standings(framework, found)
         return [one for one in standings if one.checks and len(one.checks) == len(one.control.checks)]
 
+    def failing(self, session: Session, models: Sequence[str]) -> dict[str, int]:
+        """Return how many checks found something about each of these models; -1 where nothing was examined yet.
+
+        A model that went live since the last evaluation counts as examined: what is wrong with it shows at the next one.
+        """
+        if not repository.checks(session):
+            return dict.fromkeys(models, -1)
+        found = repository.failing(session, models)
+        return {model: len(found.get(model, ())) for model in models}
+
     def due(self, session: Session, *, everything: bool = False) -> list[str]:
         """Return the checks that have not run for as long as their most frequent control says."""
         rows, now = repository.checks(session), self._services.clock.now()
@@ -109,6 +119,9 @@ class ControlService:
     def keep(self, session: Session, results: Mapping[str, Result]) -> None:
         """Write down what checks came to; each change of a state is an event, and so is each evaluation."""
         now, rows = self._services.clock.now(), repository.checks(session)
+        if not rows:
+            for model in {model for _, model, _ in self._services.deployments.live_everywhere(session)}:
+                self._services.overview.changed(session, model)
         for id, result in results.items():
             row = rows.get(id)
             before = row.state if row is not None else None
@@ -118,6 +131,8 @@ class ControlService:
             row.state, row.summary, row.examined = result.state.value, result.summary, result.examined
             row.exceptions = [asdict(one) for one in result.deviations[:MOST_DEVIATIONS]]
             row.evaluated_at = now
+            for model in repository.replace_failing(session, id, {one.model for one in result.deviations if one.model}):
+                self._services.overview.changed(session, model)
             if before != row.state:
                 row.since = now
                 self._services.audit.append(

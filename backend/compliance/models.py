@@ -67,6 +67,15 @@ class CheckRow(Base):
     """When it last changed its state."""
 
 
+class FailingModel(Base):
+    """A live model about which a check found a deviation when it was last run."""
+
+    __tablename__ = "compliance_failing_models"
+
+    model: Mapped[str] = mapped_column(String(63), primary_key=True)
+    check: Mapped[str] = mapped_column(String(100), primary_key=True)
+
+
 class ComplianceRun(Base):
     """One evaluation of the checks that were due; worked off like any durable work."""
 

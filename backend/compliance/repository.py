@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from backend.compliance.models import CheckRow, ComplianceRun, Waiver, WaiverState
+from backend.compliance.models import CheckRow, ComplianceRun, FailingModel, Waiver, WaiverState
 
 _KEPT_RUNS = 50
 
@@ -40,6 +40,26 @@ def active_waivers(session: Session, model: str, now: datetime) -> Sequence[Waiv
 def checks(session: Session) -> dict[str, CheckRow]:
     """Return what each check last came to."""
     return {row.check: row for row in session.execute(select(CheckRow)).scalars()}
+
+
+def failing(session: Session, models: Sequence[str]) -> dict[str, list[str]]:
+    """Return, by model, the checks that found something about it; models without any are left out."""
+    found: dict[str, list[str]] = {}
+    query = select(FailingModel).where(FailingModel.model.in_(models))
+    for row in session.execute(query.order_by(FailingModel.model, FailingModel.check)).scalars():
+        found.setdefault(row.model, []).append(row.check)
+    return found
+
+
+def replace_failing(session: Session, check: str, models: set[str]) -> set[str]:
+    """Put these models in the place of all that a check found something about; return those that this changes."""
+    before = set(session.execute(select(FailingModel.model).where(FailingModel.check == check)).scalars())
+    gone = before - models
+    if gone:
+        session.execute(delete(FailingModel).where(FailingModel.check == check, FailingModel.model.in_(gone)))
+    session.add_all(FailingModel(model=model, check=check) for model in models - before)
+    session.flush()
+    return before ^ models
 
 
 def open_runs(session: Session) -> Sequence[str]:

@@ -31,6 +31,8 @@ class Deviation:
     message: str
     evidence: str | None = None
     """Id of the attestation, deployment or event that shows it."""
+    model: str | None = None
+    """The model that it is held against, where it is about one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Live:
     def subject(self) -> str:
         """The version as audit events name it."""
         return f"model:{self.version.model}/versions/{self.version.version}"
+
+    def deviation(self, message: str, *, subject: str | None = None, evidence: str | None = None) -> Deviation:
+        """Return a deviation of this version, or of something else that is held against it."""
+        return Deviation(subject or self.subject, message, evidence, self.version.model)
 
     @property
     def name(self) -> str:

@@ -18,7 +18,9 @@ def _promoted(view: View) -> list[Past]:
 
 
 def _deviation(one: Past, message: str) -> Deviation:
-    return Deviation(f"model:{one.model}/versions/{one.version}", f"v{one.version} of {one.model}: {message}", one.id)
+    return Deviation(
+        f"model:{one.model}/versions/{one.version}", f"v{one.version} of {one.model}: {message}", one.id, one.model
+    )
 
 
 def _approved(view: View) -> Result:

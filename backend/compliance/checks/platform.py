@@ -44,7 +44,7 @@ def _bounded(view: View) -> Result:
 
 
 def _about(row: Waiver, message: str) -> Deviation:
-    return Deviation(f"model:{row.model}", f"the waiver of {row.gate} for {row.model} {message}", row.id)
+    return Deviation(f"model:{row.model}", f"the waiver of {row.gate} for {row.model} {message}", row.id, row.model)
 
 
 PLATFORM_CHECKS = (

@@ -22,7 +22,7 @@ def _requirement(*names: str) -> Callable[[View], Result]:
             findings = [one for one in live.verdict.findings if not names or one.requirement in names]
             examined += bool(findings)
             deviations += [
-                Deviation(live.subject, f"{live.name}: {one.requirement} is {one.state} ({one.message})", one.evidence)
+                live.deviation(f"{live.name}: {one.requirement} is {one.state} ({one.message})", evidence=one.evidence)
                 for one in findings
                 if one.state != "met"
             ]
@@ -34,18 +34,18 @@ def _requirement(*names: str) -> Callable[[View], Result]:
 def _attributed(live: Live) -> Iterable[Deviation]:
     row = live.version
     if not row.commit or not row.repository:
-        yield Deviation(live.subject, f"{live.name}: the commit that it was made from is not on record")
+        yield live.deviation(f"{live.name}: the commit that it was made from is not on record")
     if row.lineage.get("dirty"):
-        yield Deviation(live.subject, f"{live.name}: was made with changes that are in no commit")
+        yield live.deviation(f"{live.name}: was made with changes that are in no commit")
     if row.created_by.startswith("repository:") and not row.lineage.get("onBehalfOf"):
-        yield Deviation(live.subject, f"{live.name}: its CI job does not say who started it")
+        yield live.deviation(f"{live.name}: its CI job does not say who started it")
 
 
 def _owned(view: View) -> Result:
     owners = {live.owner for live in view.live}
     known = view.services.catalog.known(view.session, sorted(owner.lower() for owner in owners))
     missing = tuple(
-        Deviation(live.subject, f"{live.name}: its owner {live.owner} is not in the catalog")
+        live.deviation(f"{live.name}: its owner {live.owner} is not in the catalog")
         for live in view.live
         if live.owner.lower() not in known
     )
@@ -59,11 +59,15 @@ def _classified(view: View) -> Result:
         live = uris[uri]
         if waiting is None:
             deviations.append(
-                Deviation(f"dataset:{uri}", f"{uri}, behind {live.name}: its columns were never classified")
+                live.deviation(
+                    f"{uri}, behind {live.name}: its columns were never classified", subject=f"dataset:{uri}"
+                )
             )
         elif waiting:
             names = ", ".join(waiting[:3]) + (" …" if len(waiting) > 3 else "")
-            deviations.append(Deviation(f"dataset:{uri}", f"{uri}, behind {live.name}: nobody has confirmed {names}"))
+            deviations.append(
+                live.deviation(f"{uri}, behind {live.name}: nobody has confirmed {names}", subject=f"dataset:{uri}")
+            )
     return Result(len(uris), tuple(deviations))
 
 

@@ -42,6 +42,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("check", name=op.f("pk_compliance_checks")),
     )
     op.create_table(
+        "compliance_failing_models",
+        sa.Column("model", sa.String(length=63), nullable=False),
+        sa.Column("check", sa.String(length=100), nullable=False),
+        sa.PrimaryKeyConstraint("model", "check", name=op.f("pk_compliance_failing_models")),
+    )
+    # The rows of the overview are filled in at the first evaluation.
+    op.add_column("model_summaries", sa.Column("compliance", sa.Integer(), nullable=False, server_default="-1"))
+    op.create_index("ix_model_summaries_compliance_name", "model_summaries", ["compliance", "name"])
+    op.create_table(
         "compliance_runs",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
@@ -55,5 +64,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("compliance_runs", "compliance_checks", "waivers"):
+    op.drop_index("ix_model_summaries_compliance_name", "model_summaries")
+    op.drop_column("model_summaries", "compliance")
+    for table in ("compliance_runs", "compliance_failing_models", "compliance_checks", "waivers"):
         op.drop_table(table)
