@@ -18,6 +18,10 @@ from backend.audit.service import AuditService
 from backend.batch import routes as batch_routes
 from backend.batch.service import BatchService
 from backend.batch.work import BatchWork
+from backend.compliance import routes as compliance_routes
+from backend.compliance.controls import ControlService
+from backend.compliance.waivers import WaiverService
+from backend.compliance.work import ComplianceWork
 from backend.core.clock import Clock, SystemClock
 from backend.core.config import API_PREFIX, Settings
 from backend.core.container import Services
@@ -44,6 +48,8 @@ from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
 from backend.registry.service import RegistryService
 from catalog import routes as catalog_routes
+from catalog.datasets import routes as dataset_routes
+from catalog.datasets.service import DatasetService
 from catalog.service import CatalogService
 from catalog.work import CatalogWork
 from scaffolder import file_routes, pull_routes
@@ -100,6 +106,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         file_routes,
         fleet_routes,
         catalog_routes,
+        dataset_routes,
+        compliance_routes,
     ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
@@ -136,11 +144,15 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     )
     services.overview, services.figures = OverviewService(services), Figures(services)
     registry.changed = services.overview.changed
+    services.datasets, services.waivers = DatasetService(services), WaiverService(services)
+    registry.declared = services.datasets.registered
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
     _add_scaffolding(services)
+    services.controls = ControlService(services)
+    ComplianceWork(services)
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})
     return services

@@ -247,6 +247,10 @@ class CatalogService:
             for row in repository.present(session, [make_ref("component", DEFAULT_NAMESPACE, one) for one in names])
         }
 
+    def known(self, session: Session, refs: Sequence[str]) -> set[str]:
+        """Return those of these entity refs, in lower case, that the catalog has."""
+        return {row.ref for row in repository.present(session, refs)}
+
     def groups_of(self, session: Session, actors: Collection[str]) -> dict[str, set[str]]:
         """Return the groups that the catalog knows users to be in, by the user's reference as it was given."""
         found: dict[str, set[str]] = {actor: set() for actor in actors}

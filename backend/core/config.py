@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from backend.core.config_base import Origin, Port, SettingsModel
+from backend.core.config_compliance import ComplianceSettings
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
@@ -121,6 +122,10 @@ class Policy(SettingsModel):
         default_factory=dict,
         validate_default=True,
         description="Accepted outcomes by gate. A gate that is not listed must have passed; null takes it out.",
+    )
+    data_classification: bool = Field(
+        default=True,
+        description="Whether a version is refused whose model.yaml gives data a lower class than the catalog knows.",
     )
     signers: list[SignerKind] = Field(
         default=["user", "repository"],
@@ -265,6 +270,7 @@ class Settings(SettingsModel):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     fleet: FleetSettings = Field(default_factory=FleetSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
+    compliance: ComplianceSettings = Field(default_factory=ComplianceSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

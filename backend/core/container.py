@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from backend.audit.service import AuditService
     from backend.batch.service import BatchService
     from backend.batch.work import BatchWork
+    from backend.compliance.controls import ControlService
+    from backend.compliance.waivers import WaiverService
     from backend.core.clock import Clock
     from backend.core.config import Settings
     from backend.core.database import Database
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
     from backend.registry.service import RegistryService
+    from catalog.datasets.service import DatasetService
     from catalog.service import CatalogService
     from scaffolder.fleet.service import FleetService
     from scaffolder.hosts.configured import Hosts
@@ -60,6 +63,9 @@ class Services:
     fleet: "FleetService" = field(init=False)
     overview: "OverviewService" = field(init=False)
     figures: "Figures" = field(init=False)
+    datasets: "DatasetService" = field(init=False)
+    waivers: "WaiverService" = field(init=False)
+    controls: "ControlService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -22,6 +22,8 @@ TAGS = [
         "description": "Which template version every repository has, and campaigns that bring them along.",
     },
     {"name": "catalog", "description": "What there is and who owns it."},
+    {"name": "data sets", "description": "How sensitive data is, column by column, and what models inherit from it."},
+    {"name": "compliance", "description": "Controls as data, what they came to, and waivers."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
     {"name": "health", "description": "For whoever keeps the platform running."},

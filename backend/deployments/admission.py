@@ -7,6 +7,7 @@ facts, and the answer names every requirement, whether or not an earlier one fai
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol, Self
 
 from backend.attestations.service import StoredAttestation
@@ -17,6 +18,7 @@ from mlplatform.gates.result import Gate, Outcome
 
 State = Literal["met", "missing", "failed", "waiting"]
 APPROVAL = "approval"
+CLASSIFICATION = "data-classification"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,30 @@ class Actor:
 
 
 @dataclass(frozen=True)
+class Waived:
+    """Checks of a gate that somebody lets pass for a time."""
+
+    id: str
+    gate: str
+    checks: frozenset[str]
+    by: str
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set of the version: its class in model.yaml, and in the catalog as far as something is known."""
+
+    name: str
+    declared: str
+    known: str | None
+    basis: str | None
+    agrees: bool
+    """Whether what is declared is not below what is known."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that admission is decided by."""
 
@@ -61,6 +87,8 @@ class Facts:
     requested_by: Actor
     author: Actor
     decisions: Sequence[Decision] = ()
+    waivers: Sequence[Waived] = ()
+    data: Sequence[Data] = ()
 
 
 @dataclass(frozen=True)
@@ -173,8 +201,38 @@ class RequireGate:
         summary = f": {newest.gate_result.summary}" if newest.gate_result else ""
         if newest.outcome in self.accept:
             return Finding(name, "met", f"{newest.outcome}{summary}", newest.id)
+        if newest.outcome == Outcome.FAILED and (waived := self._waived(newest, facts)):
+            return Finding(name, "met", f"failed, and waived {waived}{summary}", newest.id)
         accepted = " or ".join(self.accept)
         return Finding(name, "failed", f"{newest.outcome}, accepted is {accepted}{summary}", newest.id)
+
+    def _waived(self, attestation: StoredAttestation, facts: Facts) -> str | None:
+        """Say by whom and until when each failed check is waived; ``None`` as long as one of them is not."""
+        result = attestation.gate_result
+        failed = {check.name for check in result.checks if check.outcome == Outcome.FAILED} if result else set()
+        covering = [one for one in facts.waivers if one.gate == self.gate and one.checks & failed]
+        if not failed or not failed <= frozenset().union(*(one.checks for one in covering)):
+            return None
+        return "; ".join(f"by {one.by} until {one.until:%Y-%m-%d} ({one.reason})" for one in covering)
+
+
+@dataclass(frozen=True)
+class RequireClassification:
+    """No data set is declared less sensitive than the catalog knows it to be."""
+
+    def judge(self, facts: Facts) -> Finding:
+        """Say whether it is met, and why or why not."""
+        below = [one for one in facts.data if not one.agrees]
+        if below:
+            said = "; ".join(
+                f"model.yaml gives {one.name} the class {one.declared}, the catalog {one.known} ({one.basis})"
+                for one in below
+            )
+            return Finding(CLASSIFICATION, "failed", said)
+        said = ", ".join(
+            f"{one.name} {one.declared}" + ("" if one.known else " (by model.yaml alone)") for one in facts.data
+        )
+        return Finding(CLASSIFICATION, "met", f"as declared: {said}" if said else "no data set is declared")
 
 
 @dataclass(frozen=True)
@@ -246,6 +304,8 @@ def requirements_of(environment: EnvironmentSettings) -> list[Requirement]:
         for gate in Gate
         if (accept := environment.policy.require.get(gate)) is not None
     ]
+    if environment.policy.data_classification:
+        demands.append(RequireClassification())
     if environment.approval.required:
         demands.append(RequireApproval(environment.approval))
     return demands

@@ -8,10 +8,11 @@ from backend.core.config import EnvironmentSettings
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, NotFound
 from backend.deployments import lifecycle, repository
-from backend.deployments.admission import Actor, Facts, RequireApproval
+from backend.deployments.admission import Actor, Data, Facts, RequireApproval, Waived
 from backend.deployments.lifecycle import EVENT, about, subject_of
 from backend.deployments.models import ENDED, Deployment, Phase, Traffic
 from backend.identity.principal import Principal, may_act_for
+from mlplatform.spec.model import ModelSpec
 
 
 class RolloutInProgress(Conflict):
@@ -56,15 +57,23 @@ class Rules:
         session.expire_all()
         return self.get(session, deployment_id)
 
-    def facts(self, session: Session, model: str, version: int, *, requested_by: Actor) -> Facts:
-        """Return what admission of a version is decided by."""
+    def facts(self, session: Session, model: str, version: int, environment: str, *, requested_by: Actor) -> Facts:
+        """Return what admission of a version to an environment is decided by."""
         row = self._services.registry.get_version(session, model, version)
+        inherited = self._services.datasets.inherited(session, ModelSpec.model_validate(row.spec))
         return Facts(
             subject=self._services.registry.subject(row),
             attestations=self._services.attestations.for_digest(session, row.digest),
             owner=self._services.registry.get_model(session, model).owner,
             requested_by=requested_by,
             author=Actor(row.created_by, row.lineage.get("onBehalfOf")),
+            waivers=[
+                Waived(one.id, one.gate, frozenset(one.checks), str(one.decided_by), one.expires_at, one.reason)
+                for one in self._services.waivers.active(session, model, environment)
+            ],
+            data=[
+                Data(one.name, one.declared, one.known, one.basis, one.effective == one.declared) for one in inherited
+            ],
         )
 
     def may_deploy(self, session: Session, caller: Principal, model: str, verb: str) -> None:
@@ -86,7 +95,8 @@ class Rules:
         """Let through those who may approve this deployment; return the facts."""
         approval = self.environment(deployment.environment).approval
         asked = Actor(deployment.requested_by, deployment.on_behalf_of)
-        facts = self.facts(session, deployment.model, deployment.version, requested_by=asked)
+        place = (deployment.model, deployment.version, deployment.environment)
+        facts = self.facts(session, *place, requested_by=asked)
         if reason := RequireApproval(approval).refuses(caller, facts):
             raise Forbidden(reason).audited(
                 type=f"{EVENT}.{event}", subject=subject_of(deployment), actor=caller.ref, **about(deployment)

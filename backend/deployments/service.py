@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
@@ -57,6 +58,13 @@ class DeploymentService:
         """Return where models were deployed to, by model."""
         return views.places(session, models)
 
+    def standing(self, session: Session, environment: str, model: str, version: int) -> Verdict:
+        """Judge a version by what an environment demands now, approval left aside."""
+        settings = self._rules.environment(environment)
+        facts = self._rules.facts(session, model, version, environment, requested_by=Actor(PLATFORM))
+        verdict = decide(settings, facts)
+        return Verdict(tuple(one for one in verdict.findings if one.requirement != APPROVAL))
+
     def past(self, session: Session, since: datetime) -> list[Past]:
         """Return the rollouts that were over since a time."""
         return views.past(repository.finished(session, since))
@@ -95,7 +103,7 @@ class DeploymentService:
             )
         self._is_free(session, environment, model, wanted.version)
         self._fits_the_stream(session, caller, environment, model, wanted.version)
-        facts = self._rules.facts(session, model, wanted.version, requested_by=Actor.of(caller))
+        facts = self._rules.facts(session, model, wanted.version, environment, requested_by=Actor.of(caller))
         verdict = decide(settings, facts)
         if verdict.unmet and break_glass is None:
             raise self._refused(caller, model, wanted.version, environment, verdict)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from backend.deployments import repository
-from backend.deployments.models import Deployment, StepState, TrafficState
+from backend.deployments.models import Deployment, StepKind, StepState, TrafficState
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,20 @@ class Place:
 class Past:
     """A rollout that is over."""
 
+    id: str
     model: str
+    version: int
+    environment: str
     outcome: str
+    requested_by: str
+    """Who asked for it; for a CI job who started it, as far as it says so."""
+    approved_by: tuple[str, ...]
+    hurried_by: str | None
+    """Who had it promoted before its analysis was over."""
+    judged: bool
+    """Whether at least one step with users' requests, or a comparison, ended by what the version did there."""
+    first: bool
+    """Whether there was nothing live to compare it with."""
     requested_at: datetime
     finished_at: datetime
     breached_at: datetime | None
@@ -78,8 +90,20 @@ def past(rows: Sequence[Deployment]) -> list[Past]:
     """Return rollouts that are over as other domains see them."""
     return [
         Past(
+            id=row.id,
             model=row.model,
+            version=row.version,
+            environment=row.environment,
             outcome=row.outcome,
+            requested_by=row.on_behalf_of or row.requested_by,
+            approved_by=tuple(one.by for one in row.approvals if one.decision == "approve"),
+            hurried_by=row.promote_requested_by,
+            judged=any(
+                step.kind in (StepKind.CANARY, StepKind.COMPARE)
+                and step.state in (StepState.PASSED, StepState.BREACHED)
+                for step in row.steps
+            ),
+            first=row.previous_version is None,
             requested_at=row.requested_at,
             finished_at=row.finished_at,
             breached_at=max(

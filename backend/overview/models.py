@@ -14,7 +14,7 @@ class ModelSummary(Base):
     __tablename__ = "model_summaries"
     __table_args__ = tuple(
         Index(f"ix_model_summaries_{column}_name", column, "name")
-        for column in ("owner", "system", "type", "tier", "updated_at", "behind")
+        for column in ("owner", "system", "type", "tier", "updated_at", "behind", "compliance")
     )
 
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
@@ -38,6 +38,8 @@ class ModelSummary(Base):
     template_newest: Mapped[str | None] = mapped_column(String(100))
     behind: Mapped[int] = mapped_column(Integer)
     """How many template versions were released after its own; -1 where that is not known."""
+    compliance: Mapped[int] = mapped_column(Integer, default=-1)
+    """How many checks found something about it; -1 where it is not live, or nothing was examined yet."""
     request_url: Mapped[str | None] = mapped_column(String(500))
 
 

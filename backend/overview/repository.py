@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.overview.models import ModelPlace, ModelSummary
 
-SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind"]
+SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance"]
 _COLUMNS: dict[str, Any] = {
     "owner": ModelSummary.owner,
     "system": ModelSummary.system,
@@ -17,6 +17,7 @@ _COLUMNS: dict[str, Any] = {
     "tier": ModelSummary.tier,
     "updated": ModelSummary.updated_at,
     "behind": ModelSummary.behind,
+    "compliance": ModelSummary.compliance,
 }
 
 
@@ -33,6 +34,7 @@ class Filter:
     live: bool | None = None
     phase: str | None = None
     behind: bool | None = None
+    compliant: bool | None = None
 
 
 def replace_rows(
@@ -123,6 +125,8 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         )
     if wanted.behind is not None:
         found.append(has.behind > 0 if wanted.behind else has.behind == 0)
+    if wanted.compliant is not None:
+        found.append(has.compliance == 0 if wanted.compliant else has.compliance > 0)
     there = [ModelPlace.model == has.name]
     if wanted.environment is not None:
         there.append(ModelPlace.environment == wanted.environment)

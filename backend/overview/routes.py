@@ -15,14 +15,23 @@ from backend.identity.auth import Caller
 from backend.overview import repository
 from backend.overview.models import ModelPlace, ModelSummary
 from backend.overview.repository import Filter, SortKey
-from backend.overview.schemas import FacetOut, FacetsOut, FigureOut, OverviewOut, OverviewPage, PlaceOut, TemplateOut
+from backend.overview.schemas import (
+    ComplianceOut,
+    FacetOut,
+    FacetsOut,
+    FigureOut,
+    OverviewOut,
+    OverviewPage,
+    PlaceOut,
+    TemplateOut,
+)
 from mlplatform.spec.model import NAME_PATTERN
 
 router = APIRouter(prefix="/overview", tags=["overview"])
 
 Sort = Literal[
     "name", "-name", "owner", "-owner", "system", "-system", "type", "-type", "tier", "-tier", "updated", "-updated",
-    "behind", "-behind",
+    "behind", "-behind", "compliance", "-compliance",
 ]  # fmt: skip
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
@@ -46,12 +55,18 @@ def models(
     behind: Annotated[
         bool | None, Query(description="Whether its template has a newer version; models without one are neither.")
     ] = None,
+    compliant: Annotated[
+        bool | None,
+        Query(description="Whether no check of the controls found anything about it; only live models are either."),
+    ] = None,
     sort: Annotated[
         Sort, Query(description="With `-` the other way round; models with the same value by name.")
     ] = "name",
 ) -> OverviewPage:
     """Return models with where each of their versions is, a page at a time, and how many there are."""
-    wanted = Filter(q or None, owner, system, type, tier, environment, live, phase.value if phase else None, behind)
+    wanted = Filter(
+        q or None, owner, system, type, tier, environment, live, phase.value if phase else None, behind, compliant
+    )
     key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
     after = _after(page, sort, key)
     with services.database.read() as session:
@@ -119,6 +134,7 @@ def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
         updated_at=row.updated_at,
         places=[PlaceOut.model_validate(one) for one in places],
         template=template,
+        compliance=None if row.compliance < 0 else ComplianceOut(met=row.compliance == 0, failing=row.compliance),
     )
 
 
@@ -129,7 +145,7 @@ def _value(row: ModelSummary, key: SortKey) -> Any:
 
 
 def _after(page: Paging, sort: str, key: SortKey) -> tuple[Any, str] | None:
-    found = page.after(str, int if key in {"tier", "behind"} else str, str)
+    found = page.after(str, int if key in {"tier", "behind", "compliance"} else str, str)
     if found is None:
         return None
     order, value, name = found

@@ -30,6 +30,13 @@ class TemplateOut(Schema):
     request_url: str | None = Field(description="The open update request.")
 
 
+class ComplianceOut(Schema):
+    """How a model stands to the controls."""
+
+    met: bool
+    failing: int = Field(description="How many checks found something about it.")
+
+
 class OverviewOut(Schema):
     """A model at a glance."""
 
@@ -51,7 +58,9 @@ class OverviewOut(Schema):
     slo: None = Field(default=None, description=_NOTHING)
     drift: None = Field(default=None, description=_NOTHING)
     monthly_cost: None = Field(default=None, description=_NOTHING)
-    compliance: None = Field(default=None, description=_NOTHING)
+    compliance: ComplianceOut | None = Field(
+        default=None, description="How it stands to the controls; null if it is not live, or nothing was examined yet."
+    )
 
 
 class OverviewPage(Page[OverviewOut]):

@@ -219,6 +219,7 @@ class Registration:
             row = self._version(manifest, digest, subject, logged)
             session.add(row)
             session.flush()
+            self.registry.declared(session, row)
             self.registry.audit.append(
                 session,
                 type=REGISTERED,

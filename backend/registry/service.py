@@ -55,6 +55,8 @@ class RegistryService:
     metrics: Metrics
     changed: Callable[[Session, str], None] = lambda _session, _model: None
     """Told about each model of which something was registered, in the same transaction."""
+    declared: Callable[[Session, VersionRow], None] = lambda _session, _version: None
+    """Told about each new version, in the same transaction."""
 
     def __post_init__(self) -> None:
         home = self.settings.home

@@ -11,7 +11,7 @@ import {
   EntityCardBlueprint,
   EntityContentBlueprint,
 } from '@backstage/plugin-catalog-react/alpha';
-import { RiBox3Line, RiStackLine } from '@remixicon/react';
+import { RiBox3Line, RiShieldCheckLine, RiStackLine } from '@remixicon/react';
 import { ComponentType } from 'react';
 
 import { PlatformClient, platformApiRef } from './api/client';
@@ -19,6 +19,7 @@ import { isModel } from './model';
 
 const modelsRoute = createRouteRef();
 const fleetRoute = createRouteRef();
+const complianceRoute = createRouteRef();
 
 const client = ApiBlueprint.make({
   params: define =>
@@ -56,6 +57,21 @@ const fleet = PageBlueprint.make({
     loader: async () => {
       const { FleetPage } = await import('./fleet/FleetPage');
       return <FleetPage />;
+    },
+  },
+});
+
+const compliance = PageBlueprint.make({
+  name: 'compliance',
+  params: {
+    path: '/compliance',
+    title: 'Compliance',
+    icon: <RiShieldCheckLine />,
+    routeRef: complianceRoute,
+    noHeader: true,
+    loader: async () => {
+      const { CompliancePage } = await import('./compliance/CompliancePage');
+      return <CompliancePage />;
     },
   },
 });
@@ -122,15 +138,19 @@ const tabs = [
 ];
 
 /**
- * The ML platform in Backstage: the pages Models and Fleet, and what an entity that is a model shows.
+ * The ML platform in Backstage: the pages Models, Fleet and Compliance, and what an entity that is a model shows.
  *
  * @public
  */
 const plugin: FrontendPlugin = createFrontendPlugin({
   pluginId: 'ml-platform',
   title: 'ML platform',
-  routes: { models: modelsRoute, fleet: fleetRoute },
-  extensions: [client, models, fleet, live, ...tabs],
+  routes: {
+    models: modelsRoute,
+    fleet: fleetRoute,
+    compliance: complianceRoute,
+  },
+  extensions: [client, models, fleet, compliance, live, ...tabs],
 });
 
 export default plugin;

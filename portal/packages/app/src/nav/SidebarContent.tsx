@@ -33,6 +33,7 @@ export const SidebarContent = NavContentBlueprint.make({
           <SidebarGroup label="Menu" icon={<MenuIcon />}>
             {nav.take('page:ml-platform/models')}
             {nav.take('page:ml-platform/fleet')}
+            {nav.take('page:ml-platform/compliance')}
             {nav.take('page:scaffolder')}
             {nav.take('page:catalog')}
             {nav.take('page:techdocs')}

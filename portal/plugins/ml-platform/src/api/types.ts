@@ -44,7 +44,112 @@ export interface ModelSummary {
   slo: string | null;
   drift: string | null;
   monthlyCost: string | null;
-  compliance: string | null;
+  compliance: { met: boolean; failing: number } | null;
+}
+
+/** One thing that is not as a check demands. */
+export interface Deviation {
+  subject: string;
+  message: string;
+  evidence: string | null;
+}
+
+/** What a check came to. */
+export interface Check {
+  id: string;
+  title: string;
+  state: string;
+  summary: string;
+  examined: number;
+  exceptions: Deviation[];
+  evaluatedAt: string | null;
+  since: string | null;
+}
+
+/** A control and how it stands. */
+export interface Control {
+  framework: string;
+  id: string;
+  title: string;
+  description: string;
+  category: string;
+  owner: string;
+  state: string;
+  outside: string | null;
+  checks: Check[];
+}
+
+/** A framework of controls. */
+export interface Framework {
+  name: string;
+  title: string;
+  source: string;
+  passing: number;
+  failing: number;
+  notEvaluated: number;
+  outside: number;
+}
+
+/** How a model stands to the controls. */
+export interface ModelCompliance {
+  met: number;
+  missing: number;
+  controls: Control[];
+}
+
+/** A finding that may pass for a time. */
+export interface Waiver {
+  id: string;
+  model: string;
+  gate: string;
+  checks: string[];
+  environments: string[];
+  reason: string;
+  state: string;
+  requestedBy: string;
+  requestedAt: string;
+  decidedBy: string | null;
+  comment: string | null;
+  expiresAt: string;
+  actions: Action[];
+}
+
+/** A data set and how sensitive it is. */
+export interface Dataset {
+  id: string;
+  name: string;
+  entity: string;
+  owner: string;
+  classification: string | null;
+  declared: string | null;
+}
+
+/** A data set with its columns. */
+export interface DatasetDetail extends Dataset {
+  columns: {
+    name: string;
+    type: string;
+    classification: string;
+    basis: string;
+    decidedBy: string;
+    reason: string | null;
+    proposed: string | null;
+  }[];
+  actions: Action[];
+}
+
+/** How sensitive a version is, by what it was trained on. */
+export interface Inheritance {
+  classification: string;
+  datasets: {
+    name: string;
+    uri: string;
+    role: string;
+    declared: string;
+    known: string | null;
+    basis: string | null;
+    effective: string;
+  }[];
 }
 
 /** A value to filter by, and how many models have it. */

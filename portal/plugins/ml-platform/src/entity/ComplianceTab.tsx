@@ -1,13 +1,21 @@
 import { Flex, Text } from '@backstage/ui';
 
 import { useGet } from '../api/hooks';
-import { Deployment, ModelSummary, Page } from '../api/types';
+import {
+  Deployment,
+  Inheritance,
+  ModelCompliance,
+  ModelSummary,
+  Page,
+} from '../api/types';
 import { Grid } from '../components/Grid';
 import { Nothing, Section, Show } from '../components/Section';
 import { State, words } from '../components/State';
+import { Controls } from '../compliance/Controls';
+import { Waivers } from '../compliance/Waivers';
 import { useModelName } from './useModelName';
 
-/** Which controls the live versions meet, and by what evidence. */
+/** Which controls the model meets, what is let pass, and how its live versions were admitted, by what evidence. */
 export const ComplianceTab = () => {
   const model = useModelName();
   const summary = useGet<ModelSummary>(`/overview/models/${model}`);
@@ -17,16 +25,28 @@ export const ComplianceTab = () => {
         const live = places.filter(({ champion }) => champion !== null);
         return (
           <Flex direction="column" gap="4">
+            <Section title="Controls">
+              <ModelControls model={model} />
+            </Section>
+            <Section title="Waivers">
+              <Waivers
+                path={`/compliance/waivers?model=${model}&limit=20`}
+                none="No finding of this model is waived."
+              />
+            </Section>
             {live.map(({ environment, champion }) => (
               <Section
                 key={environment}
                 title={`v${champion}, live in ${environment}`}
               >
-                <Controls
-                  model={model}
-                  environment={environment}
-                  version={champion!}
-                />
+                <Flex direction="column" gap="5">
+                  <Admission
+                    model={model}
+                    environment={environment}
+                    version={champion!}
+                  />
+                  <Data model={model} version={champion!} />
+                </Flex>
               </Section>
             ))}
             {live.length === 0 && (
@@ -39,7 +59,7 @@ export const ComplianceTab = () => {
   );
 };
 
-const Controls = ({
+const Admission = ({
   model,
   environment,
   version,
@@ -78,8 +98,8 @@ const Controls = ({
                 ` The policy was overridden: ${admitted.breakGlass.reason}`}
             </Text>
             <Grid
-              caption="Controls that the platform enforces on the way to production"
-              head={['Control', 'State', 'Why', 'Evidence']}
+              caption="What the environment's policy demands"
+              head={['Requirement', 'State', 'Why', 'Evidence']}
               rows={admitted.requirements.map(
                 ({ requirement, state, message, evidence }) => [
                   words(requirement),
@@ -92,6 +112,52 @@ const Controls = ({
           </Flex>
         );
       }}
+    </Show>
+  );
+};
+
+const ModelControls = ({ model }: { model: string }) => {
+  const standing = useGet<ModelCompliance>(`/compliance/models/${model}`, 30);
+  return (
+    <Show loaded={standing}>
+      {({ met, missing, controls }) => (
+        <Flex direction="column" gap="3">
+          <Text>
+            {met} controls of SOC 2 are met, {missing} are not. They were
+            examined just now.
+          </Text>
+          <Controls of={controls} />
+        </Flex>
+      )}
+    </Show>
+  );
+};
+
+const Data = ({ model, version }: { model: string; version: number }) => {
+  const inherited = useGet<Inheritance>(
+    `/registry/models/${model}/versions/${version}/classification`,
+  );
+  return (
+    <Show loaded={inherited}>
+      {({ classification, datasets }) => (
+        <Flex direction="column" gap="3">
+          <Text>
+            It is {words(classification)}, as the most sensitive data that it
+            was trained on.
+          </Text>
+          <Grid
+            caption="Data that it was made from"
+            head={['Data set', 'Role', 'Declared', 'In the catalog', 'Basis']}
+            rows={datasets.map(one => [
+              one.name,
+              one.role,
+              words(one.declared),
+              one.known ? words(one.known) : 'nothing is recorded',
+              one.basis ?? '—',
+            ])}
+          />
+        </Flex>
+      )}
     </Show>
   );
 };

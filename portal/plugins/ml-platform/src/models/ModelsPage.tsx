@@ -34,6 +34,7 @@ const FILTERS = [
   'environment',
   'live',
   'behind',
+  'compliant',
 ] as const;
 const ANY = 'any';
 const PAGE_SIZES = [20, 50, 100];
@@ -109,7 +110,19 @@ const COLUMNS: ColumnConfig<Row>[] = [
     id: 'compliance',
     defaultWidth: 124,
     label: 'Compliance',
-    cell: ({ compliance }) => <CellText title={compliance ?? '—'} />,
+    isSortable: true,
+    cell: ({ compliance }) => (
+      <Cell>
+        {compliance ? (
+          <State
+            of={compliance.met ? 'met' : 'missing'}
+            text={compliance.met ? 'met' : `${compliance.failing} missing`}
+          />
+        ) : (
+          '—'
+        )}
+      </Cell>
+    ),
   },
   {
     id: 'behind',
@@ -280,6 +293,12 @@ export const ModelsPage = () => {
               options={YES_OR_NO}
               value={filter.behind}
               choose={value => choose('behind', value)}
+            />
+            <Choice
+              name="Controls met"
+              options={YES_OR_NO}
+              value={filter.compliant}
+              choose={value => choose('compliant', value)}
             />
           </Flex>
           {error && (

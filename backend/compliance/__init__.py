@@ -1,0 +1,1 @@
+"""Controls as data, checked all the time, and the waivers that they admit."""

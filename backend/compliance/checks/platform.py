@@ -1,0 +1,54 @@
+"""Checks of the platform itself."""
+
+from backend.audit.verify import snapshot, verify
+from backend.compliance import repository
+from backend.compliance.checks.base import Check, Deviation, Result, View
+from backend.compliance.models import Waiver
+from backend.deployments.admission import Actor
+
+LATE = 3
+"""How many times its frequency a check may go without being run."""
+
+
+def _verifies(view: View) -> Result:
+    with snapshot(view.services.database.engine.connect()) as connection:
+        found = verify(connection, view.services.audit.key.public_key)
+    deviations = tuple(Deviation("audit", fault.message, fault.id) for fault in found.faults)
+    return Result(found.events, deviations, "the audit log is empty")
+
+
+def _current(view: View) -> Result:
+    frequencies = view.services.controls.frequencies
+    rows = repository.checks(view.session)
+    late = tuple(
+        Deviation(f"check:{id}", f"{id} was last run {rows[id].evaluated_at:%Y-%m-%d %H:%M} UTC")
+        for id, frequency in sorted(frequencies.items())
+        if id in rows and rows[id].evaluated_at < view.now - LATE * frequency
+    )
+    return Result(sum(id in rows for id in frequencies), late, "no check has run yet")
+
+
+def _bounded(view: View) -> Result:
+    longest = view.services.settings.compliance.longest_waiver
+    rows = [row for row in repository.decided_waivers(view.session) if view.covers(row.model)]
+    deviations = []
+    for row in rows:
+        if row.expires_at - row.requested_at > longest:
+            deviations.append(_about(row, f"holds for longer than {longest.days} days"))
+        asked = Actor(row.requested_by, row.on_behalf_of)
+        if row.decided_by and row.decided_by.casefold() in {
+            each.casefold() for each in (asked.ref, asked.person or "")
+        }:
+            deviations.append(_about(row, f"was decided by {row.decided_by}, who asked for it"))
+    return Result(len(rows), tuple(deviations), "no waiver was granted")
+
+
+def _about(row: Waiver, message: str) -> Deviation:
+    return Deviation(f"model:{row.model}", f"the waiver of {row.gate} for {row.model} {message}", row.id, row.model)
+
+
+PLATFORM_CHECKS = (
+    Check("audit.verifies", "The audit log is complete and unchanged", _verifies, of_models=False),
+    Check("controls.current", "Every check runs at its frequency", _current, of_models=False),
+    Check("waivers.bounded", "Waivers end by themselves and were decided by somebody else", _bounded),
+)

@@ -1,0 +1,218 @@
+"""Controls: what their checks came to, over everything and for one model."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
+
+from backend.audit.service import PLATFORM
+from backend.compliance import repository
+from backend.compliance.checks import CHECKS
+from backend.compliance.checks.base import Result, View
+from backend.compliance.framework import Control, Framework, FrameworkError, load_frameworks
+from backend.compliance.models import CheckRow, CheckState
+from backend.core.config_files import ConfigError
+from backend.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from backend.core.container import Services
+
+EVENT = "ml-platform.compliance.check"
+MOST_DEVIATIONS = 500
+
+ControlState = Literal["passing", "failing", "not_evaluated", "outside"]
+_ORDER: tuple[CheckState, ...] = (CheckState.FAILING, CheckState.NOT_EVALUATED, CheckState.PASSING)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What one check came to."""
+
+    id: str
+    title: str
+    state: CheckState
+    summary: str
+    examined: int
+    exceptions: Sequence[Mapping[str, str | None]]
+    evaluated_at: datetime | None
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A control with what its checks came to."""
+
+    framework: str
+    control: Control
+    state: ControlState
+    checks: Sequence[Checked]
+
+
+class ControlService:
+    """See the module's docstring."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+        try:
+            self.frameworks = load_frameworks(services.settings.compliance.frameworks, list(CHECKS))
+        except FrameworkError as fault:
+            raise ConfigError([str(fault)]) from None
+        self.frequencies = _frequencies(self.frameworks.values())
+        services.metrics.look_up(_Gauges(services))
+
+    def framework(self, name: str) -> Framework:
+        """Return a framework.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        found = self.frameworks.get(name)
+        if found is None:
+            raise NotFound(f"there is no framework {name[:40]!r}", fix=f"There are: {', '.join(self.frameworks)}.")
+        return found
+
+    def standings(self, session: Session, framework: str) -> list[Standing]:
+        """Return how all controls of a framework stand, by what their checks last came to."""
+        rows = repository.checks(session)
+        return self._standings(framework, {id: _from_row(id, rows.get(id)) for id in CHECKS})
+
+    def of_model(self, session: Session, framework: str, model: str) -> list[Standing]:
+        """Return how a model stands to the controls that models can be asked about, examined now.
+
+        Raises:
+            NotFound: there is no such model or framework.
+        """
+        self._services.registry.get_model(session, model)
+        view = View(self._services, session, [model])
+        now = self._services.clock.now()
+        found = {id: _from_result(id, check.examine(view), now) for id, check in CHECKS.items() if check.of_models}
+        standings = self._standings(framework, found)
+        return [one for one in standings if one.checks and len(one.checks) == len(one.control.checks)]
+
+    def failing(self, session: Session, models: Sequence[str]) -> dict[str, int]:
+        """Return how many checks found something about each of these models; -1 where nothing was examined yet.
+
+        A model that went live since the last evaluation counts as examined: what is wrong with it shows at the next one.
+        """
+        if not repository.checks(session):
+            return dict.fromkeys(models, -1)
+        found = repository.failing(session, models)
+        return {model: len(found.get(model, ())) for model in models}
+
+    def due(self, session: Session, *, everything: bool = False) -> list[str]:
+        """Return the checks that have not run for as long as their most frequent control says."""
+        rows, now = repository.checks(session), self._services.clock.now()
+        return [
+            id
+            for id, frequency in self.frequencies.items()
+            if everything or id not in rows or not now - frequency < rows[id].evaluated_at <= now
+        ]
+
+    def examine(self, session: Session, check: str) -> Result:
+        """Run a check over everything."""
+        return CHECKS[check].examine(View(self._services, session))
+
+    def keep(self, session: Session, results: Mapping[str, Result]) -> None:
+        """Write down what checks came to; each change of a state is an event, and so is each evaluation."""
+        now, rows = self._services.clock.now(), repository.checks(session)
+        if not rows:
+            for model in {model for _, model, _ in self._services.deployments.live_everywhere(session)}:
+                self._services.overview.changed(session, model)
+        for id, result in results.items():
+            row = rows.get(id)
+            before = row.state if row is not None else None
+            if row is None:
+                row = CheckRow(check=id, since=now)
+                session.add(row)
+            row.state, row.summary, row.examined = result.state.value, result.summary, result.examined
+            row.exceptions = [asdict(one) for one in result.deviations[:MOST_DEVIATIONS]]
+            row.evaluated_at = now
+            for model in repository.replace_failing(session, id, {one.model for one in result.deviations if one.model}):
+                self._services.overview.changed(session, model)
+            if before != row.state:
+                row.since = now
+                self._services.audit.append(
+                    session,
+                    type=f"{EVENT}.{row.state}",
+                    subject=f"check:{id}",
+                    actor=PLATFORM,
+                    data={
+                        "before": before,
+                        "summary": row.summary,
+                        "controls": self._controls_of(id),
+                        "exceptions": row.exceptions[:20],
+                    },
+                )
+        self._services.audit.append(
+            session,
+            type="ml-platform.compliance.evaluated",
+            subject="compliance",
+            actor=PLATFORM,
+            data={"checks": {id: result.state.value for id, result in results.items()}},
+        )
+
+    def _controls_of(self, check: str) -> list[str]:
+        return [
+            f"{name}/{control.id}"
+            for name, framework in self.frameworks.items()
+            for control in framework.controls
+            if check in control.checks
+        ]
+
+    def _standings(self, framework: str, checked: Mapping[str, Checked]) -> list[Standing]:
+        found = []
+        for control in self.framework(framework).controls:
+            own = [checked[id] for id in control.checks if id in checked]
+            found.append(Standing(framework, control, _combined(own), own))
+        return found
+
+
+def _combined(checks: Sequence[Checked]) -> ControlState:
+    states = {one.state for one in checks}
+    return next((state.value for state in _ORDER if state in states), "outside")
+
+
+def _from_row(id: str, row: CheckRow | None) -> Checked:
+    title = CHECKS[id].title
+    if row is None:
+        return Checked(id, title, CheckState.NOT_EVALUATED, "has not run yet", 0, (), None, None)
+    state = CheckState(row.state)
+    return Checked(id, title, state, row.summary, row.examined, row.exceptions, row.evaluated_at, row.since)
+
+
+def _from_result(id: str, result: Result, now: datetime) -> Checked:
+    deviations = [asdict(one) for one in result.deviations[:MOST_DEVIATIONS]]
+    return Checked(id, CHECKS[id].title, result.state, result.summary, result.examined, deviations, now, None)
+
+
+def _frequencies(frameworks: Iterable[Framework]) -> dict[str, timedelta]:
+    found: dict[str, timedelta] = {}
+    for framework in frameworks:
+        for control in framework.controls:
+            for id in control.checks:
+                found[id] = min(found.get(id, control.frequency), control.frequency)
+    return found
+
+
+class _Gauges(Collector):
+    """Whether each control passes, looked up at each scrape."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Yield 1 for each control that passes and 0 for each that fails; those not evaluated are left out."""
+        family = GaugeMetricFamily(
+            "ml_platform_control_passing", "Whether a control passes.", labels=["framework", "control"]
+        )
+        controls = self._services.controls
+        with self._services.database.read() as session:
+            for name in controls.frameworks:
+                for one in controls.standings(session, name):
+                    if one.state in ("passing", "failing"):
+                        family.add_metric([name, one.control.id], float(one.state == "passing"))
+        yield family

@@ -1,0 +1,1 @@
+"""Data sets and how sensitive each of their columns is."""

@@ -1,0 +1,1 @@
+"""``platform compliance``: controls and waivers."""

@@ -1,0 +1,1 @@
+"""``platform data``: what is in data sets, and how sensitive it is."""
