@@ -184,6 +184,17 @@ def finished(session: Session, since: datetime) -> Sequence[Deployment]:
     return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
 
 
+def finished_of(session: Session, model: str, version: int) -> Sequence[Deployment]:
+    """Return the rollouts of a version that are over, with their steps and approvals."""
+    query = select(Deployment).where(
+        Deployment.model == model,
+        Deployment.version == version,
+        Deployment.kind == Kind.ROLLOUT,
+        Deployment.finished_at.is_not(None),
+    )
+    return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
+
+
 def step(deployment: Deployment, index: int) -> DeploymentStep:
     """Return a loaded deployment's step."""
     return next(one for one in deployment.steps if one.index == index)

@@ -69,6 +69,10 @@ class DeploymentService:
         """Return the rollouts that were over since a time."""
         return views.past(repository.finished(session, since))
 
+    def past_of(self, session: Session, model: str, version: int) -> list[Past]:
+        """Return the rollouts of a version that are over."""
+        return views.past(repository.finished_of(session, model, version))
+
     def request(
         self,
         session: Session,

@@ -71,6 +71,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     "compliance": {
         "status": Entry("compliance.status:status", "Show how the controls stand."),
         "evaluate": Entry("compliance.status:evaluate", "Have every check run now."),
+        "document": Entry("compliance.document:document", "Write a model card or a technical file."),
         "waivers": Entry("compliance.waivers:waivers", "List waivers, newest first."),
         "waive": Entry("compliance.waivers:waive", "Ask that a finding may pass for a time."),
         "decide": Entry("compliance.waivers:decide", "Approve or reject a waiver."),
