@@ -11,6 +11,13 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import Mount
 
 from backend import health
+from backend.access import review_routes
+from backend.access import routes as access_routes
+from backend.access.grants import Grants
+from backend.access.review_work import ReviewWork
+from backend.access.reviews import Reviews
+from backend.access.service import AccessService
+from backend.access.work import GrantWork
 from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
@@ -93,6 +100,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         live_routes,
         trial_routes,
         batch_routes,
+        access_routes,
+        review_routes,
         audit_routes,
         overview_routes,
         scaffold_routes,
@@ -136,14 +145,24 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     )
     services.overview, services.figures = OverviewService(services), Figures(services)
     registry.changed = services.overview.changed
+    _add_access(services)
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
     _add_scaffolding(services)
+    services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})
     return services
+
+
+def _add_access(services: Services) -> None:
+    services.access = AccessService(services)
+    services.grants = Grants(services, services.access)
+    services.reviews = Reviews(services, services.access, services.grants)
+    GrantWork(services)
+    ReviewWork(services)
 
 
 def _add_scaffolding(services: Services) -> None:

@@ -23,6 +23,7 @@ TAGS = [
     },
     {"name": "catalog", "description": "What there is and who owns it."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
+    {"name": "access", "description": "Who may do what: policies, decisions, time-bound grants, access reviews."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
     {"name": "health", "description": "For whoever keeps the platform running."},
 ]
