@@ -59,7 +59,7 @@ class PolicySet:
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, over the policies, the schema and the settings that decisions depend on (RFC 8785)."""
-        said = {"schema": schema_text(), "rules": self.documents, "settings": self.settings}
+        said: dict[str, Any] = {"schema": schema_text(), "rules": self.documents, "settings": self.settings}
         return hashlib.sha256(rfc8785.dumps(said)).hexdigest()
 
     @cached_property

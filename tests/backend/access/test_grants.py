@@ -18,7 +18,7 @@ from catalog.own import OwnSources
 from tests.conftest import SetClock
 from tests.marks import on_one_database
 
-from .conftest import ADA, CI, DAY, EDSGER, GRACE, OPERATOR, REASON, House, person
+from .conftest import ADA, CI, DAY, EDSGER, GRACE, OPERATOR, REASON, RISK, House, person
 
 WISH = Wish("read", "dataset:default/customers", REASON, DAY, "model-training")
 
@@ -113,10 +113,8 @@ class TestOverHttp:
     )
     @on_one_database
     def test_wrong_wishes_name_the_field(self, house: House, body: dict[str, Any], status: int, said: str) -> None:
-        wish = {
-            "action": "read", "scope": "dataset:default/customers", "purpose": "model-training", "reason": REASON, "duration": "1d",
-        }  # fmt: skip
-        answer = house.someone("edsger").post("/access/grants", {**wish, **body})
+        wish = {"action": "read", "scope": "dataset:default/customers", "purpose": "model-training", "reason": REASON}
+        answer = house.someone("edsger").post("/access/grants", {**wish, "duration": "1d", **body})
         assert answer.status_code == status, answer.text
         assert said in answer.text
 
@@ -166,10 +164,8 @@ class TestWhoDecides:
         [{"identities": [{"person": "user:default/ada", "refs": ["user:corp/ADA.L", "service:ada-bot"]}]}],
     )
     def test_the_same_person_under_another_identity_does_not(self, services: Services) -> None:
-        for other in (
-            person("", "group:default/risk", ref="user:corp/ada.l"),
-            person("", "group:default/risk", ref="service:ada-bot"),
-        ):
+        for ref in ("user:corp/ada.l", "service:ada-bot"):
+            other = person("", RISK, ref=ref)
             id = ask(services, ADA)
             with pytest.raises(Forbidden, match="somebody else"):
                 approve(services, other, id)
@@ -178,7 +174,7 @@ class TestWhoDecides:
         id = ask(services, ADA)
         approve(services, GRACE, id)
         # One person is one person for the grant as well.
-        assert may_read(services, person("", "group:default/risk", ref="user:corp/ada.l"))
+        assert may_read(services, person("", RISK, ref="user:corp/ada.l"))
 
     def test_what_nobody_owns_is_decided_by_administrators(self, services: Services) -> None:
         wish = Wish("export-evidence", "platform", REASON, DAY)
