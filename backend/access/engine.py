@@ -1,17 +1,20 @@
 """Asks Cedar, and says in words what came of it. Nothing in here reads a table."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import cedarpy
+import orjson
 
 from backend.access.people import People
 from backend.access.policies import NAMESPACE, PolicySet
 from backend.access.resources import LEVELS, Action, Resource, Roles, group_references, principal_entities
 from backend.core.config import Settings
 from backend.identity.principal import Actor, Principal
+
+_REMEMBERED = 2048
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class Engine:
     def __init__(self, settings: Settings, policies: PolicySet, people: People, roles: Roles) -> None:
         self.policies, self.people, self.roles = policies, people, roles
         self._purposes = settings.access.purposes
+        # A page asks several questions about the same caller and thing; parsing the two is most of what one costs.
+        self._parsed = lru_cache(_REMEMBERED)(cedarpy.Entities.from_json_str)
 
     def ask(
         self,
@@ -101,7 +106,7 @@ class Engine:
     ) -> Decision:
         """Return the decision. Whatever Cedar can't evaluate counts as no: a forbid that fails would otherwise be none."""
         request, entities = self.request(principal, action, resource, context, now, grant)
-        result = cedarpy.is_authorized(request, self.policies.parsed, entities)
+        result = cedarpy.is_authorized(request, self.policies.about(action.value), self._parsed(entities))
         words = self._words(principal, action, resource, context)
         reasons = sorted(result.diagnostics.reasons)
         if result.diagnostics.errors:
@@ -136,9 +141,9 @@ class Engine:
             "principal": uid,
             "action": {"type": f"{NAMESPACE}::Action", "id": action.value},
             "resource": about["uid"],
-            "context": self._facts(context, now, grant),
+            "context": orjson.dumps(self._facts(context, now, grant)).decode(),
         }
-        return request, json.dumps([*known, about])
+        return request, orjson.dumps([*known, about]).decode()
 
     def _facts(self, context: Context, now: datetime, grant: Covering | None) -> dict[str, Any]:
         facts: dict[str, Any] = {"now": int(now.timestamp())}

@@ -73,7 +73,7 @@ class Grant(Base):
 
     __tablename__ = "access_grants"
     __table_args__ = (
-        Index("ix_access_grants_covering", "person", "action", "scope", "state"),
+        Index("ix_access_grants_covering", "person", "action", "state", "ends_at"),
         Index("ix_access_grants_ends", "state", "ends_at"),
         # The same wish waits once, whatever two requests in the same moment think.
         Index(
@@ -104,7 +104,7 @@ class Grant(Base):
     seconds: Mapped[int] = mapped_column(Integer)
     owner: Mapped[str] = mapped_column(String(190), index=True)
     """The group or the role that decides."""
-    state: Mapped[str] = mapped_column(String(20), index=True)
+    state: Mapped[str] = mapped_column(String(20))
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_by: Mapped[str | None] = mapped_column(String(255))
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

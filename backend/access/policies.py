@@ -75,8 +75,30 @@ class PolicySet:
     @cached_property
     def parsed(self) -> Any:
         """Cedar's own handle: parsing is most of what a decision would cost."""
-        document = {"templates": {}, "templateLinks": [], "staticPolicies": self.documents}
-        return cedarpy.PolicySet.from_json_str(json.dumps(document))
+        return _parsed(self.documents)
+
+    def about(self, action: str) -> Any:
+        """Return Cedar's handle of those policies alone that can say something about an action."""
+        if action not in self._by_action:
+            relevant = {id: one for id, one in self.documents.items() if action in _actions(one["action"], action)}
+            self._by_action[action] = _parsed(relevant)
+        return self._by_action[action]
+
+    @cached_property
+    def _by_action(self) -> dict[str, Any]:
+        return {}
+
+
+def _parsed(documents: dict[str, Any]) -> Any:
+    return cedarpy.PolicySet.from_json_str(
+        json.dumps({"templates": {}, "templateLinks": [], "staticPolicies": documents})
+    )
+
+
+def _actions(scope: dict[str, Any], any_: str) -> set[str]:
+    """Return the actions that a policy's scope names; ``any_`` where it names none. The schema has no groups of actions."""
+    named = scope.get("entities") or ([scope["entity"]] if "entity" in scope else [])
+    return {one["id"] for one in named} if named else {any_}
 
 
 def schema_text() -> str:

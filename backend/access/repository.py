@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.access.models import (
@@ -18,6 +18,18 @@ from backend.access.models import (
     ReviewItem,
     ReviewState,
 )
+
+_grants = Grant.__table__.c
+_COVERING = select(_grants.id, _grants.kind, _grants.ends_at).where(
+    _grants.person == bindparam("person"),
+    _grants.action == bindparam("action"),
+    or_(_grants.scope == bindparam("scope"), _grants.scope == bindparam("wider")),
+    _grants.state == GrantState.ACTIVE.value,
+    _grants.purpose == bindparam("purpose"),
+    _grants.starts_at <= bindparam("now"),
+    _grants.ends_at > bindparam("now"),
+)
+"""Made once, since it is part of every decision that no policy allows by itself."""
 
 
 def newest_policy_set(session: Session) -> PolicySetRow | None:
@@ -39,23 +51,14 @@ def clock(session: Session) -> ClockRow | None:
 def covering(
     session: Session, *, person: str, action: str, scopes: Sequence[str], purpose: str, now: datetime
 ) -> tuple[str, str, datetime] | None:
-    """Return id, kind and end of a grant that covers a request now; of several the one that lasts longest."""
-    query = (
-        select(Grant.id, Grant.kind, Grant.ends_at)
-        .where(
-            Grant.person == person,
-            Grant.action == action,
-            Grant.scope.in_(scopes),
-            Grant.state == GrantState.ACTIVE,
-            Grant.purpose == purpose,
-            Grant.starts_at <= now,
-            Grant.ends_at > now,
-        )
-        .order_by(Grant.ends_at.desc())
-        .limit(1)
-    )
-    found = session.execute(query).one_or_none()
-    return None if found is None else (found[0], found[1], found[2])
+    """Return id, kind and end of a grant that covers a request now; of several the one that lasts longest.
+
+    ``scopes`` is the resource itself, and what is wider if there is something.
+    """
+    place = {"scope": scopes[0], "wider": scopes[-1]}
+    values = {**place, "person": person, "action": action, "purpose": purpose, "now": now}
+    found = [(id, kind, ends_at) for id, kind, ends_at in session.connection().execute(_COVERING, values)]
+    return max(found, key=lambda one: one[2], default=None)
 
 
 def grant(session: Session, id: str, *, lock: bool = False) -> Grant | None:

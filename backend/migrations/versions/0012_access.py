@@ -59,10 +59,9 @@ def upgrade() -> None:
         sa.Column("justified", sa.Boolean(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_grants")),
     )
-    op.create_index("ix_access_grants_covering", "access_grants", ["person", "action", "scope", "state"])
+    op.create_index("ix_access_grants_covering", "access_grants", ["person", "action", "state", "ends_at"])
     op.create_index("ix_access_grants_ends", "access_grants", ["state", "ends_at"])
     op.create_index(op.f("ix_access_grants_owner"), "access_grants", ["owner"])
-    op.create_index(op.f("ix_access_grants_state"), "access_grants", ["state"])
     op.create_index(
         "uq_access_grants_requested",
         "access_grants",
