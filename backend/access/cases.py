@@ -119,6 +119,7 @@ class Surroundings(_Part):
     not_author: bool = False
     requester: Doer | None = None
     author: Doer | None = None
+    commit_author: Text | None = None
     escalated: bool = False
     grant: Covered | None = None
 
@@ -136,6 +137,7 @@ class Surroundings(_Part):
             not_author=self.not_author,
             requester=actor(self.requester),
             author=actor(self.author),
+            commit_author=self.commit_author,
             escalated=self.escalated,
         )
 

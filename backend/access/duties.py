@@ -88,7 +88,9 @@ class SeparationOfDuties:
         what = f"v{one.version} of {one.model} to {one.environment}"
         version = self._services.registry.get_version(session, one.model, one.version)
         author = Actor(version.created_by, version.lineage.get("onBehalfOf"))
-        roles = ((one.requester, "asked for it", "requester"), (author, "made the version", "author"))
+        roles = [(one.requester, "asked for it", "requester"), (author, "made the version", "author")]
+        if (committer := version.lineage.get("commitAuthor")) is not None:
+            roles.append((Actor(committer), "wrote its commit", "commit-author"))
         if one.break_glass is not None:
             message = f"{one.requester.ref} broke the glass to bring {what}: {one.break_glass}"
             yield Violation("break-glass-deployment", one.requested_at, subject, self._behind(one.requester), message)

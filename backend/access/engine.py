@@ -29,6 +29,8 @@ class Context:
     """Whether neither who asked nor who made the version may decide."""
     requester: Actor | None = None
     author: Actor | None = None
+    commit_author: str | None = None
+    """Whose commit the version was made from, by the address in it; counts for whom it is linked to."""
     escalated: bool = False
 
 
@@ -162,6 +164,8 @@ class Engine:
             if actor is not None:
                 facts[name] = sorted(self.people.behind(actor.ref, actor.on_behalf_of))
                 facts[f"{name}Known"] = actor.is_known
+        if context.commit_author is not None and "author" in facts:
+            facts["author"] = sorted({*facts["author"], self.people.person(context.commit_author)})
         if context.escalated:
             facts["escalated"] = True
         if grant is not None:

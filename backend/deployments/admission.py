@@ -38,6 +38,8 @@ class Facts:
     requested_by: Actor
     author: Actor
     decisions: Sequence[Decision] = ()
+    commit_author: str | None = None
+    """Address of the commit's author, as far as it is on record."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class Rules:
             owner=self._services.registry.get_model(session, model).owner,
             requested_by=requested_by,
             author=Actor(row.created_by, row.lineage.get("onBehalfOf")),
+            commit_author=row.lineage.get("commitAuthor"),
         )
 
     def may_deploy(
@@ -142,6 +143,7 @@ class Rules:
             not_author=approval.not_author,
             requester=facts.requested_by,
             author=facts.author,
+            commit_author=facts.commit_author,
         )
         try:
             decision = self._services.access.require(

@@ -19,7 +19,7 @@ from tests.conftest import SetClock
 
 from .conftest import ADA, DAY, EDSGER, GRACE, OPERATOR, REASON, RISK, House, person
 
-IDENTITIES = {"identities": [{"person": "user:default/ada", "refs": ["user:corp/a.lovelace"]}]}
+IDENTITIES = {"identities": [{"person": "user:default/ada", "refs": ["user:corp/a.lovelace", "ada@example.org"]}]}
 OTHER_ADA = person("", RISK, ref="user:corp/a.lovelace")
 
 
@@ -82,6 +82,17 @@ class TestApproving:
         with pytest.raises(Forbidden, match="asked for this deployment"):
             approve(services, ADA, id)
         approve(services, GRACE, id)
+
+    @pytest.mark.parametrize("access_settings", [IDENTITIES])
+    def test_so_is_whoever_wrote_the_commit(self, services: Services) -> None:
+        with services.database.write() as session:
+            version = services.registry.get_version(session, "wine", 1)
+            version.created_by = "user:default/edsger"
+            version.lineage = {**version.lineage, "commitAuthor": "Ada@Example.org"}
+        id = waiting(services)
+        with pytest.raises(Forbidden, match="made this version"):
+            approve(services, ADA, id)
+        approve(services, person("barbara", RISK), id)
 
     def test_without_the_link_two_names_are_two_people(self, services: Services) -> None:
         approve(services, OTHER_ADA, waiting(services))
