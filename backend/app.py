@@ -11,6 +11,13 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import Mount
 
 from backend import health
+from backend.access import review_routes
+from backend.access import routes as access_routes
+from backend.access.grants import Grants
+from backend.access.review_work import ReviewWork
+from backend.access.reviews import Reviews
+from backend.access.service import AccessService
+from backend.access.work import GrantWork
 from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
@@ -99,6 +106,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         live_routes,
         trial_routes,
         batch_routes,
+        access_routes,
+        review_routes,
         audit_routes,
         overview_routes,
         scaffold_routes,
@@ -146,6 +155,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     registry.changed = services.overview.changed
     services.datasets, services.waivers = DatasetService(services), WaiverService(services)
     registry.declared = services.datasets.registered
+    _add_access(services)
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
@@ -153,9 +163,18 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     _add_scaffolding(services)
     services.controls = ControlService(services)
     ComplianceWork(services)
+    services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})
     return services
+
+
+def _add_access(services: Services) -> None:
+    services.access = AccessService(services)
+    services.grants = Grants(services, services.access)
+    services.reviews = Reviews(services, services.access, services.grants)
+    GrantWork(services)
+    ReviewWork(services)
 
 
 def _add_scaffolding(services: Services) -> None:

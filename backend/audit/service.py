@@ -2,16 +2,19 @@
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from backend.audit.events import CHECKPOINT, HEAD, NewEvent, canonical, chained, envelope, signed_text
 from backend.audit.models import GENESIS, AuditCheckpoint, AuditHead, AuditRow
+from backend.audit.repository import EventFilter, find_events
 from backend.core.clock import Clock
 from backend.core.database import Database, lock_for_transaction
 from backend.core.errors import Refusal
@@ -22,6 +25,7 @@ from mlplatform.attest.keys import SigningKey
 
 PLATFORM = "service:ml-platform"
 """The actor of what the platform does by itself."""
+_PAGE = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +106,14 @@ class AuditService:
     def record(self, refusal: Refusal) -> None:
         """Record the refusal that an error carries."""
         self.record_refusal(type=refusal.type, subject=refusal.subject, actor=refusal.actor, data=refusal.data)
+
+    def events(self, session: Session, type: str, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
+        """Yield the events of a type that were recorded in a period, oldest first."""
+        wanted, after = EventFilter(type=type, since=since, until=until), None
+        while rows := find_events(session, wanted, after=after, limit=_PAGE):
+            for row in rows:
+                yield orjson.loads(row.event)
+            after = rows[-1].seq
 
     def _lock_head(self, session: Session) -> AuditHead | None:
         query = select(AuditHead).where(AuditHead.id == 1).with_for_update()

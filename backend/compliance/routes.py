@@ -249,7 +249,7 @@ def control_out(one: Standing) -> ControlOut:
 
 def waiver_out(services: Services, session: Session, caller: Principal, row: Waiver) -> WaiverOut:
     """Return a waiver as the API shows it to somebody."""
-    decide = (lambda: services.waivers.may_decide(caller, row), lambda: services.waivers.is_awaited(row))
+    decide = (lambda: services.waivers.may_decide(session, caller, row), lambda: services.waivers.is_awaited(row))
     columns = {column.key: getattr(row, column.key) for column in Waiver.__table__.columns}
     return WaiverOut.model_validate(
         {

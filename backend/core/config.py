@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from backend.core.config_access import AccessSettings
 from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_compliance import ComplianceSettings
 from backend.core.config_files import ConfigError, Section, read_section
@@ -252,6 +253,7 @@ class Settings(SettingsModel):
     serving: ServingSettings = Field(default_factory=ServingSettings)
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     permissions: PermissionSettings = Field(default_factory=PermissionSettings)
+    access: AccessSettings = Field(default_factory=AccessSettings)
     environments: dict[Annotated[str, Field(pattern=ENVIRONMENT_PATTERN, max_length=63)], EnvironmentSettings] = Field(
         default_factory=_default_environments, min_length=1
     )

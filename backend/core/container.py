@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 if TYPE_CHECKING:
+    from backend.access.grants import Grants
+    from backend.access.reviews import Reviews
+    from backend.access.service import AccessService
     from backend.attestations.service import AttestationService
     from backend.audit.service import AuditService
     from backend.batch.service import BatchService
@@ -51,6 +54,9 @@ class Services:
     registry: "RegistryService"
     runtime: "WorkflowRuntime"
     streams: "Streams"
+    access: "AccessService" = field(init=False)
+    grants: "Grants" = field(init=False)
+    reviews: "Reviews" = field(init=False)
     deployments: "DeploymentService" = field(init=False)
     engine: "RolloutEngine" = field(init=False)
     batch: "BatchService" = field(init=False)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from backend.deployments.models import (
     ENDED,
+    Approval,
     Deployment,
     DeploymentSample,
     DeploymentStep,
@@ -192,6 +193,14 @@ def finished_of(session: Session, model: str, version: int) -> Sequence[Deployme
         Deployment.kind == Kind.ROLLOUT,
         Deployment.finished_at.is_not(None),
     )
+    return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
+
+
+def rollouts_between(session: Session, since: datetime, until: datetime) -> Sequence[Deployment]:
+    """Return the rollouts that were asked for or approved in a period, oldest first, with their approvals."""
+    approved = select(Approval.deployment_id).where(Approval.at >= since, Approval.at < until)
+    asked = (Deployment.requested_at >= since) & (Deployment.requested_at < until)
+    query = select(Deployment).where(Deployment.kind == Kind.ROLLOUT, asked | Deployment.id.in_(approved))
     return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
 
 

@@ -293,6 +293,7 @@ class Registration:
             "commit": training.git.commit,
             "repository": training.git.repository,
             "dirty": training.git.dirty,
+            "commitAuthor": training.git.author,
             "specDigest": subject.spec_digest,
             "onBehalfOf": self.caller.on_behalf_of,
             "ciRun": self.caller.run,

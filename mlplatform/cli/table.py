@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "scaffold": Entry("scaffold:scaffold", "Show or cancel repositories being made."),
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
+        "access": Entry("access.group:access", "See who may do what; ask for access; review it."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
         "data": Entry("data.group:data", "Classify data sets by column."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
@@ -61,6 +62,28 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 }
 
 GROUPS: dict[str, dict[str, Entry]] = {
+    "access": {
+        "check": Entry("access.grants:check", "Say whether you may, and by which rule."),
+        "request": Entry("access.grants:request", "Ask for access for a time."),
+        "grants": Entry("access.grants:grants", "List grants and requests."),
+        "approve": Entry("access.grants:approve", "Grant what was asked for."),
+        "deny": Entry("access.grants:deny", "Turn a request down."),
+        "revoke": Entry("access.grants:revoke", "End a grant before its time."),
+        "break-glass": Entry("access.grants:break_glass", "Take access in an emergency."),
+        "look-at": Entry("access.grants:look_at", "Look at a use of break-glass."),
+        "review": Entry("access.group:review", "Confirm or revoke the permissions that there are."),
+        "policies": Entry("access.policies:policies", "Show the policies that decide."),
+        "test": Entry("access.policies:test", "Put test cases to the policies."),
+        "duties": Entry("access.policies:duties", "Show who did alone what takes two."),
+    },
+    "access review": {
+        "open": Entry("access.reviews:open_review", "Open a review."),
+        "list": Entry("access.reviews:list_reviews", "List reviews, or what waits for you."),
+        "show": Entry("access.reviews:show", "Show a review and its permissions."),
+        "confirm": Entry("access.reviews:confirm", "Say that a permission is still needed."),
+        "revoke": Entry("access.reviews:revoke", "Take a permission away."),
+        "close": Entry("access.reviews:close", "Close a review before it is due."),
+    },
     "batch": {
         "run": Entry("batch.runs:run", "Score a day on the platform."),
         "backfill": Entry("batch.backfills:backfill", "Score a range of days on the platform."),

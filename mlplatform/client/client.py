@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 
+from mlplatform.client.access import AccessCalls
 from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
 from mlplatform.client.errors import ClientError
@@ -23,7 +24,7 @@ _UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _CHUNK = 1 << 20
 
 
-class PlatformClient(ScaffoldCalls, FleetCalls, ComplianceCalls):
+class PlatformClient(ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls):
     """A caller of one platform.
 
     Reads and writes are retried when the connection fails or the platform answers 503: every write carries an
