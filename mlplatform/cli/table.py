@@ -43,6 +43,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "promote": Entry("decide:promote", "Skip the remaining analysis of a rollout."),
         "batch": Entry("batch.group:batch", "Score days of data: runs, backfills."),
     },
+    "Data": {
+        "data": Entry("data.group:data", "Find personal data, and remove it."),
+    },
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
@@ -65,6 +68,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "runs": Entry("batch.runs:runs", "Show the runs of a model, or one of them."),
         "cancel": Entry("batch.runs:cancel", "End a run or a backfill."),
         "score": Entry("batch.score:score", "Score a day here, with the model in build/."),
+    },
+    "data": {
+        "scan": Entry("data.scan:scan", "Look for personal data in files, stores and databases."),
+        "deidentify": Entry("data.deidentify:deidentify", "Write a copy without personal data."),
     },
     "fleet": {
         "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),

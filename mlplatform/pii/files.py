@@ -5,11 +5,12 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from mlplatform.pii.columns import scan_frame
 from mlplatform.pii.findings import Finding, Scan
 from mlplatform.pii.patterns import entities_in
-from mlplatform.pii.strings import Extracted, strings_of
+from mlplatform.pii.strings import Extracted, strings_in, strings_of
 
 MAX_FILES = 2_000
 _MAX_NAMES_READ = 300
@@ -51,6 +52,15 @@ def scan_logs(folder: Path, prefix: str = "logs") -> Scan:
         scan.files += 1
         for extracted in strings_of(path, f"{prefix}/{path.relative_to(folder).as_posix()}"):
             _scan_strings(extracted, scan, is_log=True)
+    return scan
+
+
+def scan_content(stream: IO[bytes], location: str) -> Scan:
+    """Scan one open file: text line by line, as a log, and anything else by the strings in it."""
+    scan = Scan(files=1)
+    for extracted in strings_in(stream, location):
+        _scan_strings(extracted, scan, is_log=extracted.is_text)
+    scan.findings = _merged(scan.findings)
     return scan
 
 

@@ -1,0 +1,1 @@
+"""``platform data``: one module for each thing that is done with data."""

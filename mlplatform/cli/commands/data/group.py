@@ -1,0 +1,13 @@
+"""``platform data``."""
+
+from mlplatform.cli.app import group
+
+data = group(
+    "data",
+    "Find personal data in files, object stores and databases, and remove it.",
+    examples=[
+        "platform data scan ./data",
+        "platform data scan 's3://lake/orders/*.parquet' --full --resume scan.state",
+        "platform data deidentify customers.parquet --config deidentify.yaml -o customers-safe.parquet",
+    ],
+)
