@@ -60,10 +60,25 @@ def _is_arrow(column: Any) -> bool:
 
 
 def _take(column: Any, chosen: "np.ndarray[Any, Any]") -> Any:
-    return column.take(chosen) if _is_arrow(column) else [column[index] for index in chosen.tolist()]
+    indices = chosen.tolist()
+    if not _is_arrow(column):
+        return [column[index] for index in indices]
+    import pyarrow as pa
+
+    return column.take(pa.array(indices))
 
 
 def _short(column: Any) -> list[object]:
     """Return cells as Python objects, long ones left out."""
-    values = column.to_pylist() if _is_arrow(column) else list(column)
+    values = [_cell(scalar) for scalar in column] if _is_arrow(column) else list(column)
     return [None if isinstance(value, str | bytes | tuple) and len(value) > MAX_CELL else value for value in values]
+
+
+def _cell(scalar: Any) -> object:
+    """Return an Arrow value; text as its bytes, which need not be valid, and without copying what is long."""
+    if hasattr(scalar, "dictionary"):
+        scalar = scalar.value
+    if not hasattr(scalar, "as_buffer"):
+        return scalar.as_py()
+    content = scalar.as_buffer()
+    return content.to_pybytes() if content is not None and content.size <= MAX_CELL else None

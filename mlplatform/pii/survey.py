@@ -173,20 +173,27 @@ class Survey:
 
         yield from known.values()
         part = Part(0)
-        for batch in table.batches(needed, notes):
-            progress(table.name, batch.start + batch.rows, total)
-            for number, piece in _cut(batch, size):
-                if number in known:
-                    continue
-                if number != part.number:
-                    if not part.empty:
-                        yield self._done(part, writer)
-                    part = Part(number)
-                part.add(piece, rows.of(piece.start, piece.rows))
+        failed: SourceFailed | None = None
+        try:
+            for batch in table.batches(needed, notes):
+                progress(table.name, batch.start + batch.rows, total)
+                for number, piece in _cut(batch, size):
+                    if number in known:
+                        continue
+                    if number != part.number:
+                        if not part.empty:
+                            yield self._done(part, writer)
+                        part = Part(number)
+                    part.add(piece, rows.of(piece.start, piece.rows))
+        except SourceFailed as error:
+            failed = error
         if not part.empty:
-            yield self._done(part, writer)
+            # A part that broke off is told, and read again when the scan is resumed.
+            yield self._done(part, writer if failed is None else None)
+        if failed is not None:
+            raise failed
 
-    def _done(self, part: Part, writer: "_Writer") -> dict[str, Any]:
+    def _done(self, part: Part, writer: "_Writer | None") -> dict[str, Any]:
         """Read what a part has gathered, and write it down."""
         names = list(part.values)
         labels = labels_of(names, self.reader)
@@ -201,7 +208,8 @@ class Survey:
             "columns": {label: evidence.as_dict() for label, evidence in columns.items()},
             "names": _of_names(labels).as_dict(),
         }
-        writer.add(part.number, result)
+        if writer is not None:
+            writer.add(part.number, result)
         return result
 
 

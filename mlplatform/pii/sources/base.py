@@ -1,11 +1,14 @@
 """What the scanner reads: tables, in batches of columns."""
 
 import io
+import lzma
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 MIB = 2**20
+_PIECE = 65_536
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,52 @@ class Bounded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read on, and count."""
-        content = self._stream.read(len(buffer))
+        try:
+            content = self._stream.read(min(len(buffer), _PIECE))
+        except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
+            message = f"{self._name} is damaged or cut off: it unpacks to {self._given:,} bytes and no further"
+            raise SourceFailed(message) from error
         self._given += len(content)
         if self._given > self._most:
             raise SourceFailed(
-                f"{self._name} unpacks to more than {self._most // MIB} MiB, which its {'size' if self._most else 'kind'} "
-                "does not explain",
+                f"{self._name} unpacks to more than {self._most // MIB} MiB, which its size does not explain",
                 "if it is meant to be so, unpack it first and scan what is in it",
             )
         buffer[: len(content)] = content
         return len(content)
+
+
+class ToTheBreak(io.RawIOBase):
+    """A stream that seems to end where it breaks off, for readers that read ahead and would lose what came before."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.broken: SourceFailed | None = None
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read on, or note the break."""
+        try:
+            content = self._stream.read(len(buffer))
+        except SourceFailed as error:
+            self.broken, content = error, b""
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def beginning(stream: IO[bytes], size: int) -> bytes:
+    """Return the first bytes of a stream, fewer where it breaks off."""
+    parts: list[bytes] = []
+    while size > 0:
+        try:
+            part = stream.read(min(size, 4_096))
+        except SourceFailed:
+            break
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

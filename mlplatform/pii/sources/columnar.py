@@ -116,17 +116,58 @@ def _records(stream: IO[bytes]) -> Iterator[Any]:
 
 
 def flat(batch: Any, limits: Limits, notes: Notes) -> dict[str, Any]:
-    """Return the columns of a record batch; nested ones are spread."""
+    """Return the columns of a record batch; nested ones, and those of text that holds JSON, are spread by their paths."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {}
     for name, array in zip(unique(batch.schema.names), batch.columns, strict=True):
+        _validate(array)
         if pa.types.is_nested(array.type):
             rows = [{name: value} for value in array.to_pylist(maps_as_pydicts=None)]
             columns |= spread(rows, limits, notes)
+        elif _holds_json(array):
+            columns |= spread([{name: _text(value)} for value in array], limits, notes)
         else:
             columns[name] = array
     return columns
+
+
+def _holds_json(array: Any) -> bool:
+    import pyarrow as pa
+
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    if not any(is_kind(kind) for is_kind in kinds):
+        return False
+    first = [_content(value) for value in array.slice(0, 50)]
+    return any(text[:1] in (b"{", b"[") and text[-1:] in (b"}", b"]") for text in first if text)
+
+
+def _content(scalar: Any) -> bytes | None:
+    """Return the bytes of a text, the first ones if it is long."""
+    content = (scalar.value if hasattr(scalar, "dictionary") else scalar).as_buffer()
+    return None if content is None else bytes(content.slice(0, min(content.size, MIB)).to_pybytes())
+
+
+def _text(scalar: Any) -> str | None:
+    content = _content(scalar)
+    return None if content is None else content.decode("utf-8", "replace")
+
+
+def _validate(array: Any) -> None:
+    """Look for indices and offsets that point outside, which Arrow trusts when it reads; text may be of any encoding."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(array.type):
+        bounds = pc.min_max(array.indices).as_py()
+        if bounds["max"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(array.dictionary):
+            raise pa.ArrowInvalid("an index points outside of its dictionary")
+        _validate(array.dictionary)
+    elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        array.view(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary()).validate(full=True)
+    else:
+        array.validate(full=True)
 
 
 def unique(names: list[str]) -> list[str]:

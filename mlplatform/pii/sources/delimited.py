@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from mlplatform.pii.sources.base import MIB, Batch, Limits, Needed, Notes, SourceFailed
-from mlplatform.pii.sources.columnar import unique
-from mlplatform.pii.sources.nested import spread
+from mlplatform.pii.sources.base import MIB, Batch, Limits, Needed, Notes, SourceFailed, ToTheBreak, beginning
+from mlplatform.pii.sources.columnar import flat, unique
 
 _SAMPLE = 65_536
 
@@ -33,7 +32,7 @@ class DelimitedTable:
             if ragged:
                 notes.add("rows with another number of cells than the header were read as text")
             if ragged or needed(position, len(record)):
-                yield Batch(position, len(record), _cells(record, self.limits, notes), tuple(ragged))
+                yield Batch(position, len(record), flat(record, self.limits, notes), tuple(ragged))
             ragged.clear()
             position += len(record)
         if ragged:
@@ -47,12 +46,17 @@ class DelimitedTable:
             return
         position = 0
         with self.open() as stream:
+            readable = ToTheBreak(stream)
             try:
-                for record in self._reader(stream, form, ragged):
+                for record in self._reader(readable, form, ragged):
                     yield record
                     position += len(record)
             except (pa.ArrowException, OSError, MemoryError, EOFError, UnicodeError) as error:
-                raise SourceFailed(self._why(str(error), position), "mend it, or split the row") from error
+                raise readable.broken or SourceFailed(
+                    self._why(str(error), position), "mend it, or split the row"
+                ) from error
+            if readable.broken is not None:
+                raise readable.broken
 
     def _why(self, error: str, position: int) -> str:
         if "straddl" in error:
@@ -61,7 +65,7 @@ class DelimitedTable:
 
     def _form(self) -> "_Form | None":
         with self.open() as stream:
-            content = stream.read(_SAMPLE)
+            content = beginning(stream, _SAMPLE)
         encoding = encoding_of(content)
         text = content.decode(encoding, "replace").lstrip("\ufeff")
         if not text.strip():
@@ -73,7 +77,7 @@ class DelimitedTable:
             raise SourceFailed(f"{self.name} has a header that can't be read ({error})") from error
         return _Form(encoding, delimiter, unique([name or f"column {index + 1}" for index, name in enumerate(header)]))
 
-    def _reader(self, stream: IO[bytes], form: "_Form", ragged: list[str]) -> Any:
+    def _reader(self, stream: Any, form: "_Form", ragged: list[str]) -> Any:
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
@@ -118,20 +122,3 @@ def encoding_of(content: bytes) -> str:
 def _delimiter(text: str) -> str:
     header = text.splitlines()[0]
     return max(",;\t|", key=header.count)
-
-
-def _cells(record: Any, limits: Limits, notes: Notes) -> dict[str, Any]:
-    """Return the columns; those that hold JSON are spread by its paths."""
-    columns: dict[str, Any] = {}
-    for name, array in zip(record.schema.names, record.columns, strict=True):
-        if _holds_json(array):
-            texts = [value.decode("utf-8", "replace") for value in array.to_pylist()]
-            columns |= spread([{name: text} for text in texts], limits, notes)
-        else:
-            columns[name] = array
-    return columns
-
-
-def _holds_json(array: Any) -> bool:
-    first = array.slice(0, 50).to_pylist()
-    return any(value[:1] in (b"{", b"[") and value[-1:] in (b"}", b"]") for value in first if value)

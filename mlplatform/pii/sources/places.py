@@ -160,9 +160,9 @@ def _unpacked(
     def unpacked() -> IO[bytes]:
         import io
 
-        from fsspec.utils import compressions
+        from fsspec.compression import compr
 
-        packer = compressions.get(_PACKED[suffix])
+        packer = compr.get(_PACKED[suffix])
         if packer is None:
             raise SourceFailed(f"{shown}: no package that unpacks {suffix} is installed")
         return io.BufferedReader(Bounded(packer(opened(), mode="rb"), size, limits, shown), 1024 * 1024)
