@@ -72,6 +72,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     "data": {
         "scan": Entry("data.scan:scan", "Look for personal data in files, stores and databases."),
         "deidentify": Entry("data.deidentify:deidentify", "Write a copy without personal data."),
+        "reveal": Entry("data.reveal:reveal", "Show what tokens stand for, on record."),
     },
     "fleet": {
         "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),

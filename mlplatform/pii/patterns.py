@@ -33,7 +33,7 @@ _REGIONS = ("US", "GB", "DE", "FR", "ES")
 _WHOLE_PHONE = re.compile(
     r"(?=[+(0]|\d+[ ./-])(?!\d+[.-]\d+\Z)(?!\d{4}[-/.]\d\d[-/.]\d\d)\+?\(?\d(?:[ ()./-]{0,2}\d){7,14}"
 )
-_STREET = re.compile(
+STREET = re.compile(
     r"(?<![\w.])\d{1,5}[a-z]? (?:[A-Z0-9][\w.'-]{0,30} ){1,4}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Square|Sq|Terrace|Crescent)\b"
     r"|\b[A-ZÄÖÜ][\wäöüß-]{2,30}(?:straße|strasse|str\.|weg|platz|allee|gasse|straat|laan|gracht) \d{1,4}(?: ?[a-z])?\b"
@@ -62,7 +62,7 @@ def entities_in(text: str) -> dict[str, float]:
         found["PHONE_NUMBER"] = 0.4
     if len(text) > 7 and any(character.isdigit() for character in text):
         found.update(identifiers_in(text))
-    if _STREET.search(text):
+    if STREET.search(text):
         found["STREET_ADDRESS"] = 0.7
     return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mlplatform.pii.adjacent import read_together
@@ -12,8 +13,8 @@ from mlplatform.pii.findings import Finding, Scan
 from mlplatform.pii.labels import Label, hint_of_path, labels_of
 from mlplatform.pii.part import BESIDE, Part
 from mlplatform.pii.sampling import Rows, percent, sampled, share
-from mlplatform.pii.sources.base import Batch, Notes, SourceFailed, Table
-from mlplatform.pii.sources.places import OtherFile
+from mlplatform.pii.sources.base import Batch, Limits, Notes, SourceFailed, Table
+from mlplatform.pii.sources.places import OtherFile, open_source
 from mlplatform.pii.state import ScanState
 
 SAMPLE = 5_000
@@ -262,3 +263,14 @@ def _add(seen: dict[str, Evidence], part: Mapping[str, Any]) -> None:
     # The same names come with every part; the part that has most of them speaks for all.
     if names.formed and names.rows >= seen.get(_NAMES, Evidence()).rows:
         seen[_NAMES] = names
+
+
+def scan_file(path: Path, *, full: bool = False) -> TableScan:
+    """Scan one local file with Presidio, as a whole or by a sample that the same file draws again.
+
+    Raises:
+        SourceFailed: there is no such file.
+    """
+    survey = Survey(Reader(most=None) if full else Reader(), None if full else SAMPLE)
+    tables = open_source(str(path), Limits())
+    return next(survey.scan(tables, ScanState(None, {}, seed=0), lambda _name, _rows, _total: None))

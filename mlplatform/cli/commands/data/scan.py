@@ -43,10 +43,10 @@ _PERSONAL = ("pii", "sensitive-pii")
 )
 @click.option(
     "--detector",
-    type=click.Choice(["presidio", "dlp"]),
+    type=click.Choice(["presidio", "dlp", "macie"]),
     default="presidio",
     show_default=True,
-    help="What reads text and names; dlp sends them to Google.",
+    help="What reads text and names; dlp sends them to Google, macie to Amazon.",
 )
 @click.option(
     "--resume",

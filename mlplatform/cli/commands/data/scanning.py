@@ -59,10 +59,14 @@ def scan(request: Request) -> list[TableScan]:
         detector: Detector
         if request.detector == "presidio":
             detector = stack.enter_context(PooledDetector(PresidioDetector, request.workers))
-        else:
+        elif request.detector == "dlp":
             from mlplatform.pii.cloud.dlp import DlpDetector
 
             detector = DlpDetector.from_environment()
+        else:
+            from mlplatform.pii.cloud.macie import MacieDetector
+
+            detector = MacieDetector.from_environment()
         survey = Survey(Reader(detector, own, None if request.full else MAX_LANGUAGE_VALUES), sample)
         with _progress(len(tables)) as progress:
             return list(survey.scan(tables, state, progress))
