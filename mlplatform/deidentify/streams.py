@@ -38,9 +38,13 @@ def columns_of(path: Path) -> list[str] | None:
     """Return the columns of a data set; nothing for JSON Lines, whose rows may differ."""
     form = form_of(path)
     if form == "parquet":
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return list(pq.read_schema(path).names)
+        try:
+            return list(pq.read_schema(path).names)
+        except pa.ArrowException as error:
+            raise _damaged(path, error) from error
     if form == "csv":
         with path.open(encoding="utf-8-sig", newline="") as stream:
             return next(csv.reader(stream, delimiter=_delimiter(path)), [])
@@ -99,8 +103,12 @@ def _parquet(source: Path, target: Path, change_of: Callable[[str], Change | Non
                     writer.write_batch(pa.record_batch(arrays, schema=made))
                     rows += len(batch)
     except pa.ArrowException as error:
-        raise DeidentifyFailed(f"{source.name} can't be read as Parquet: {str(error).splitlines()[0][:120]}") from error
+        raise _damaged(source, error) from error
     return rows
+
+
+def _damaged(path: Path, error: Exception) -> DeidentifyFailed:
+    return DeidentifyFailed(f"{path.name} can't be read as Parquet: {str(error).splitlines()[0][:120]}")
 
 
 def _text(field: Any) -> Any:

@@ -60,8 +60,7 @@ def entities_in(text: str) -> dict[str, float]:
         found["IP_ADDRESS"] = 0.6
     if "PHONE_NUMBER" not in found and _WHOLE_PHONE.fullmatch(text.strip()) and _valid_phone(text):
         found["PHONE_NUMBER"] = 0.4
-    if len(text) > 7 and any(character.isdigit() for character in text):
-        found.update(identifiers_in(text))
+    found.update(identifiers_in(text))
     if STREET.search(text):
         found["STREET_ADDRESS"] = 0.7
     return found

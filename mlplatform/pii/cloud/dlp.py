@@ -89,7 +89,7 @@ class _Answer(_Message):
 
 
 class DlpDetector:
-    """Implements :class:`~mlplatform.pii.detectors.Detector`. Texts are sent as the rows of a table, with context as its header."""
+    """Implements :class:`~mlplatform.pii.detectors.Detector`: texts are sent as rows of a table, with context as its header."""
 
     name: Literal["dlp"] = "dlp"
 
