@@ -30,7 +30,10 @@ _SHARE_BONUS = 0.3
 _CATEGORY_VALUES = 12
 _TEXT_WORDS = 4
 
-_NAME_SHAPE = re.compile(r"[^\W\d_][^\W\d_'’.-]*(?:[ '’.,-]{1,2}[^\W\d_]+\.?){0,4}")
+_NAME_SHAPE = re.compile(r"[^\W\d_][^\W\d_'’.-]*(?:[ '’.,-]{1,2}[^\W\d_]+\.?){0,6}")
+_FULL_NAME = re.compile(
+    r"[A-ZÀ-ÖØ-Þ][^\W\d_'’.-]+(?:[ '’-]{1,2}(?:de|del|der|di|da|du|la|las|los|le|van|von|y|e|d|[A-ZÀ-ÖØ-Þ][^\W\d_]*\.?)){1,6}"
+)
 _CAPITALISED = re.compile(r"[A-ZÀ-ÖØ-Þ]")
 _DATE = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{1,2}\.? [A-Za-z]{3,9}\.? \d{4}|[A-Za-z]{3,9} \d{1,2},? \d{4}")
 _IDENTIFIER = re.compile(r"(?=.*\d)[A-Z0-9][A-Z0-9 /-]{5,19}", re.IGNORECASE)
@@ -134,11 +137,15 @@ class Reader:
 
     def _read_language(self, counts: dict[str, int], rows: int, hint: Hint, seen: Evidence) -> None:
         """Let the detector read what may be names or text, and nothing else."""
+        full = sum(1 for text in counts if _FULL_NAME.fullmatch(text)) >= 0.6 * len(counts)
         texts = [text for text in counts if text.count(" ") + 1 >= _TEXT_WORDS and any(c.islower() for c in text)]
-        if len(texts) >= 0.3 * len(counts):
+        if len(texts) >= 0.3 * len(counts) and not full:
             self._read_prose(texts, counts, hint, seen)
             return
         names = [text for text in counts if _NAME_SHAPE.fullmatch(text) and _CAPITALISED.match(text)]
+        if hint.things:
+            # One word under such a name is what the name says; two may still be somebody.
+            names = [text for text in names if " " in text]
         # Few values over many rows are categories; people come in greater number.
         many = len(counts) > _CATEGORY_VALUES or len(counts) >= 0.5 * rows
         if not names or not (hint.people or (many and len(names) >= 0.5 * len(counts))):
@@ -148,6 +155,7 @@ class Reader:
         seen.name_rows = sum(counts[text] for text in read)
         seen.names = Seen(sum(counts[text] for text in read if text in people), 0.45)
         seen.names_read, seen.people_read = len(read), len(people)
+        seen.full_names = len(read) if full else 0
 
     def _read_prose(self, texts: list[str], counts: dict[str, int], hint: Hint, seen: Evidence) -> None:
         read = self._chosen(texts, seen)
@@ -185,24 +193,29 @@ def judge(seen: Evidence, hint: Hint, location: str) -> list[Finding]:
         findings.append(Finding(entity, location, found.count, seen.texts, round(min(score, 0.99), 2)))
     # A telling column name with few fitting values is a question for the language model.
     findings = [finding for finding in findings if finding.entity != "PERSON" or finding.certain]
-    if any(finding.entity == "PERSON" for finding in findings):
+    # Streets are called after people.
+    streets = seen.formed.get("STREET_ADDRESS")
+    told = streets is not None and streets.count >= SHARE_THAT_CONFIRMS * seen.texts
+    if told or any(finding.entity == "PERSON" for finding in findings):
         return _surest(findings)
-    return _surest([*findings, *_judge_prose(seen, location), *_judge_names(seen, hint, location)])
+    return _surest([*findings, *_judge_prose(seen, hint, location), *_judge_names(seen, hint, location)])
 
 
 def _judge_names(seen: Evidence, hint: Hint, location: str) -> list[Finding]:
     share = seen.people_read / seen.names_read if seen.names_read else 0
     if share < 0.1 and seen.people_read < 2:
         return []
-    score = 0.85 if share >= (SHARE_THAT_CONFIRMS if hint.people else 0.5) else 0.45
+    # The model knows few names of other languages: where all values have the form of names, fewer have to be known.
+    formed = not hint.things and seen.full_names >= 0.9 * seen.names_read
+    score = 0.85 if share >= (SHARE_THAT_CONFIRMS if hint.people or formed else 0.5) else 0.45
     return [Finding("PERSON", location, seen.names.count, seen.name_rows, score)]
 
 
-def _judge_prose(seen: Evidence, location: str) -> list[Finding]:
+def _judge_prose(seen: Evidence, hint: Hint, location: str) -> list[Finding]:
     # The model takes a product for a person now and then; one in fifty texts is not yet a sign.
     return [
         Finding(entity, location, found.count, seen.prose_rows, round(found.score, 2))
-        if entity != "PERSON" or found.count >= 0.05 * seen.prose_rows
+        if entity != "PERSON" or (found.count >= 0.05 * seen.prose_rows and not hint.things)
         else Finding(entity, location, found.count, seen.prose_rows, 0.45)
         for entity, found in seen.prose.items()
     ]

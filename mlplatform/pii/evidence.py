@@ -40,6 +40,8 @@ class Evidence:
     names_read: int = 0
     people_read: int = 0
     """Distinct values that were read as names, and those that are."""
+    full_names: int = 0
+    """Distinct values that were read, in columns where nearly all have the form of a full name."""
     unread: int = 0
     """Distinct texts that the language model might have read and did not."""
     cut: int = 0
@@ -48,6 +50,7 @@ class Evidence:
         """Add what was seen in other rows of the same column."""
         for name in ("rows", "texts", "numbers", "moments", "prose_rows", "name_rows", "names_read", "people_read"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.full_names += other.full_names
         self.unread += other.unread
         self.cut += other.cut
         for mine, others in ((self.formed, other.formed), (self.numeric, other.numeric), (self.prose, other.prose)):

@@ -107,6 +107,27 @@ _OWN_NAMES = frozenset(
 )
 
 
+_THINGS = frozenset(
+    {
+        "city",
+        "town",
+        "place",
+        "country",
+        "state",
+        "region",
+        "county",
+        "company",
+        "employer",
+        "organisation",
+        "organization",
+    }
+    | {"job", "occupation", "profession", "product", "brand", "colour", "color", "category", "department", "species"}
+    | {"stadt", "ort", "land", "firma", "beruf", "farbe", "ville", "pays", "entreprise", "metier", "couleur"}
+    | {"ciudad", "pais", "empresa", "profesion", "producto"}
+)
+"""Words for what is often called like people are."""
+
+
 @dataclass(frozen=True)
 class Hint:
     """What to expect in a column."""
@@ -117,6 +138,11 @@ class Hint:
     """Whether the values may well be people."""
     words: tuple[str, ...] = ()
     """The name's words, as context for Presidio."""
+
+    @property
+    def things(self) -> bool:
+        """Whether the values are called like people and are none: places, companies, jobs."""
+        return not self.people and any(word in _THINGS for word in self.words)
 
     @property
     def own_name(self) -> bool:

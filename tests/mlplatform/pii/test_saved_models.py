@@ -31,7 +31,10 @@ def kinds(folder):
 def saved(tmp_path, model, fmt, frame=None, **options):
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     if fmt == "skops":
-        options["skops_trusted_types"] = ["sklearn.neighbors._kd_tree.KDTree"]
+        options["skops_trusted_types"] = [
+            "sklearn.neighbors._kd_tree.KDTree",
+            "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        ]
     save_model(model, str(tmp_path / "m"), serialization_format=fmt, pip_requirements=["scikit-learn"], **options)
     return tmp_path / "m"
 
