@@ -84,7 +84,8 @@ class Reader:
         most: int | None = MAX_LANGUAGE_VALUES,
     ) -> None:
         self._detector = detector
-        self._own = own
+        self.own = own
+        """The organisation's own recognisers."""
         self._most = most
 
     @property
@@ -108,8 +109,8 @@ class Reader:
                 found[hint.entity] = 0.45
             for entity, score in found.items():
                 seen.formed.setdefault(entity, Seen()).add(count, score)
-        if self._own is not None:
-            self._read_own(self._own, values.texts, hint, seen)
+        if self.own is not None:
+            self._read_own(self.own, values.texts, hint, seen)
         named = seen.formed.get("PERSON")
         if values.texts and not (named and named.count >= SHARE_THAT_CONFIRMS * seen.texts):
             self._read_language(values.texts, seen.texts, hint, seen)

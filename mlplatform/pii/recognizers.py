@@ -35,6 +35,13 @@ class OwnRecognizers:
         """Return what each text holds, of its first two thousand characters."""
         return [self._detect(text, kinds) for text in texts]
 
+    def kinds_in(self, text: str) -> dict[str, float]:
+        """Return the kinds that one text holds, each with the best score."""
+        found: dict[str, float] = {}
+        for entity in self._detect(Text(text), None):
+            found[entity.kind] = max(entity.score, found.get(entity.kind, 0.0))
+        return found
+
     def _detect(self, text: Text, kinds: frozenset[str] | None) -> list[Entity]:
         found = []
         value = text.value[:_MAX_TEXT]

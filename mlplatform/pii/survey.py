@@ -109,7 +109,7 @@ class Survey:
             return TableScan(file.name, looked_at=known["looked_at"], findings=findings, notes=known["notes"])
         try:
             with file.open() as stream:
-                scan: Scan = scan_content(stream, file.name)
+                scan: Scan = scan_content(stream, file.name, self.reader.own)
         except (OSError, EOFError, SourceFailed) as error:
             message = error.message if isinstance(error, SourceFailed) else f"{file.name} can't be read: {error}"
             return TableScan(file.name, failed=message)

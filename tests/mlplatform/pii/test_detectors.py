@@ -1,6 +1,7 @@
 """The organisation's own recognisers, and services behind the same interface."""
 
 import json
+import pickle
 
 import boto3
 import httpx
@@ -50,6 +51,12 @@ class TestOwnRecognizers:
         assert own.kinds == {"STAFF_NUMBER", "SECRET_PROJECT"}
         finding = scan_frame(frame, "t", Reader(own=own)).findings[0]
         assert (finding.entity, finding.count) == ("STAFF_NUMBER", 10)
+
+    def test_they_look_into_artefacts_and_logs(self, own, tmp_path):
+        (tmp_path / "run.log").write_text("about Bluebird\n")
+        (tmp_path / "m.pkl").write_bytes(pickle.dumps(["staff ST-123456"]))
+        assert found(scan(tmp_path / "run.log", own=own)) == {("run.log", "SECRET_PROJECT")}
+        assert found(scan(tmp_path / "m.pkl", own=own)) == {("m.pkl", "STAFF_NUMBER")}
 
     def test_a_context_word_adds_to_the_score(self, own):
         ((alone,), (with_context,)) = own.detect([Text("ST-123456"), Text("ST-123456", ("staff",))])
