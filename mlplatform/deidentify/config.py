@@ -135,7 +135,8 @@ def load_config(path: Path) -> Config:
     Raises:
         DeidentifyFailed: the file is not readable or not of that form; the place is named.
     """
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
         document: Any = YAML(typ="safe").load(path.read_text(encoding="utf-8"))

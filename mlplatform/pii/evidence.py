@@ -65,7 +65,10 @@ class Evidence:
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> "Evidence":
         """Read what :meth:`as_dict` wrote."""
-        made = cls(**{name: value for name, value in document.items() if isinstance(value, int)})
+        made = cls()
+        for name, value in document.items():
+            if isinstance(value, int):
+                setattr(made, name, value)
         for name in ("formed", "numeric", "prose"):
             setattr(made, name, {kind: Seen(**seen) for kind, seen in document[name].items()})
         made.names = Seen(**document["names"])

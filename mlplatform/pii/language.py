@@ -54,7 +54,8 @@ def engine() -> Any:
 
         def load(self) -> None:
             super().load()
-            for nlp in self.nlp.values():
+            models: Any = self.nlp
+            for nlp in models.values():
                 nlp.select_pipes(disable=[name for name in nlp.pipe_names if name in _GRAMMAR])
 
         def _doc_to_nlp_artifact(self, doc: Any, language: str) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mlplatform.pii.detectors import DetectionFailed, Entity, Text
 
@@ -67,7 +67,8 @@ def load_recognizers(path: Path) -> OwnRecognizers:
     Raises:
         DetectionFailed: the file is not readable, not of that form, or a regular expression does not compile.
     """
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     fix = "give it Presidio's form: a list `recognizers`, each with name, supported_entity and patterns or deny_list"
     try:
@@ -89,7 +90,7 @@ def _made(entry: Any, index: int, file: str, fix: str) -> "PatternRecognizer":
     if not isinstance(entry, dict):
         raise DetectionFailed(f"{file}: recognizers[{index}] is no mapping", fix)
     try:
-        made: PatternRecognizer = PatternRecognizer.from_dict(entry)
+        made: Any = PatternRecognizer.from_dict(entry)
         for pattern in made.patterns:
             regex.compile(pattern.regex)
             if not 0 <= float(pattern.score) <= 1:
@@ -97,4 +98,4 @@ def _made(entry: Any, index: int, file: str, fix: str) -> "PatternRecognizer":
     except (ValueError, TypeError, KeyError, AttributeError, regex.error) as error:
         name = entry.get("name", f"recognizers[{index}]")
         raise DetectionFailed(f"{file}: {name} is not usable: {error}", fix) from error
-    return made
+    return cast("PatternRecognizer", made)

@@ -113,10 +113,8 @@ class Survey:
         except (OSError, EOFError, SourceFailed) as error:
             message = error.message if isinstance(error, SourceFailed) else f"{file.name} can't be read: {error}"
             return TableScan(file.name, failed=message)
-        findings = [asdict(finding) for finding in scan.findings]
-        state.add(
-            file.name, 0, file.fingerprint, {"findings": findings, "looked_at": scan.sampled, "notes": scan.notes}
-        )
+        told = [asdict(finding) for finding in scan.findings]
+        state.add(file.name, 0, file.fingerprint, {"findings": told, "looked_at": scan.sampled, "notes": scan.notes})
         return TableScan(file.name, looked_at=scan.sampled, findings=scan.findings, notes=scan.notes)
 
     def _table(self, table: Table, state: ScanState, progress: Progress) -> TableScan:
