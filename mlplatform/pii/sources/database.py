@@ -103,7 +103,7 @@ def open_database(address: str, limits: Limits, password: str | None) -> list[Da
         raise SourceFailed(
             "the address is no SQLAlchemy URL", "write it as dialect://user@host/database#table"
         ) from error
-    if url.password is not None or any("password" in name.lower() for name in url.query):
+    if url.password or any("password" in name.lower() for name in url.query):
         raise SourceFailed(
             "the address holds a password, which the process list would show",
             "leave it out and give --password env:NAME or --password file:PATH",

@@ -145,7 +145,7 @@ class TestDatabases:
         frame().to_sql("pii_orders", engine, index=False, if_exists="replace")
         engine.dispose()
         url = sa.make_url(postgres_url)
-        address = url.set(password=None).render_as_string(hide_password=False)
+        address = url._replace(password=None).render_as_string(hide_password=False)
         (table,) = open_source(f"{address}#pii_orders", Limits(), url.password)
         with pytest.raises(SourceFailed, match="read-only"), table._reading() as connection:
             connection.execute(sa.text("DELETE FROM pii_orders"))
