@@ -20,6 +20,7 @@ SUITES = (
     "streaming",
     "overview",
     "access",
+    "pii",
 )
 
 

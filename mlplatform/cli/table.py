@@ -43,6 +43,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "promote": Entry("decide:promote", "Skip the remaining analysis of a rollout."),
         "batch": Entry("batch.group:batch", "Score days of data: runs, backfills."),
     },
+    "Data": {
+        "data": Entry("data.group:data", "Find personal data, remove it, classify data sets."),
+    },
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
@@ -54,7 +57,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
         "access": Entry("access.group:access", "See who may do what; ask for access; review it."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
-        "data": Entry("data.group:data", "Classify data sets by column."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
@@ -105,6 +107,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "list": Entry("data.datasets:list_datasets", "List data sets and their classification."),
         "show": Entry("data.datasets:show", "Show a data set and its columns."),
         "confirm": Entry("data.datasets:confirm", "Confirm the classification of columns."),
+        "scan": Entry("data.scan:scan", "Look for personal data in files, stores and databases."),
+        "deidentify": Entry("data.deidentify:deidentify", "Write a copy without personal data."),
+        "reveal": Entry("data.reveal:reveal", "Show what tokens stand for, on record."),
     },
     "fleet": {
         "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),
