@@ -18,6 +18,7 @@ from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
 from backend.core.config_portal import PortalSettings
+from backend.core.config_privacy import PrivacySettings, RetentionSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
     EmbeddedHostSettings,
@@ -278,6 +279,8 @@ class Settings(SettingsModel):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     fleet: FleetSettings = Field(default_factory=FleetSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
     secrets: SecretStoreSettings = Field(default_factory=SecretStoreSettings)
 

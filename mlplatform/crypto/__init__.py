@@ -12,7 +12,7 @@ b'alcohol 13.2'
 """
 
 from mlplatform.crypto.binding import Binding
-from mlplatform.crypto.envelope import DataKey, Envelope, WrappedKey
+from mlplatform.crypto.envelope import DataKey, Envelope, HashKey, Recipient, WrappedKey
 from mlplatform.crypto.errors import CiphertextInvalid, CryptoError, KeyUnavailable, WrongKey
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "CryptoError",
     "DataKey",
     "Envelope",
+    "HashKey",
     "KeyUnavailable",
+    "Recipient",
     "WrappedKey",
     "WrongKey",
 ]

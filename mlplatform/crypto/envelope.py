@@ -48,6 +48,48 @@ class DataKey:
         return data
 
 
+class HashKey:
+    """A key for hashes that nobody without it can make or try out."""
+
+    def __init__(self, primitive: Any) -> None:
+        self._prf = primitive
+
+    def hashed(self, data: bytes) -> str:
+        """Return the keyed hash (HMAC-SHA256) in hex."""
+        digest: bytes = self._prf.compute(data, 32)
+        return digest.hex()
+
+
+class Recipient:
+    """The private half of a key that others seal for (HPKE, RFC 9180)."""
+
+    def __init__(self, handle: Any) -> None:
+        from tink import hybrid, proto_keyset_format
+        from tink.proto import hpke_pb2, tink_pb2
+
+        self._decrypt = handle.primitive(hybrid.HybridDecrypt)
+        public = proto_keyset_format.serialize_without_secret(handle.public_keyset_handle())
+        key = tink_pb2.Keyset.FromString(public).key[0]
+        self.public: bytes = hpke_pb2.HpkePublicKey.FromString(key.key_data.value).public_key
+        """The X25519 public key: all that senders need, and of no use to whoever wants to read."""
+        # Tink's own senders write this in front, so that the key is found; ours need not know Tink.
+        self._prefix = b"\x01" + key.key_id.to_bytes(4, "big")
+
+    def open(self, sealed: bytes, binding: Binding) -> bytes:
+        """Decrypt what was sealed for this recipient with the binding as HPKE's ``info``.
+
+        Raises:
+            CiphertextInvalid: it was changed, or sealed for another recipient or use.
+        """
+        from tink import TinkError
+
+        try:
+            data: bytes = self._decrypt.decrypt(self._prefix + sealed, binding.encoded())
+        except TinkError:
+            raise CiphertextInvalid(f"this was not sealed for {binding.purpose} here", _DAMAGED) from None
+        return data
+
+
 class Envelope:
     """Seals with the present key-encryption key; opens what it or a former one has wrapped."""
 
@@ -57,13 +99,36 @@ class Envelope:
 
     def new_key(self, binding: Binding) -> tuple[DataKey, WrappedKey]:
         """Make a data key, wrapped for that use."""
-        import tink
-        from tink import aead, proto_keyset_format
+        from tink import aead
 
         aead.register()
-        handle = tink.new_keyset_handle(aead.aead_key_templates.AES256_GCM)
+        handle, wrapped = self._made(aead.aead_key_templates.AES256_GCM, binding)
+        return DataKey(handle.primitive(aead.Aead)), wrapped
+
+    def new_hash_key(self, binding: Binding) -> tuple[HashKey, WrappedKey]:
+        """Make a key for keyed hashes, wrapped for that use."""
+        from tink import prf
+
+        prf.register()
+        handle, wrapped = self._made(prf.prf_key_templates.HMAC_SHA256, binding)
+        return HashKey(handle.primitive(prf.PrfSet).primary()), wrapped
+
+    def new_recipient(self, binding: Binding) -> tuple[Recipient, WrappedKey]:
+        """Make a pair of keys that others seal for with the public one, the private one wrapped for that use."""
+        from tink import hybrid
+
+        hybrid.register()
+        template = hybrid.hybrid_key_templates.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM
+        handle, wrapped = self._made(template, binding)
+        return Recipient(handle), wrapped
+
+    def _made(self, template: Any, binding: Binding) -> tuple[Any, WrappedKey]:
+        import tink
+        from tink import proto_keyset_format
+
+        handle = tink.new_keyset_handle(template)
         wrapped = proto_keyset_format.serialize_encrypted(handle, _Wrapping(self.present), binding.encoded())
-        return DataKey(handle.primitive(aead.Aead)), WrappedKey(self.present.name, wrapped)
+        return handle, WrappedKey(self.present.name, wrapped)
 
     def load_key(self, key: WrappedKey, binding: Binding) -> DataKey:
         """Unwrap a data key.
@@ -75,6 +140,21 @@ class Envelope:
         from tink import aead
 
         return DataKey(unwrapped(self.provider(key.kek), key.wrapped, binding).primitive(aead.Aead))
+
+    def load_hash_key(self, key: WrappedKey, binding: Binding) -> HashKey:
+        """Unwrap a key for keyed hashes; raises as :meth:`load_key` does."""
+        from tink import prf
+
+        prf.register()
+        handle = unwrapped(self.provider(key.kek), key.wrapped, binding)
+        return HashKey(handle.primitive(prf.PrfSet).primary())
+
+    def load_recipient(self, key: WrappedKey, binding: Binding) -> Recipient:
+        """Unwrap the private key of a recipient; raises as :meth:`load_key` does."""
+        from tink import hybrid
+
+        hybrid.register()
+        return Recipient(unwrapped(self.provider(key.kek), key.wrapped, binding))
 
     def rewrap(self, key: WrappedKey, binding: Binding) -> WrappedKey:
         """Wrap a data key with the present key-encryption key; what it has sealed stays as it is."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlplatform.crypto import Binding, CiphertextInvalid, Envelope, KeyUnavailable, WrappedKey, WrongKey
@@ -24,6 +24,7 @@ def envelope(tmp_path_factory: pytest.TempPathFactory) -> Envelope:
     return Envelope(LocalKey(tmp_path_factory.mktemp("keys") / "key"))
 
 
+@settings(deadline=None)  # the first example imports Tink
 @given(data=st.binary(max_size=2000), purpose=st.text(max_size=20), subject=st.text(max_size=20))
 def test_what_is_sealed_opens_for_its_use(envelope: Envelope, data: bytes, purpose: str, subject: str) -> None:
     use = Binding(purpose, subject)
@@ -32,6 +33,7 @@ def test_what_is_sealed_opens_for_its_use(envelope: Envelope, data: bytes, purpo
     assert len(data) < 8 or data not in sealed
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_changed_byte_goes_unnoticed(envelope: Envelope, data: st.DataObject) -> None:
     sealed = bytearray(envelope.seal(b"alcohol 13.2, hue 0.9", USE))
@@ -41,6 +43,7 @@ def test_no_changed_byte_goes_unnoticed(envelope: Envelope, data: st.DataObject)
         envelope.open(bytes(sealed), USE)
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, 150))
 def test_what_is_cut_off_is_refused(envelope: Envelope, cut: int) -> None:
     with pytest.raises((CiphertextInvalid, WrongKey)):
@@ -129,3 +132,32 @@ def test_what_is_no_envelope_is_told_apart_from_a_damaged_one(envelope: Envelope
             envelope.open(nonsense, USE)
     with pytest.raises(WrongKey):
         envelope.load_key(WrappedKey("local", b"junk"), USE)
+
+
+def test_hashes_are_the_same_under_one_key_and_none_other(tmp_path: Path) -> None:
+    envelope = Envelope(LocalKey(tmp_path / "key"))
+    key, wrapped = envelope.new_hash_key(USE)
+    assert envelope.load_hash_key(wrapped, USE).hashed(b"ada") == key.hashed(b"ada") != key.hashed(b"bob")
+    other, _ = envelope.new_hash_key(USE)
+    assert other.hashed(b"ada") != key.hashed(b"ada")
+    moved = Envelope(LocalKey(tmp_path / "b", name="two"), [envelope.present]).rewrap(wrapped, USE)
+    assert Envelope(LocalKey(tmp_path / "b", name="two")).load_hash_key(moved, USE).hashed(b"ada") == key.hashed(b"ada")
+
+
+def test_what_others_seal_with_the_public_key_only_the_recipient_opens(tmp_path: Path) -> None:
+    """The sender is RFC 9180 as another library does it, without Tink."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+    envelope = Envelope(LocalKey(tmp_path / "key"))
+    recipient, wrapped = envelope.new_recipient(Binding("data-key", "1"))
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    sealed = suite.encrypt(b"sample", X25519PublicKey.from_public_bytes(recipient.public), info=USE.encoded())
+    loaded = envelope.load_recipient(wrapped, Binding("data-key", "1"))
+    assert loaded.public == recipient.public
+    assert loaded.open(sealed, USE) == b"sample"
+    with pytest.raises(CiphertextInvalid):
+        loaded.open(sealed, Binding("payload-sample", "production/beer"))
+    other, _ = envelope.new_recipient(USE)
+    with pytest.raises(CiphertextInvalid):
+        other.open(sealed, USE)
