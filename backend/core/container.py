@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backend.identity.service import IdentityService
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
+    from backend.privacy.service import PrivacyService
     from backend.registry.service import RegistryService
     from catalog.service import CatalogService
     from scaffolder.fleet.service import FleetService
@@ -60,6 +61,7 @@ class Services:
     fleet: "FleetService" = field(init=False)
     overview: "OverviewService" = field(init=False)
     figures: "Figures" = field(init=False)
+    privacy: "PrivacyService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

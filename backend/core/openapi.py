@@ -23,6 +23,7 @@ TAGS = [
     },
     {"name": "catalog", "description": "What there is and who owns it."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
+    {"name": "privacy", "description": "Retention, legal holds, data-subject requests, payload samples and data keys."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
     {"name": "health", "description": "For whoever keeps the platform running."},
 ]

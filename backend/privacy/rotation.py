@@ -144,5 +144,3 @@ class KeyRotations:
             actor=actor,
             data={"rotation": row.id, **data},
         )
-
-

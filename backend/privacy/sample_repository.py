@@ -45,9 +45,7 @@ def piece(
     return session.execute(query.order_by(PayloadSample.id).limit(limit)).scalars().all()
 
 
-def page(
-    session: Session, environment: str, model: str, *, after: str | None, limit: int
-) -> Sequence[PayloadSample]:
+def page(session: Session, environment: str, model: str, *, after: str | None, limit: int) -> Sequence[PayloadSample]:
     """Return a model's samples, newest first, and one more than ``limit``."""
     query = select(PayloadSample).where(PayloadSample.environment == environment, PayloadSample.model == model)
     if after is not None:

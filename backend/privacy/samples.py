@@ -50,19 +50,22 @@ class Samples:
         self._folder = Folders(settings.home).samples
 
     def publish(self) -> None:
-        """Put the public key where model servers find it; without it they take no samples."""
+        """Put the public key where model servers find it; without it they serve, and take no samples. Never raises."""
         file = self._folder / RECIPIENT
         if not self._settings.enabled:
             file.unlink(missing_ok=True)
             return
-        with self._database.write() as session:
-            key_id, recipient = self._keys.recipient(session)
-        document = json.dumps({"id": key_id, "x25519": recipient.public.hex()})
-        if not file.exists() or file.read_text() != document:
+        if file.exists():
+            return
+        try:
+            with self._database.write() as session:
+                key_id, recipient = self._keys.recipient(session)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary = file.with_name(f".{file.name}.{os.getpid()}")
-            temporary.write_text(document)
+            temporary.write_text(json.dumps({"id": key_id, "x25519": recipient.public.hex()}))
             temporary.replace(file)
+        except (PlatformError, OSError) as error:
+            _log.warning("model servers can't take samples: %s", error)
 
     def take_over(self) -> int:
         """Move what the model servers have spooled into the store; return how many samples there are more."""
@@ -159,7 +162,11 @@ class Samples:
                 try:
                     recipient = self._keys.load_recipient(session, str(line["key"]))
                     samples.append(_sample(line, recipient))
-                except (KeyError, TypeError, ValueError, CiphertextInvalid, NotFound):
+                except NotFound:
+                    # The database is another one than when the key was published.
+                    (self._folder / RECIPIENT).unlink(missing_ok=True)
+                    lost += 1
+                except (KeyError, TypeError, ValueError, CiphertextInvalid):
                     lost += 1
             if lost:
                 _log.warning("%s spooled samples can't be read and are dropped", lost, extra={"file": file.name})
