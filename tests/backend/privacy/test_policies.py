@@ -12,7 +12,8 @@ from backend.core.config_files import ConfigError
 from backend.privacy.policies import end_of, is_over, over_since, retention_of, shorter
 from mlplatform.spec.model import Retention
 
-times = st.datetimes(datetime(1990, 1, 1), datetime(2500, 1, 1), timezones=st.just(UTC))
+START = datetime(1990, 1, 1, tzinfo=UTC)
+times = st.timedeltas(timedelta(0), timedelta(days=186_000)).map(lambda age: START + age)
 spans = st.timedeltas(timedelta(hours=1), timedelta(days=400_000))
 limits = st.none() | spans
 
