@@ -14,6 +14,7 @@ import httpx
 from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.errors import ClientError
 from mlplatform.client.fleet import FleetCalls
+from mlplatform.client.privacy import PrivacyCalls
 from mlplatform.client.scaffolds import ScaffoldCalls
 from mlplatform.client.tokens import TokenSource
 from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
@@ -22,7 +23,7 @@ _UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _CHUNK = 1 << 20
 
 
-class PlatformClient(ScaffoldCalls, FleetCalls):
+class PlatformClient(ScaffoldCalls, FleetCalls, PrivacyCalls):
     """A caller of one platform.
 
     Reads and writes are retried when the connection fails or the platform answers 503: every write carries an
