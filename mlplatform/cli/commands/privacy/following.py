@@ -11,9 +11,7 @@ from mlplatform.cli.errors import CliError
 _LOOK_SECONDS = 0.3
 
 
-def until(
-    look: Callable[[], dict[str, Any]], states: Collection[str], timeout: timedelta, text: str
-) -> dict[str, Any]:
+def until(look: Callable[[], dict[str, Any]], states: Collection[str], timeout: timedelta, text: str) -> dict[str, Any]:
     """Return what ``look`` returns as soon as its state is one of these.
 
     Raises:
