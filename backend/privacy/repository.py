@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.core.database import Base
@@ -139,7 +139,8 @@ def next_finding(session: Session, request_id: str) -> SubjectFinding | None:
     return session.execute(query.order_by(SubjectFinding.index).limit(1)).scalar_one_or_none()
 
 
-def _page(session: Session, query: Select[tuple[Row]], id: object, after: str | None, limit: int) -> Sequence[Row]:
+def _page(session: Session, query: Any, id: Any, after: str | None, limit: int) -> Sequence[Any]:
     if after is not None:
-        query = query.where(id < after)  # type: ignore[operator]
-    return session.execute(query.order_by(id.desc()).limit(limit + 1)).scalars().all()  # type: ignore[attr-defined]
+        query = query.where(id < after)
+    found: Sequence[Any] = session.execute(query.order_by(id.desc()).limit(limit + 1)).scalars().all()
+    return found

@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 
 from .conftest import EMAIL, PERSON
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PEOPLE = {"ada": "risk", "operator": "platform", "second": "platform"}
 
 
@@ -145,7 +145,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     url = f"http://127.0.0.1:{port}"
     made = Running(url, home, process, output, canaries)
     try:
-        wait_until(lambda: _is_up(made), 120, output.read_text)
+        wait_until(lambda: _is_up(made), 280, output.read_text)
         yield made
     finally:
         process.terminate()
