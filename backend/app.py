@@ -50,6 +50,9 @@ from backend.migrations import upgrade
 from backend.overview import routes as overview_routes
 from backend.overview.figures import Figures
 from backend.overview.service import OverviewService
+from backend.privacy import routes as privacy_routes
+from backend.privacy import subject_routes
+from backend.privacy.service import PrivacyService
 from backend.registry import routes as registry_routes
 from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
@@ -109,6 +112,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         access_routes,
         review_routes,
         audit_routes,
+        privacy_routes,
+        subject_routes,
         overview_routes,
         scaffold_routes,
         pull_routes,
@@ -160,6 +165,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
+    services.privacy = PrivacyService(services)
     _add_scaffolding(services)
     services.controls = ControlService(services)
     ComplianceWork(services)

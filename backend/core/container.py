@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from backend.identity.service import IdentityService
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
+    from backend.privacy.service import PrivacyService
     from backend.registry.service import RegistryService
     from catalog.datasets.service import DatasetService
     from catalog.service import CatalogService
@@ -72,6 +73,7 @@ class Services:
     datasets: "DatasetService" = field(init=False)
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
+    privacy: "PrivacyService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -96,6 +96,12 @@ def undecided(session: Session) -> set[str]:
     return set(session.execute(select(Deployment.id).where(Deployment.phase.not_in(ENDED))).scalars())
 
 
+def under_way(session: Session) -> set[tuple[str, int]]:
+    """Return the models and versions of deployments that are neither over nor going back."""
+    query = select(Deployment.model, Deployment.version).where(Deployment.phase.not_in(ENDED))
+    return {(row[0], row[1]) for row in session.execute(query)}
+
+
 def last_promoted(
     session: Session, environment: str, model: str, *, version: int | None = None, other_than: int | None = None
 ) -> Deployment | None:

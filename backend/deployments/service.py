@@ -98,6 +98,7 @@ class DeploymentService:
         """
         settings = self._rules.environment(environment)
         wanted = self._services.registry.get_version(session, model, version)
+        self._services.registry.standing(session, model, wanted.version)
         access = self._rules.may_deploy(session, caller, model, "deploy", Context(environment=environment))
         if break_glass is not None:
             access = self._rules.may_break_glass(session, caller, model, wanted.version, environment, break_glass)
@@ -227,6 +228,16 @@ class DeploymentService:
     def undecided(self, session: Session) -> set[str]:
         """Return the ids of all deployments that may still come to anything."""
         return repository.undecided(session)
+
+    def needed_versions(self, session: Session) -> set[tuple[str, int]]:
+        """Return the models and versions that are up, have an alias, are being deployed, or would be gone back to."""
+        needed = self._services.registry.aliased(session) | repository.under_way(session)
+        for row in repository.traffic(session):
+            needed.add((row.model, row.version))
+            former = repository.former_version(session, row.environment, row.model)
+            if former is not None:
+                needed.add((row.model, former))
+        return needed
 
     def _is_free(self, session: Session, environment: str, model: str, version: int) -> None:
         self._rules.is_free(session, environment, model)

@@ -58,6 +58,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "access": Entry("access.group:access", "See who may do what; ask for access; review it."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
+        "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
+        "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
+        "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
@@ -125,6 +128,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "retry": Entry("fleet.campaign:retry", "Try again what failed."),
         "abort": Entry("fleet.campaign:abort", "End a campaign and close its requests."),
     },
+    "keys": {
+        "list": Entry("privacy.keys:list_keys", "Show the data keys."),
+        "rotate": Entry("privacy.keys:rotate", "Encrypt everything anew."),
+    },
     "pr": {
         "list": Entry("pull_requests:list_pulls", "List pull requests, newest first."),
         "show": Entry("pull_requests:show", "Show a pull request."),
@@ -132,6 +139,21 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "merge": Entry("pull_requests:merge", "Merge a pull request."),
         "close": Entry("pull_requests:close", "Close a pull request without merging it."),
         "ready": Entry("pull_requests:ready", "Mark a draft as ready to be merged."),
+    },
+    "privacy": {
+        "find": Entry("privacy.subjects:find", "Find a person in what the platform holds."),
+        "requests": Entry("privacy.subjects:requests", "Show data-subject requests."),
+        "show": Entry("privacy.subjects:show", "Show a request and where the person was found."),
+        "erase": Entry("privacy.subjects:erase", "Ask for the person to be erased."),
+        "confirm": Entry("privacy.subjects:confirm", "Confirm what somebody else asked for."),
+    },
+    "retention": {
+        "show": Entry("privacy.retention:show", "Show how long things are kept."),
+        "run": Entry("privacy.retention:run", "Delete what is over, or list it."),
+        "hold": Entry("privacy.retention:hold", "Place a legal hold."),
+        "holds": Entry("privacy.retention:holds", "Show legal holds."),
+        "release": Entry("privacy.retention:release", "Lift a legal hold."),
+        "certificates": Entry("privacy.retention:certificates", "Show deletion certificates."),
     },
     "scaffold": {
         "list": Entry("scaffold:list_scaffolds", "List repositories that were made or are being made."),
