@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.audit.models import AuditHead, AuditRow
+from backend.audit.models import AuditCheckpoint, AuditHead, AuditNode, AuditRow
 from backend.core.schemas import utc
 
 
@@ -54,3 +54,25 @@ def find_events(
 def last_seq(session: Session) -> int:
     """Return the sequence number of the newest event; 0 if there is none."""
     return session.execute(select(AuditHead.seq)).scalar_one_or_none() or 0
+
+
+def head(session: Session) -> AuditHead | None:
+    """Return the end of the log."""
+    return session.execute(select(AuditHead)).scalar_one_or_none()
+
+
+def checkpoint(session: Session, seq: int) -> AuditCheckpoint | None:
+    """Return the checkpoint at an event, which there is only where a transaction ended."""
+    return session.get(AuditCheckpoint, seq)
+
+
+def texts(session: Session, first: int, last: int) -> list[str]:
+    """Return the canonical texts of the events from ``first`` to ``last``, in order."""
+    query = select(AuditRow.event).where(AuditRow.seq.between(first, last)).order_by(AuditRow.seq)
+    return list(session.execute(query).scalars())
+
+
+def nodes(session: Session, level: int, first: int, last: int) -> list[str]:
+    """Return the kept hashes of a level of the tree, in order."""
+    query = select(AuditNode.hash).where(AuditNode.level == level, AuditNode.position.between(first, last))
+    return list(session.execute(query.order_by(AuditNode.position)).scalars())
