@@ -33,6 +33,9 @@ from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
+from backend.evidence import routes as evidence_routes
+from backend.evidence.service import EvidenceService
+from backend.evidence.work import EvidenceWork
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
@@ -94,6 +97,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         trial_routes,
         batch_routes,
         audit_routes,
+        evidence_routes,
         overview_routes,
         scaffold_routes,
         pull_routes,
@@ -140,6 +144,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
+    services.evidence = EvidenceService(services)
+    EvidenceWork(services)
     _add_scaffolding(services)
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})

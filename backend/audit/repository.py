@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.audit.models import AuditCheckpoint, AuditHead, AuditNode, AuditRow
@@ -76,3 +76,36 @@ def nodes(session: Session, level: int, first: int, last: int) -> list[str]:
     """Return the kept hashes of a level of the tree, in order."""
     query = select(AuditNode.hash).where(AuditNode.level == level, AuditNode.position.between(first, last))
     return list(session.execute(query.order_by(AuditNode.position)).scalars())
+
+
+def first_from(session: Session, time: str) -> int | None:
+    """Return the number of the first event in the log that is dated at or after a time."""
+    return session.execute(select(func.min(AuditRow.seq)).where(AuditRow.time >= time)).scalar_one()
+
+
+def last_before(session: Session, time: str) -> int:
+    """Return the number of the last event in the log that is dated before a time; 0 if there is none."""
+    return session.execute(select(func.max(AuditRow.seq)).where(AuditRow.time < time)).scalar_one() or 0
+
+
+def checkpoint_from(session: Session, seq: int) -> int | None:
+    """Return the number of the first event from ``seq`` on at which there is a checkpoint."""
+    return session.execute(select(func.min(AuditCheckpoint.seq)).where(AuditCheckpoint.seq >= seq)).scalar_one()
+
+
+def texts_of_types(
+    session: Session, types: Sequence[str], after: int, last: int, limit: int
+) -> Sequence[tuple[int, str]]:
+    """Return numbers and canonical texts of the next events of some types, in order."""
+    query = select(AuditRow.seq, AuditRow.event).where(
+        AuditRow.type.in_(types), AuditRow.seq > after, AuditRow.seq <= last
+    )
+    return [(seq, event) for seq, event in session.execute(query.order_by(AuditRow.seq).limit(limit))]
+
+
+def texts_about(session: Session, subject: str, types: Sequence[str], before: int) -> list[tuple[int, str]]:
+    """Return numbers and canonical texts of the events about a subject before a number, in order."""
+    query = select(AuditRow.seq, AuditRow.event).where(AuditRow.subject == subject, AuditRow.seq < before)
+    if types:
+        query = query.where(AuditRow.type.in_(types))
+    return [(seq, event) for seq, event in session.execute(query.order_by(AuditRow.seq))]

@@ -16,6 +16,7 @@ from evidence.notes import VerifierKey
 
 KEPT_LEVELS = 8
 _BLOCK = 1 << KEPT_LEVELS
+_REMEMBERED = 64
 
 
 class GrowingTree:
@@ -59,7 +60,7 @@ def unsigned_checkpoint(key: VerifierKey, size: int, root: bytes, chain: str) ->
 
 
 class KeptTree:
-    """Reads nodes for proofs; blocks that were read are remembered as long as this object."""
+    """Reads nodes for proofs; the last blocks that were read are remembered."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -82,6 +83,8 @@ class KeptTree:
         number = first // _BLOCK
         if (kept, number) not in self._blocks:
             read: Callable[[Session, int, int], list[bytes]] = self._leaves if kept == 0 else self._nodes(kept)
+            if len(self._blocks) >= _REMEMBERED:
+                del self._blocks[next(iter(self._blocks))]
             self._blocks[kept, number] = read(self._session, number * _BLOCK, _BLOCK)
         return self._blocks[kept, number], first % _BLOCK
 

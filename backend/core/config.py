@@ -16,6 +16,7 @@ from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
 from backend.core.config_portal import PortalSettings
+from backend.core.config_record import AuditSettings, EvidenceSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
     EmbeddedHostSettings,
@@ -265,6 +266,8 @@ class Settings(SettingsModel):
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     fleet: FleetSettings = Field(default_factory=FleetSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

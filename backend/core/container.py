@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backend.core.workflows import WorkflowRuntime
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
+    from backend.evidence.service import EvidenceService
     from backend.identity.service import IdentityService
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
@@ -60,6 +61,7 @@ class Services:
     fleet: "FleetService" = field(init=False)
     overview: "OverviewService" = field(init=False)
     figures: "Figures" = field(init=False)
+    evidence: "EvidenceService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -24,6 +24,7 @@ TAGS = [
     {"name": "catalog", "description": "What there is and who owns it."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
+    {"name": "evidence", "description": "Periods of the record, packed so that they verify offline."},
     {"name": "health", "description": "For whoever keeps the platform running."},
 ]
 _REFERENCE = "#/components/schemas/Problem"

@@ -53,6 +53,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
+        "evidence": Entry("evidence:evidence", "Export evidence for auditors, and verify it offline."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },

@@ -90,8 +90,8 @@ def verify(checkpoints: tuple[Path, ...], as_json: bool) -> int:
 
 
 @options.command(
-    "Print the log's signed checkpoint (C2SP tlog-checkpoint): how many events there are, and the root of the tree over them. Keep it "
-    "where the platform can't reach it.",
+    "Print the log's signed checkpoint (C2SP tlog-checkpoint): how many events there are, and the root of the tree over them. "
+    "Keep it where the platform can't reach it.",
     examples=["platform audit checkpoint > january.checkpoint", "platform audit checkpoint --size 5120 --json"],
 )
 @click.option("--size", type=click.IntRange(1), metavar="N", help="As the log was with N events.")

@@ -18,7 +18,6 @@ from backend.audit import tree
 from backend.audit.events import NewEvent
 from backend.audit.service import AuditService
 from backend.audit.verify import read_public_key, verify_database
-from backend.core.database import Database
 from backend.core.metrics import Metrics
 from evidence.checkpoint import Checkpoint, open_checkpoint
 from evidence.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
