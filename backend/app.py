@@ -15,6 +15,7 @@ from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
 from backend.audit.service import AuditService
+from backend.audit.work import PublicationWork
 from backend.batch import routes as batch_routes
 from backend.batch.service import BatchService
 from backend.batch.work import BatchWork
@@ -146,6 +147,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.engine = RolloutEngine(services)
     services.evidence = EvidenceService(services)
     EvidenceWork(services)
+    PublicationWork(services)
     _add_scaffolding(services)
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})

@@ -74,7 +74,15 @@ class Archive:
                         raise EvidenceError(f"{name} is larger than the archive says")
                     digest.update(chunk)
                     yield chunk
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error) as error:
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+            OSError,
+            ValueError,
+            zlib.error,
+        ) as error:
             raise EvidenceError(f"{name} is damaged: {error}") from None
         if left:
             raise EvidenceError(f"{name} is {left} bytes shorter than the archive says")

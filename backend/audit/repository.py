@@ -7,8 +7,17 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from backend.audit.models import AuditCheckpoint, AuditHead, AuditNode, AuditRow
+from backend.audit.models import (
+    AuditCheckpoint,
+    AuditHead,
+    AuditNode,
+    AuditPublication,
+    AuditRow,
+    PublicationState,
+)
 from backend.core.schemas import utc
+
+_FEW = 50
 
 
 @dataclass(frozen=True)
@@ -109,3 +118,31 @@ def texts_about(session: Session, subject: str, types: Sequence[str], before: in
     if types:
         query = query.where(AuditRow.type.in_(types))
     return [(seq, event) for seq, event in session.execute(query.order_by(AuditRow.seq))]
+
+
+def open_publications(session: Session) -> Sequence[str]:
+    """Return the ids of publications that are not over."""
+    query = select(AuditPublication.id).where(AuditPublication.finished_at.is_(None)).order_by(AuditPublication.id)
+    return session.execute(query).scalars().all()
+
+
+def last_publication(session: Session, target: str, state: PublicationState | None = None) -> AuditPublication | None:
+    """Return the newest publication to a target, or the newest that ended so."""
+    query = select(AuditPublication).where(AuditPublication.target == target)
+    if state is not None:
+        query = query.where(AuditPublication.state == state)
+    return session.execute(query.order_by(AuditPublication.id.desc()).limit(1)).scalar_one_or_none()
+
+
+def publications(session: Session, *, before: str | None, limit: int) -> Sequence[AuditPublication]:
+    """Return publications, newest first."""
+    query = select(AuditPublication).order_by(AuditPublication.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(AuditPublication.id < before)
+    return session.execute(query).scalars().all()
+
+
+def newest_other_than(session: Session, types: str) -> int:
+    """Return the number of the newest event of another kind, as far as it is among the newest few; else 0."""
+    newest = session.execute(select(AuditRow.seq, AuditRow.type).order_by(AuditRow.seq.desc()).limit(_FEW))
+    return next((seq for seq, type in newest if not type.startswith(types)), 0)

@@ -11,12 +11,13 @@ from pydantic import Field
 
 from backend.audit import tree
 from backend.audit.models import AuditRow
-from backend.audit.repository import EventFilter, find_events, last_seq
+from backend.audit.repository import EventFilter, find_events, last_seq, publications
 from backend.audit.schemas import (
     AuditEventOut,
     CheckpointOut,
     ConsistencyProofOut,
     InclusionProofOut,
+    PublicationOut,
     VerificationIn,
     VerificationOut,
 )
@@ -118,7 +119,7 @@ def verification_against(services: ServicesOf, caller: Caller, body: Verificatio
             known.append(open_checkpoint(note, services.audit.verifier))
         except EvidenceError as error:
             fix = "Give checkpoints of this platform, unchanged, as `platform audit checkpoint` writes them."
-            raise InvalidInput(f"body/checkpoints/{index}: {error.message}", fix=fix) from None
+            raise InvalidInput(f"/checkpoints/{index}: {error.message}", fix=fix) from None
     return _verified(services, known)
 
 
@@ -145,6 +146,15 @@ def checkpoint(
         key=services.audit.verifier.encoded,
         checkpoint=note,
     )
+
+
+@router.get("/publications", summary="Published checkpoints", responses=problems(401, 422))
+def published(services: ServicesOf, caller: Caller, page: Paging) -> Page[PublicationOut]:
+    """Return what was published to second places, or refused to be, newest first."""
+    (before,) = page.after(str) or (None,)
+    with services.database.read() as session:
+        rows = publications(session, before=before, limit=page.limit + 1)
+    return page.page(rows, lambda row: [row.id], PublicationOut.model_validate)
 
 
 @router.get("/proofs/inclusion", summary="Prove that an event is in the log", responses=problems(401, 404, 422))

@@ -1,10 +1,12 @@
 """Bodies of the audit routes."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from backend.core.schemas import Payload, PlainText, Schema
+from backend.audit.models import PublicationState
+from backend.core.schemas import NO_NUL, Payload, Schema
 
 
 class AuditEventOut(Schema):
@@ -43,7 +45,7 @@ class WarningOut(Schema):
 class VerificationIn(Payload):
     """Earlier checkpoints, kept elsewhere, that the log is compared with."""
 
-    checkpoints: list[Annotated[PlainText, Field(max_length=10_000)]] = Field(
+    checkpoints: list[Annotated[str, Field(max_length=10_000), NO_NUL]] = Field(
         default_factory=list, max_length=1000, description="Signed notes, as `audit/checkpoint` gave them out."
     )
 
@@ -69,6 +71,20 @@ class CheckpointOut(Schema):
     chain: str = Field(description="Hash of the last event, in hex.")
     key: str = Field(description="The public key, as tools for transparency logs take it (C2SP vkey).")
     checkpoint: str = Field(description="The signed note (C2SP tlog-checkpoint).")
+
+
+class PublicationOut(Schema):
+    """A checkpoint that was, or was to be, published to a second place."""
+
+    id: str
+    target: str
+    state: PublicationState
+    size: int | None
+    root: str | None
+    place: str | None = Field(description="Where it is.")
+    reason: str | None = Field(description="Why it is not, if that is so.")
+    started_at: datetime
+    finished_at: datetime | None
 
 
 class InclusionProofOut(Schema):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from backend.core.config_base import SettingsModel
 from mlplatform.spec.model import EntityRef
@@ -23,6 +23,8 @@ class GitTargetSettings(SettingsModel):
         pattern=r"^(https://[^\s@]+|ssh://\S+|file:///\S+|/\S+)$",
         description="URL or path of the repository; without credentials.",
     )
+    user: str = Field(default="git", min_length=1, max_length=200, description="Whose token it is, over https.")
+    token: SecretStr | None = Field(default=None, description="Of an account that may push, over https.")
     branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from backend.core.schemas import Payload, PlainText, Schema
+from backend.core.schemas import NO_NUL, Payload, Schema
 from backend.evidence.models import PackState
 
 
@@ -14,11 +14,11 @@ class PackIn(Payload):
 
     since: AwareDatetime = Field(alias="from", description="Beginning of the period.")
     until: AwareDatetime = Field(alias="to", description="End of the period, which is not in it; not in the future.")
-    control: Annotated[PlainText, Field(min_length=1, max_length=100)] | None = Field(
+    control: Annotated[str, Field(min_length=1, max_length=100), NO_NUL] | None = Field(
         default=None, description="Only what shows this control, for example CC8.1; everything if left out."
     )
     sample_size: int = Field(default=25, ge=0, le=10_000, description="Deployments to draw for a sample.")
-    sample_seed: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = Field(
+    sample_seed: Annotated[str, Field(min_length=1, max_length=200), NO_NUL] | None = Field(
         default=None, description="What the sample is drawn with; the root of the log if left out."
     )
 

@@ -42,17 +42,15 @@ class EvidenceService:
         self._allowed(session, caller, wanted.control)
         now = self._services.clock.now()
         if wanted.since >= wanted.until:
-            raise InvalidInput(
-                "body/to: must be later than from", fix="The end of a period is the first moment after it."
-            )
+            raise InvalidInput("/to: must be later than from", fix="The end of a period is the first moment after it.")
         if wanted.until > now:
             raise InvalidInput(
-                f"body/to: lies in the future; the platform's clock says {utc(now)}",
+                f"/to: lies in the future; the platform's clock says {utc(now)}",
                 fix="Export what is over: up to now at most.",
             )
         if wanted.control is not None and not self._is_known(session, wanted, wanted.control):
             raise InvalidInput(
-                f"body/control: {wanted.control} is unknown", fix=f"Known are {', '.join(checks.controls())}."
+                f"/control: {wanted.control} is unknown", fix=f"Known are {', '.join(checks.controls())}."
             )
         pack = EvidencePack(
             id=new_id(),
