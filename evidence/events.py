@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from evidence.errors import EvidenceError
 
+_MEMBERS = itemgetter("id", "time", "type", "subject", "actor")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Event:
     """What of an event the tables are made from."""
 
@@ -44,13 +47,15 @@ def event_of(document: Any) -> Event:
         EvidenceError: it is no audit event.
     """
     try:
-        texts = [document[name] for name in ("id", "time", "type", "subject", "actor")]
+        id, time, type, subject, actor = _MEMBERS(document)
         seq, data = int(document["sequence"]), document["data"]
     except (KeyError, TypeError, ValueError):
         raise EvidenceError("it is no audit event") from None
-    if not all(isinstance(one, str) for one in texts) or not isinstance(data, Mapping):
+    if not (id.__class__ is time.__class__ is type.__class__ is subject.__class__ is actor.__class__ is str):
         raise EvidenceError("it is no audit event")
-    return Event(seq, texts[0], texts[1], texts[2], texts[3], texts[4], data)
+    if data.__class__ is not dict:
+        raise EvidenceError("it is no audit event")
+    return Event(seq, id, time, type, subject, actor, data)
 
 
 def plain(value: Any) -> str:

@@ -35,6 +35,7 @@ _BLOCK = 16
 _ENVELOPES = 500
 _LEVEL = 4
 _REPORT = 5_000
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -259,11 +260,23 @@ class _Writer:
     def _stream(self, name: str, chunks: Iterator[bytes]) -> None:
         digest, size = sha256(), 0
         with self._zip.open(name, "w", force_zip64=True) as into:
-            for chunk in chunks:
+            for chunk in _gathered(chunks):
                 digest.update(chunk)
                 size += len(chunk)
                 into.write(chunk)
         self._files[name] = {"sha256": digest.hexdigest(), "bytes": size}
+
+
+def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in fewer pieces."""
+    held, size = [], 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= _PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
 
 
 def _pretty(document: object) -> str:

@@ -52,6 +52,7 @@ class TableSet:
         # The deployments are fed in any case: others are made from them.
         self.tables = [one for one in every if only is None or one.name in only]
         self._fed = [one for one in every if one in self.tables or one is self.deployments]
+        self._wanting: dict[str, list[Table]] = {}
         self._noted: list[Noted] = []
         self._time, self._seq = "", 0
 
@@ -62,7 +63,10 @@ class TableSet:
                 said = f"it is dated {event.time}, before event {self._seq} ({self._time}): the clock went back"
                 self._noted.append(Noted("clock", f"event {event.seq}", said))
             self._time, self._seq = event.time, event.seq
-        for table in self._fed:
+        wanting = self._wanting.get(event.type)
+        if wanting is None:
+            wanting = self._wanting[event.type] = [one for one in self._fed if one.wants(event.type)]
+        for table in wanting:
             for row in table.feed(event, context=context):
                 if table in self.tables:
                     yield table, row

@@ -19,10 +19,14 @@ class Noted:
 
 
 class Table(Protocol):
-    """One table; fed the context's events first, then the period's, all in order."""
+    """One table; fed the events that it wants, the context's first, then the period's, all in order."""
 
     name: ClassVar[str]
     header: ClassVar[Row]
+
+    def wants(self, type: str) -> bool:
+        """Say whether events of this type are for this table."""
+        ...
 
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
         """Take up an event; return the rows that it makes."""

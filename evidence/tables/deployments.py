@@ -68,6 +68,10 @@ class Deployments:
         self.changes: list[tuple[str, str, str, str]] = []
         """Environment, model, time and deployment of each change of what is live, in order."""
 
+    def wants(self, type: str) -> bool:
+        """Say whether it is about a deployment, or about what is deployed."""
+        return type in (REGISTERED, ATTESTED) or (type.startswith(_ROOM) and not type.endswith("approval.refused"))
+
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
         """Take up who made a version, what was attested, and everything about deployments."""
         if event.type == REGISTERED:
@@ -78,7 +82,7 @@ class Deployments:
         elif event.type == ATTESTED:
             signed = (event.seq, event.text("gate"), event.text("outcome"), event.text("attestation"))
             self._signed.setdefault(event.text("digest"), []).append(signed)
-        elif event.type.startswith(_ROOM) and event.text("deployment") and not event.type.endswith("approval.refused"):
+        elif event.text("deployment"):
             self._about(event, context)
         return ()
 
@@ -176,8 +180,12 @@ class Live:
     def __init__(self, deployments: Deployments) -> None:
         self._deployments = deployments
 
+    def wants(self, type: str) -> bool:
+        """Leave all events to the deployments' table."""
+        return False
+
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
-        """Leave it to the deployments' table, which sees the same events."""
+        """Return nothing."""
         return ()
 
     def finish(self) -> Iterator[Row]:
@@ -208,8 +216,12 @@ class Population:
     def __init__(self, deployments: Deployments) -> None:
         self._deployments = deployments
 
+    def wants(self, type: str) -> bool:
+        """Leave all events to the deployments' table."""
+        return False
+
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
-        """Leave it to the deployments' table, which sees the same events."""
+        """Return nothing."""
         return ()
 
     def finish(self) -> Iterator[Row]:
@@ -228,8 +240,12 @@ class Sample:
         self._deployments, self._size = deployments, size
         self.seed = ""
 
+    def wants(self, type: str) -> bool:
+        """Leave all events to the deployments' table."""
+        return False
+
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
-        """Leave it to the deployments' table, which sees the same events."""
+        """Return nothing."""
         return ()
 
     def finish(self) -> Iterator[Row]:

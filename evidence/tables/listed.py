@@ -19,11 +19,11 @@ class _Kind:
     header: ClassVar[Row] = _COMMON
 
     def __init__(self, picks: Callable[[str], bool]) -> None:
-        self._picks = picks
+        self.wants = picks
 
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
         """Return the event's row."""
-        if context or not self._picks(event.type):
+        if context:
             return ()
         rest = {name: value for name, value in event.data.items() if name not in {"onBehalfOf", "reason"}}
         said = (event.text("onBehalfOf"), event.text("reason"), plain(rest) if rest else "")
@@ -110,9 +110,13 @@ class GateResults:
         "attestation", "envelope_sha256",
     )  # fmt: skip
 
+    def wants(self, type: str) -> bool:
+        """Say whether it is an attestation."""
+        return type == ATTESTED
+
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
         """Return the row of an attestation."""
-        if context or event.type != ATTESTED:
+        if context:
             return ()
         text = event.text
         said = (text("digest"), text("gate"), text("outcome"), text("summary"), text("signer"), text("keyId"))
@@ -133,10 +137,12 @@ class Versions:
         "lock_digest", "ci_run", "data",
     )  # fmt: skip
 
+    def wants(self, type: str) -> bool:
+        """Say whether it is a registration."""
+        return type == REGISTERED
+
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
         """Return the row of a registration."""
-        if event.type != REGISTERED:
-            return ()
         model, version = named_version(event)
         lineage = event.data.get("lineage")
         said = lineage if isinstance(lineage, dict) else {}
@@ -160,9 +166,13 @@ class Vulnerabilities:
     def __init__(self) -> None:
         self._open: dict[str, tuple[str, str, str]] = {}
 
+    def wants(self, type: str) -> bool:
+        """Say whether it is an attestation."""
+        return type == ATTESTED
+
     def feed(self, event: Event, *, context: bool) -> Iterable[Row]:
         """Return the row of a finding that this event ends."""
-        if context or event.type != ATTESTED or event.text("gate") != "vulnerabilities":
+        if context or event.text("gate") != "vulnerabilities":
             return ()
         if event.text("outcome") == "failed":
             self._open.setdefault(event.subject, (event.time, str(event.seq), event.text("summary")))
