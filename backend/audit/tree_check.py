@@ -70,7 +70,8 @@ class TreeCheck:
 
     def compared(self) -> list[Fault]:
         """Compare with the checkpoints from elsewhere; each range between two of them is named at most once."""
-        faults, before = [], 0
+        faults: list[Fault] = []
+        before = 0
         for one in sorted(self.known, key=lambda known: known.size):
             if one.size > self.size:
                 message = (
