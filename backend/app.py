@@ -22,6 +22,7 @@ from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
 from backend.audit.service import AuditService
+from backend.audit.work import PublicationWork
 from backend.batch import routes as batch_routes
 from backend.batch.service import BatchService
 from backend.batch.work import BatchWork
@@ -44,6 +45,9 @@ from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
+from backend.evidence import routes as evidence_routes
+from backend.evidence.service import EvidenceService
+from backend.evidence.work import EvidenceWork
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
@@ -114,6 +118,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         audit_routes,
         privacy_routes,
         subject_routes,
+        evidence_routes,
         overview_routes,
         scaffold_routes,
         pull_routes,
@@ -166,6 +171,9 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
     services.privacy = PrivacyService(services)
+    services.evidence = EvidenceService(services)
+    EvidenceWork(services)
+    PublicationWork(services)
     _add_scaffolding(services)
     services.controls = ControlService(services)
     ComplianceWork(services)

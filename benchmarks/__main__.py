@@ -14,6 +14,7 @@ SUITES = (
     "scaffold",
     "update",
     "audit",
+    "evidence",
     "serving",
     "rollback",
     "batch",

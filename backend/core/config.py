@@ -21,6 +21,7 @@ from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
 from backend.core.config_portal import PortalSettings
 from backend.core.config_privacy import PrivacySettings, RetentionSettings
+from backend.core.config_record import AuditSettings, EvidenceSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
     EmbeddedHostSettings,
@@ -291,6 +292,8 @@ class Settings(SettingsModel):
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
     secrets: SecretStoreSettings = Field(default_factory=SecretStoreSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backend.core.workflows import WorkflowRuntime
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
+    from backend.evidence.service import EvidenceService
     from backend.identity.service import IdentityService
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
@@ -74,6 +75,7 @@ class Services:
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
     privacy: "PrivacyService" = field(init=False)
+    evidence: "EvidenceService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:
