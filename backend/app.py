@@ -28,6 +28,7 @@ from backend.batch.service import BatchService
 from backend.batch.work import BatchWork
 from backend.compliance import routes as compliance_routes
 from backend.compliance.controls import ControlService
+from backend.compliance.period import ControlsOverTime
 from backend.compliance.waivers import WaiverService
 from backend.compliance.work import ComplianceWork
 from backend.core.clock import Clock, SystemClock
@@ -176,6 +177,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     PublicationWork(services)
     _add_scaffolding(services)
     services.controls = ControlService(services)
+    services.evidence.controls = ControlsOverTime(services)
     ComplianceWork(services)
     services.access.start()
     if filled := services.overview.fill():

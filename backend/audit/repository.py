@@ -60,6 +60,11 @@ def find_events(
     return session.execute(query.order_by(order).limit(limit)).scalars().all()
 
 
+def first_time(session: Session) -> str | None:
+    """Return the time of the first event."""
+    return session.execute(select(AuditRow.time).order_by(AuditRow.seq).limit(1)).scalar_one_or_none()
+
+
 def last_seq(session: Session) -> int:
     """Return the sequence number of the newest event; 0 if there is none."""
     return session.execute(select(AuditHead.seq)).scalar_one_or_none() or 0

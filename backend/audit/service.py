@@ -130,6 +130,11 @@ class AuditService:
                 yield orjson.loads(row.event)
             after = rows[-1].seq
 
+    def began(self, session: Session) -> datetime | None:
+        """Return when the first event was recorded; nothing where there is none."""
+        found = repository.first_time(session)
+        return None if found is None else datetime.fromisoformat(found)
+
     def checkpoint(self, session: Session, size: int | None = None) -> tuple[Checkpoint, str]:
         """Return the checkpoint at a size, or at the log's end, and its signed note.
 

@@ -1,4 +1,4 @@
-"""Settings of the record: where checkpoints are published, and who may export evidence."""
+"""Settings of the record: where checkpoints are published, and how long evidence packs are kept."""
 
 from datetime import timedelta
 from typing import Annotated, Literal, Self
@@ -6,7 +6,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from backend.core.config_base import SettingsModel
-from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
@@ -72,8 +71,4 @@ class AuditSettings(SettingsModel):
 class EvidenceSettings(SettingsModel):
     """Evidence packs."""
 
-    groups: list[EntityRef] = Field(
-        default_factory=list,
-        description="Who may export packs, besides platform administrators: auditors, for example.",
-    )
     keep: Duration = Field(default=timedelta(days=30), description="How long a pack's file is kept here.")

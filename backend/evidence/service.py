@@ -1,12 +1,12 @@
 """Asking for evidence packs: by whom, about what."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action, PlatformResource
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -19,18 +19,15 @@ from backend.evidence.schemas import PackIn
 from backend.identity.principal import Principal
 
 EVENT = "ml-platform.evidence"
-MayExport = Callable[[Session, Principal, str | None], str | None]
-"""Says why somebody may not export a pack, of a control if one is named; nothing if they may."""
 
 
 class EvidenceService:
-    """The rules about packs. ``controls`` and ``may_export`` are for other domains to connect."""
+    """The rules about packs. Whoever keeps controls as data connects itself to ``controls``."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.folder: Path = services.settings.home / "evidence"
         self.controls: ControlsForPeriod | None = None
-        self.may_export: MayExport = self._in_groups
 
     def request(self, session: Session, caller: Principal, wanted: PackIn) -> EvidencePack:
         """Ask for a pack; it is written as durable work.
@@ -39,7 +36,7 @@ class EvidenceService:
             Forbidden: the caller may not export evidence.
             InvalidInput: the period is none or is not over, or nobody knows the control.
         """
-        self._allowed(session, caller, wanted.control)
+        self._allowed(session, caller)
         now = self._services.clock.now()
         if wanted.since >= wanted.until:
             raise InvalidInput("/to: must be later than from", fix="The end of a period is the first moment after it.")
@@ -78,14 +75,14 @@ class EvidenceService:
             NotFound: there is none.
         """
         pack = session.get(EvidencePack, id)
-        self._allowed(session, caller, pack.control if pack is not None else None)
+        self._allowed(session, caller)
         if pack is None:
             raise NotFound(f"there is no evidence pack {id}")
         return pack
 
     def find(self, session: Session, caller: Principal, *, before: str | None, limit: int) -> list[EvidencePack]:
         """Return packs, newest first."""
-        self._allowed(session, caller, None)
+        self._allowed(session, caller)
         return list(repository.find(session, before=before, limit=limit))
 
     def content(self, session: Session, caller: Principal, id: str) -> tuple[EvidencePack, Path]:
@@ -128,15 +125,17 @@ class EvidenceService:
             return True
         return bool(self.states(session, wanted.since, wanted.until, control))
 
-    def _allowed(self, session: Session, caller: Principal, control: str | None) -> None:
-        reason = self.may_export(session, caller, control)
-        if reason is not None:
-            raise Forbidden(
-                f"{caller.ref} may not export evidence: {reason}",
-                fix="Ask a platform administrator, or to be put into a group of mlPlatform.evidence.groups.",
-            ).audited(type=f"{EVENT}.pack.refused", subject="evidence:packs", actor=caller.ref)
-
-    def _in_groups(self, _session: Session, caller: Principal, _control: str | None) -> str | None:
-        settings = self._services.settings
-        groups = [*settings.permissions.platform_admins, *settings.evidence.groups]
-        return None if caller.in_any(groups) else f"only members of {' or '.join(groups)} may"
+    def _allowed(self, session: Session, caller: Principal) -> None:
+        try:
+            self._services.access.require(
+                session,
+                caller,
+                Action.EXPORT_EVIDENCE,
+                PlatformResource(),
+                detail=f"{caller.ref} may not export evidence",
+                fix="Platform administrators and those who have the role auditor may; `platform access request` asks for it.",
+            )
+        except Forbidden as refused:
+            raise refused.audited(
+                type=f"{EVENT}.pack.refused", subject="evidence:packs", actor=caller.ref, **refused.extra
+            ) from None

@@ -125,6 +125,12 @@ def page_requests(
     return _page(session, query, SubjectRequest.id, after, limit)
 
 
+def unfinished_requests(session: Session) -> Sequence[SubjectRequest]:
+    """Return the data-subject requests that are not finished, oldest first."""
+    query = select(SubjectRequest).where(SubjectRequest.state.in_(UNFINISHED)).order_by(SubjectRequest.id)
+    return session.execute(query).scalars().all()
+
+
 def findings(session: Session, request_id: str) -> Sequence[SubjectFinding]:
     """Return where a person was found."""
     query = select(SubjectFinding).where(SubjectFinding.request_id == request_id).order_by(SubjectFinding.index)

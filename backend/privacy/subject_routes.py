@@ -58,9 +58,9 @@ def requests(
     overdue: Annotated[bool, Query(description="Only those whose time is over.")] = False,
 ) -> Page[SubjectRequestOut]:
     """Return requests, newest first."""
-    _may_look(services, caller)
     (after,) = page.after(str) or (None,)
     with services.database.read() as session:
+        _may_look(services, session, caller)
         now = services.clock.now() if overdue else None
         rows = repository.page_requests(session, overdue_at=now, after=after, limit=page.limit)
         shown = {row.id: SubjectRequestOut(**_summary(services, session, row)) for row in rows}
@@ -70,8 +70,8 @@ def requests(
 @router.get("/subject-requests/{id}", summary="One data-subject request", responses=problems(401, 403, 404, 422))
 def request(services: ServicesOf, caller: Caller, request_id: Id) -> SubjectRequestDetailOut:
     """Return where the person was found (never what is there), and which versions were trained on it."""
-    _may_look(services, caller)
     with services.database.read() as session:
+        _may_look(services, session, caller)
         row = repository.get(session, SubjectRequest, request_id, "data-subject request")
         return _detail(services, session, row)
 
@@ -193,8 +193,8 @@ def _decided(
     return answer
 
 
-def _may_look(services: Services, caller: Principal) -> None:
-    if why_not := services.privacy.requests.policy.may_request(caller):
+def _may_look(services: Services, session: Session, caller: Principal) -> None:
+    if why_not := services.privacy.requests.may_ask(session, caller):
         raise Forbidden(f"{caller.ref} may not see data-subject requests: {why_not}")
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action, PlatformResource
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, InvalidInput
 from backend.core.ids import new_id
@@ -25,42 +26,26 @@ class WrongStep(Conflict):
     title: ClassVar[str] = "Wrong step"
 
 
-class MayErase(Protocol):
-    """Who may ask for a person to be erased, and who may confirm it. An access policy can stand in."""
-
-    def may_request(self, caller: Principal) -> str | None:
-        """Return why the caller may not ask, or ``None``."""
-        ...
-
-    def may_confirm(self, caller: Principal, request: SubjectRequest) -> str | None:
-        """Return why the caller may not confirm, or ``None``."""
-        ...
-
-
-class AdminsInPairs:
-    """Platform administrators may; whoever asked, under whichever identity, does not confirm."""
-
-    def __init__(self, admins: Sequence[str]) -> None:
-        self._admins = frozenset(admins)
-
-    def may_request(self, caller: Principal) -> str | None:
-        """Let platform administrators through."""
-        return None if caller.in_any(self._admins) else f"only members of {' or '.join(sorted(self._admins))} may"
-
-    def may_confirm(self, caller: Principal, request: SubjectRequest) -> str | None:
-        """Let through administrators who have had no part in asking."""
-        asked = {request.requested_by, request.on_behalf_of, request.erasure_requested_by} - {None}
-        if asked & {caller.ref, caller.on_behalf_of}:
-            return "somebody else than who asked for it must confirm"
-        return self.may_request(caller)
-
-
 class SubjectRequests:
     """What people ask of data-subject requests; the work is in :mod:`backend.privacy.subjects.work`."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self.policy: MayErase = AdminsInPairs(services.settings.permissions.platform_admins)
+
+    def may_ask(self, session: Session, caller: Principal) -> str | None:
+        """Return why the policies do not let the caller search for a person and ask for the erasure, or ``None``."""
+        decision = self._services.access.decide(session, caller, Action.ERASE_SUBJECT, PlatformResource())
+        return None if decision.allowed else decision.explanation
+
+    def may_confirm(self, session: Session, caller: Principal, request: SubjectRequest) -> str | None:
+        """Return why the caller may not confirm the erasure, or ``None``: nobody does who had a part in asking."""
+        people = self._services.access.people
+        asked = people.behind(request.requested_by, request.on_behalf_of)
+        if request.erasure_requested_by is not None:
+            asked |= people.behind(request.erasure_requested_by)
+        if asked & people.of(caller):
+            return "somebody else than who asked for it must confirm"
+        return self.may_ask(session, caller)
 
     def request(self, session: Session, caller: Principal, identifiers: Sequence[str], reason: str) -> SubjectRequest:
         """Ask for a person to be found. The identifiers are hashed here and are nowhere else.
@@ -69,7 +54,7 @@ class SubjectRequests:
             Forbidden: the caller may not ask.
             InvalidInput: an identifier can't be looked for.
         """
-        self._let_through(caller, self.policy.may_request(caller), "search for a person", "subject-requests")
+        self._let_through(caller, self.may_ask(session, caller), "search for a person", "subject-requests")
         known: dict[str, int] = {}
         for index, text in enumerate(identifiers):
             try:
@@ -112,7 +97,7 @@ class SubjectRequests:
             UnderLegalHold: something that holds the person must be kept.
         """
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
-        self._let_through(caller, self.policy.may_request(caller), "erase a person", _subject(row))
+        self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row))
         self._at(row, RequestState.FOUND, RequestState.PARTLY_ERASED, RequestState.FAILED)
         self._not_held(session, caller, row)
         row.state, row.erasure_requested_by = RequestState.AWAITING_CONFIRMATION, caller.ref
@@ -129,7 +114,7 @@ class SubjectRequests:
             UnderLegalHold: something that holds the person must be kept.
         """
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
-        self._let_through(caller, self.policy.may_confirm(caller, row), "confirm this erasure", _subject(row))
+        self._let_through(caller, self.may_confirm(session, caller, row), "confirm this erasure", _subject(row))
         self._at(row, RequestState.AWAITING_CONFIRMATION)
         self._not_held(session, caller, row)
         row.state, row.confirmed_by = RequestState.ERASING, caller.ref
@@ -144,6 +129,11 @@ class SubjectRequests:
     def matcher(self, session: Session, row: SubjectRequest) -> Matcher:
         """Return what recognises the person of a request."""
         return Matcher(self._services.privacy.keys.subject_index(session).hashed, row.hashes, row.words)
+
+    def overdue(self, session: Session, now: datetime) -> tuple[list[tuple[str, datetime]], int]:
+        """Return the requests whose time is over, each with when it was due, and how many are open in all."""
+        rows = repository.unfinished_requests(session)
+        return [(row.id, row.due_at) for row in rows if row.due_at < now], len(rows)
 
     def is_overdue(self, row: SubjectRequest, now: datetime) -> bool:
         """Say whether a request is not finished though its time is over."""

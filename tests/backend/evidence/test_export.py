@@ -132,7 +132,7 @@ def test_what_was_made_before_the_period_comes_with_proofs(
 def test_who_may_not_export_is_refused_on_record(ada: Someone, operator: Someone) -> None:
     for answer in (ada.post("/evidence/packs", period()), ada.get("/evidence/packs")):
         assert answer.status_code == 403
-        assert "mlPlatform.evidence.groups" in answer.json()["fix"]
+        assert "the role auditor" in answer.json()["fix"]
     assert operator.events(type="ml-platform.evidence.pack.refused")
 
 
