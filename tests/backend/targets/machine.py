@@ -21,6 +21,7 @@ from backend.deployments.targets.local.target import LAUNCHER, LocalTarget
 from backend.local.folders import Folders
 from backend.local.platform import ENVOY, LocalPlatform, programs, write_text
 from mlplatform.spec.model import ModelSpec
+from tests.backend.bytecode import share_bytecode
 from tests.ports import free_ports
 from tests.waiting import wait_until
 
@@ -162,6 +163,7 @@ def serving_machine(name: str = "home") -> Iterator[Machine]:
     )
     platform = LocalPlatform(Folders(settings.home))
     platform.folders.make()
+    share_bytecode(settings.home)
     target = LocalTarget(platform.folders, stub_servers(settings), admin_port=admin_port)
     try:
         start_without_backend(platform, settings)

@@ -17,7 +17,6 @@ from backend.deployments.targets.base import ReplicaSetSpec, VersionKey
 from backend.deployments.targets.local.keeper import ServerSettings
 from backend.deployments.targets.local.target import LAUNCHER, LocalTarget
 from mlplatform.spec.model import ModelSpec
-from tests.backend.bytecode import share_bytecode
 from tests.backend.targets.machine import SPEC, Machine, route, wait_for
 
 pytestmark = pytest.mark.slow
@@ -55,7 +54,6 @@ def wine(tmp_path: Path) -> ReplicaSetSpec:
 
 def test_a_real_model_is_started_warmed_served_measured_and_stopped(machine: Machine, wine: ReplicaSetSpec) -> None:
     machine.target.close()
-    share_bytecode(machine.folders.home)
     servers = ServerSettings(
         launcher=LAUNCHER, port_range=machine.settings.serving.port_range, python=Path(sys.executable)
     )
@@ -93,7 +91,6 @@ def test_a_real_model_is_started_warmed_served_measured_and_stopped(machine: Mac
 def test_a_real_model_that_can_not_be_loaded_fails_with_the_reason(machine: Machine, wine: ReplicaSetSpec) -> None:
     (wine.artefact_dir / "model" / "MLmodel").write_text("flavors: {python_function: {loader_module: nowhere}}\n")
     machine.target.close()
-    share_bytecode(machine.folders.home)
     servers = ServerSettings(
         launcher=LAUNCHER, port_range=machine.settings.serving.port_range, python=Path(sys.executable)
     )
