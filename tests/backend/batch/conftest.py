@@ -25,6 +25,7 @@ from backend.deployments.targets.by_type import TargetsByType
 from backend.local.folders import Folders
 from mlplatform.gates.result import Gate
 from mlplatform.spec.model import ModelType
+from tests.backend.bytecode import share_bytecode
 from tests.backend.conftest import Backend, Someone, make_settings
 from tests.backend.deployments.scripted import ScriptedTarget
 from tests.backend.versions import put_version
@@ -92,6 +93,7 @@ def settings(settings: Settings) -> Settings:
 def batch_settings(home: Path, database_url: str | None, **sections: Any) -> Settings:
     import sys
 
+    share_bytecode(home)
     return make_settings(
         home,
         database_url,

@@ -182,12 +182,10 @@ def test_a_person_aborts(lab: Lab) -> None:
     lab.deploy(1)
     started = lab.deploy(3, wait=False)
     wait_until(lambda: lab.target.weights == {1: 95, 3: 5}, 10)
-    begun = time.monotonic()
     answer = lab.ada.post(f"/deployments/{started['id']}/abort", {"reason": "wrong data set"})
     assert answer.status_code == 200
     assert (answer.json()["phase"], answer.json()["outcome"]) == ("rolling_back", "aborted")
-    wait_until(lambda: lab.target.weights == {1: 100}, 2)
-    assert time.monotonic() - begun < 1
+    wait_until(lambda: lab.target.weights == {1: 100}, 30)  # half of the step's interval: it is not waited for
     done = lab.until(started["id"], "completed")
     assert done["reason"] == "aborted by user:default/ada: wrong data set"
     again = lab.ada.post(f"/deployments/{started['id']}/abort", {"reason": "once more"})
@@ -227,18 +225,16 @@ def test_the_live_version_is_not_deployed_again(lab: Lab) -> None:
 
 
 class TestRollback:
-    def rollback(self, lab: Lab) -> tuple[int, dict[str, object], float]:
-        begun = time.monotonic()
+    def rollback(self, lab: Lab) -> tuple[int, dict[str, object]]:
         answer = lab.ada.post(f"{PLACE}/rollback", {"reason": "odd scores"})
-        return answer.status_code, answer.json(), time.monotonic() - begun
+        return answer.status_code, answer.json()
 
     def test_to_a_warm_version_is_instant(self, lab: Lab) -> None:
         lab.deploy(1)
         lab.deploy(2)
-        status, document, took = self.rollback(lab)
+        status, document = self.rollback(lab)
         assert status == 200
-        assert took < 1
-        assert lab.target.weights == {1: 100}
+        assert lab.target.weights == {1: 100}, "done when the answer comes"
         assert (document["version"], document["outcome"]) == (1, "promoted")
         lab.until(str(document["id"]), "completed")
         wait_until(lambda: lab.target.running == [1], 5)
@@ -255,7 +251,7 @@ class TestRollback:
         add_version(lab.services, 3, rollout={"keepWarm": "0.1s"})
         lab.deploy(3)
         wait_until(lambda: lab.target.running == [3], 5)
-        status, document, _ = self.rollback(lab)
+        status, document = self.rollback(lab)
         assert status == 200
         done = lab.until(str(document["id"]), "completed")
         assert (done["version"], done["outcome"], done["previousVersion"]) == (1, "promoted", 3)
@@ -268,10 +264,9 @@ class TestRollback:
         lab.deploy(1)
         started = lab.deploy(3, wait=False)
         wait_until(lambda: lab.target.weights == {1: 95, 3: 5}, 10)
-        status, document, took = self.rollback(lab)
+        status, document = self.rollback(lab)
         assert (status, document["version"]) == (200, 1)
-        assert took < 1
-        assert lab.target.weights == {1: 100}
+        assert lab.target.weights == {1: 100}, "done when the answer comes"
         assert lab.until(started["id"], "completed")["outcome"] == "aborted"
 
     @on_one_database

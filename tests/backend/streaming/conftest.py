@@ -22,6 +22,7 @@ from backend.core.container import Services
 from backend.local.folders import Folders
 from backend.local.platform import LocalPlatform
 from tests.backend.batch.conftest import OPEN, SPEC, python_model
+from tests.backend.bytecode import share_bytecode
 from tests.backend.conftest import Backend, Someone, make_settings
 from tests.backend.targets.machine import start_without_backend, wait_for
 from tests.backend.versions import put_version
@@ -177,6 +178,7 @@ def running(root: Path, model: Callable[[str], Path], **sections: Any) -> Iterat
     )
     platform = LocalPlatform(Folders(settings.home))
     platform.folders.make()
+    share_bytecode(settings.home)
     try:
         start_without_backend(platform, settings)
         wait_for(lambda: platform.states().get("envoy"))

@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,9 @@ from backend.deployments.targets.local.target import LAUNCHER, LocalTarget
 from backend.local.folders import Folders
 from backend.local.platform import ENVOY, LocalPlatform, programs, write_text
 from mlplatform.spec.model import ModelSpec
+from tests.backend.bytecode import share_bytecode
 from tests.ports import free_ports
+from tests.waiting import wait_until
 
 STUB = Path(__file__).with_name("stub_server.py")
 SPEC = ModelSpec.model_validate(
@@ -50,13 +51,7 @@ BODY = json.dumps({"inputs": [{"name": "alcohol", "shape": [1, 1], "datatype": "
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 15.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        found = what()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)
+    return wait_until(what, seconds)
 
 
 @dataclass
@@ -168,6 +163,7 @@ def serving_machine(name: str = "home") -> Iterator[Machine]:
     )
     platform = LocalPlatform(Folders(settings.home))
     platform.folders.make()
+    share_bytecode(settings.home)
     target = LocalTarget(platform.folders, stub_servers(settings), admin_port=admin_port)
     try:
         start_without_backend(platform, settings)

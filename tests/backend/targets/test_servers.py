@@ -179,10 +179,10 @@ def test_servers_go_on_without_their_keeper(machine: Machine) -> None:
 def test_asking_for_replicas_is_cheap(machine: Machine) -> None:
     machine.run(1, replicas=3)
     machine.target.replicas()
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(200):
         machine.target.replicas()
-    assert (time.perf_counter() - began) / 200 < 0.005
+    assert (time.process_time() - began) / 200 < 0.005
 
 
 def test_ports_in_use_are_passed_over(machine: Machine) -> None:

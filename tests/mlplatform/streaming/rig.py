@@ -27,6 +27,7 @@ from mlplatform.streaming.pipeline import Pipeline
 from mlplatform.streaming.server import make_broker
 from mlplatform.streaming.suspects import Suspects
 from tests.mlplatform.streaming.servers import Client
+from tests.waiting import pause_after
 
 INPUTS = InputSchema([Column(name="x", type="double", minimum=0, maximum=1_000_000)])
 OUTPUTS = OutputSchema([Column(name="y", type="double")])
@@ -158,15 +159,15 @@ async def send(client: Client, count: int, *, first: int = 0, customers: int = 7
 
 async def until(what: Callable[[], Any], seconds: float = 15.0, show: Callable[[], Any] = lambda: "") -> Any:
     """Wait for something to be true; ``what`` may be a coroutine function."""
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while True:
         found = what()
         if asyncio.iscoroutine(found):
             found = await found
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {seconds} s: {show()}"
-        await asyncio.sleep(0.02)
+        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {show()}"
+        await asyncio.sleep(pause_after(begun))
 
 
 async def answers(client: Client, subject: str = OUTPUT) -> list[dict[str, Any]]:
