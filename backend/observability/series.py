@@ -1,0 +1,139 @@
+"""Counts in slots of time: what a reading of growing counters adds, and how slots are packed.
+
+A series is kept three times, each time coarser and for longer (:data:`TIERS`), so that thirty days of it take a few hundred
+kilobytes at most. A row of counts is ``total, bad`` and, where there is one, a histogram over :data:`EDGES`.
+"""
+
+import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.deployments.targets.base import Sample
+
+Row = NDArray[np.int64]
+Rows = NDArray[np.int64]
+
+EDGES = (
+    1.0, 2.0, 5.0, 10.0, 15.0, 24.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 240.0, 250.0, 300.0, 400.0, 500.0, 750.0,
+    1000.0, 1500.0, 2000.0, 2400.0, 2500.0, 5000.0, 7500.0, 10_000.0, 20_000.0, 30_000.0, 60_000.0, float("inf"),
+)  # fmt: skip
+"""Upper bounds in milliseconds: borders of Envoy's bins, and those of the toolkit's own servers where these differ."""
+WIDTH = 2 + len(EDGES)
+"""Numbers in a row with a histogram."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One resolution: slots of ``step`` seconds, packed ``slots`` at a time, kept for ``keep`` seconds."""
+
+    step: int
+    slots: int
+    keep: int
+
+    @property
+    def span(self) -> int:
+        """Seconds in a chunk."""
+        return self.step * self.slots
+
+
+TIERS = (Tier(10, 60, 4_200), Tier(60, 60, 90_000), Tier(300, 288, 31 * 86_400))
+"""10 s for an hour, a minute for a day, 5 minutes for 30 days; each a little longer, so that they overlap."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Counters of a version as they were read at a time (seconds since the epoch)."""
+
+    at: float
+    counts: Row
+    """Requests, errors, and answers by :data:`EDGES`: each bucket by itself, not what lies below it."""
+
+
+def reading(sample: Sample, at: float) -> Reading:
+    """Return a sample's counters in the store's own buckets.
+
+    What lies in a bucket of the source is filed under the first edge that is not below its bound, so that nothing slow
+    counts as fast.
+    """
+    counts = np.zeros(WIDTH, dtype=np.int64)
+    # A proxy may count a failure before the request itself.
+    counts[0], counts[1] = max(sample.requests, sample.errors, 0), max(sample.errors, 0)
+    if sample.latency:
+        below = np.fromiter((count for _, count in sample.latency), dtype=np.int64, count=len(sample.latency))
+        own = np.diff(below, prepend=0).clip(min=0)
+        places = _places(tuple(bound for bound, _ in sample.latency))
+        counts[2:] = np.bincount(places, weights=own, minlength=len(EDGES)).astype(np.int64)
+    return Reading(at, counts)
+
+
+@cache
+def _places(bounds: tuple[float, ...]) -> NDArray[np.intp]:
+    return np.array([min(bisect_left(EDGES, bound), len(EDGES) - 1) for bound in bounds], dtype=np.intp)
+
+
+def growth(before: Reading | None, after: Reading, *, watched: bool) -> Row:
+    """Return what was counted between two readings; never less than nothing, and never twice.
+
+    A drop means that the counter began again at zero, so that all it shows happened since. Without an earlier reading that is
+    so too where the source was ``watched`` all along; else nobody knows when it happened, and nothing is counted.
+    """
+    if before is None:
+        return after.counts if watched else np.zeros_like(after.counts)
+    if (after.counts < before.counts).any():
+        # Of a source that was not watched it may have been counted before, by this platform's last life.
+        return after.counts if watched else np.zeros_like(after.counts)
+    return after.counts - before.counts
+
+
+def spread(counts: Row, start: float, end: float, tier: Tier) -> Iterator[tuple[int, Row]]:
+    """Share counts among the slots between two times, evenly and without losing one; yield slot numbers and rows.
+
+    Of a time that is longer than the tier keeps, the newest slots are yielded. Where the clock went back, or stood still,
+    everything is in the slot of the later reading.
+    """
+    last = int(end // tier.step)
+    first = int(start // tier.step) if start < end else last
+    # The slot that the interval began in has its share already unless it began with it.
+    first = min(first + 1 if start % tier.step else first, last)
+    number = last - first + 1
+    if number == 1:
+        yield last, counts
+        return
+    kept = max(number - tier.keep // tier.step, 0)
+    parts = np.arange(kept, number + 1, dtype=np.int64)[:, None] * counts[None, :] // number
+    for index, row in enumerate(np.diff(parts, axis=0), first + kept):
+        if row.any():
+            yield index, row
+
+
+def good_edge(threshold_ms: float) -> int:
+    """Return how many buckets of a histogram surely lie within a threshold."""
+    return bisect_right(EDGES, threshold_ms)
+
+
+def pack(rows: Rows) -> bytes:
+    """Return the slots of a chunk as bytes."""
+    return zlib.compress(np.ascontiguousarray(rows, dtype="<i8").tobytes(), 1)
+
+
+def unpack(data: bytes, slots: int) -> Rows:
+    """Return what :func:`pack` packed."""
+    flat: Rows = np.frombuffer(zlib.decompress(data), dtype="<i8").astype(np.int64)
+    return flat.reshape(slots, -1)
+
+
+def as_json(at: Reading) -> dict[str, Any]:
+    """Return a reading as it is stored."""
+    return {"at": at.at, "counts": at.counts.tolist()}
+
+
+def from_json(stored: dict[str, Any]) -> Reading | None:
+    """Return what :func:`as_json` returned; ``None`` for one of another release's buckets."""
+    counts: Sequence[int] = stored["counts"]
+    return Reading(float(stored["at"]), np.array(counts, dtype=np.int64)) if len(counts) == WIDTH else None
