@@ -40,6 +40,11 @@ from backend.deployments.service import DeploymentService
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
+from backend.observability import incident_routes
+from backend.observability import routes as observability_routes
+from backend.observability.incidents import IncidentService
+from backend.observability.slos import SloService
+from backend.observability.work import NotificationWork, Watch
 from backend.overview import routes as overview_routes
 from backend.overview.figures import Figures
 from backend.overview.service import OverviewService
@@ -108,6 +113,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         catalog_routes,
         dataset_routes,
         compliance_routes,
+        observability_routes,
+        incident_routes,
     ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
@@ -116,6 +123,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     larger = [
         (re.compile(rf"^{API_PREFIX}/registry/models/[^/]+/versions/?$"), uploads),
         (re.compile(rf"^{API_PREFIX}/attestations/?$"), settings.limits.manifest_bytes),
+        # An Alertmanager sends what it has grouped in one go.
+        (re.compile(rf"^{API_PREFIX}/observability/alertmanager/?$"), settings.limits.manifest_bytes),
         # MLflow streams artefacts to disk and holds everything else in memory.
         (re.compile(rf"^{MLFLOW_PATH}/(ajax-)?api/2\.0/mlflow-artifacts/"), settings.limits.bundle_bytes),
         (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
@@ -146,6 +155,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     registry.changed = services.overview.changed
     services.datasets, services.waivers = DatasetService(services), WaiverService(services)
     registry.declared = services.datasets.registered
+    services.slos, services.incidents = SloService(services), IncidentService(services)
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
@@ -153,6 +163,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     _add_scaffolding(services)
     services.controls = ControlService(services)
     ComplianceWork(services)
+    services.watch = Watch(services)
+    NotificationWork(services)
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})
     return services

@@ -1,9 +1,11 @@
 """The one function that writes to the audit log, in the transaction of the change that it records."""
 
 import base64
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from backend.audit.events import CHECKPOINT, HEAD, NewEvent, canonical, chained, envelope, signed_text
 from backend.audit.models import GENESIS, AuditCheckpoint, AuditHead, AuditRow
+from backend.audit.repository import EventFilter, find_events
 from backend.core.clock import Clock
 from backend.core.database import Database, lock_for_transaction
 from backend.core.errors import Refusal
@@ -34,6 +37,18 @@ class AuditEvent:
     id: str
     event: dict[str, Any]
     hash: str
+
+
+@dataclass(frozen=True)
+class AuditedEvent:
+    """An event as other domains read it."""
+
+    id: str
+    type: str
+    subject: str
+    actor: str
+    time: datetime
+    data: dict[str, Any]
 
 
 class AuditService:
@@ -89,6 +104,19 @@ class AuditService:
             self._metrics.audit_events.labels(event.type).inc()
         return written
 
+    def events(
+        self, session: Session, subject: str, since: datetime, until: datetime, limit: int
+    ) -> list[AuditedEvent]:
+        """Return the newest events about a subject, and about what belongs to it, between two times; newest first."""
+        wanted = EventFilter(subject=subject, since=since, until=until)
+        rows = find_events(session, wanted, after=None, limit=limit, newest_first=True)
+        return [_as_read(row) for row in rows]
+
+    def newest(self, session: Session, type: str) -> AuditedEvent | None:
+        """Return the newest event of a type, if there is one."""
+        rows = find_events(session, EventFilter(type=type), after=None, limit=1, newest_first=True)
+        return _as_read(rows[0]) if rows else None
+
     def record_refusal(
         self, *, type: str, subject: str, actor: Principal | str, data: dict[str, Any] | None = None
     ) -> None:
@@ -125,6 +153,12 @@ class AuditService:
 
     def _sign(self, domain: str, seq: int, hash: str) -> str:
         return base64.b64encode(self.key.sign(signed_text(domain, seq, hash))).decode()
+
+
+def _as_read(row: AuditRow) -> AuditedEvent:
+    one = json.loads(row.event)
+    time, data = datetime.fromisoformat(one["time"]), one.get("data") or {}
+    return AuditedEvent(one["id"], one["type"], one["subject"], one["actor"], time, data)
 
 
 def _with_person(actor: Principal, data: dict[str, Any]) -> dict[str, Any]:

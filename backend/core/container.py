@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
     from backend.identity.service import IdentityService
+    from backend.observability.incidents import IncidentService
+    from backend.observability.slos import SloService
+    from backend.observability.work import Watch
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
     from backend.registry.service import RegistryService
@@ -66,6 +69,9 @@ class Services:
     datasets: "DatasetService" = field(init=False)
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
+    slos: "SloService" = field(init=False)
+    incidents: "IncidentService" = field(init=False)
+    watch: "Watch" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

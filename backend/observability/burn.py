@@ -32,10 +32,10 @@ class Counts:
         table = np.array(sorted(rows), dtype=np.float64).reshape(-1, 3)
         return cls(table[:, 0], table[:, 1], table[:, 2])
 
-    @classmethod
-    def none(cls) -> "Counts":
-        """Return no counts."""
-        return cls.of([])
+    def since(self, start: float) -> "Counts":
+        """Return what happened since a time."""
+        some = self.at >= start
+        return Counts(self.at[some], self.total[some], self.bad[some])
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class Burning:
 
 @dataclass(frozen=True)
 class Judged:
-    """An objective at a moment. ``remaining`` is the part of the budget that is left: 1 is all of it, below 0 more than all is gone."""
+    """An objective at a moment.
+
+    ``remaining`` is the part of the budget that is left: 1 is all of it, below 0 more than all is gone.
+    """
 
     remaining: float | None
     ratio: float | None

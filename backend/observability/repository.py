@@ -88,7 +88,9 @@ def drop_standings(session: Session, keys: Iterable[tuple[str, str, str]]) -> No
         session.execute(delete(has).where(has.environment == environment, has.model == model, has.slo == slo))
 
 
-def _replace(session: Session, table: type[SampleChunk] | type[SampleSeries], rows: Sequence[dict[str, object]]) -> None:
+def _replace(
+    session: Session, table: type[SampleChunk] | type[SampleSeries], rows: Sequence[dict[str, object]]
+) -> None:
     """Insert or update by the primary key, which both databases can do in one statement."""
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as upsert

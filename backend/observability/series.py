@@ -92,22 +92,26 @@ def growth(before: Reading | None, after: Reading, *, watched: bool) -> Row:
 
 
 def spread(counts: Row, start: float, end: float, tier: Tier) -> Iterator[tuple[int, Row]]:
-    """Share counts among the slots between two times, evenly and without losing one; yield slot numbers and rows.
+    """Share counts among the slots between two times by how much of the time is in each; yield slot numbers and rows.
 
-    Of a time that is longer than the tier keeps, the newest slots are yielded. Where the clock went back, or stood still,
-    everything is in the slot of the later reading.
+    None is lost, and slots of all tiers add up to the same, since the share up to a border depends on the border alone. Of a
+    time that is longer than the tier keeps, the newest slots are yielded. Where the clock went back, or stood still, everything
+    is in the slot of the later reading.
     """
-    last = int(end // tier.step)
-    first = int(start // tier.step) if start < end else last
-    # The slot that the interval began in has its share already unless it began with it.
-    first = min(first + 1 if start % tier.step else first, last)
-    number = last - first + 1
-    if number == 1:
+    step = 1000 * tier.step
+    since, until = round(start * 1000), round(end * 1000)
+    if since >= until:
+        yield until // step, counts
+        return
+    first, last = since // step, (until - 1) // step
+    if first == last:
         yield last, counts
         return
-    kept = max(number - tier.keep // tier.step, 0)
-    parts = np.arange(kept, number + 1, dtype=np.int64)[:, None] * counts[None, :] // number
-    for index, row in enumerate(np.diff(parts, axis=0), first + kept):
+    first = max(first, last - tier.keep // tier.step)
+    borders = np.arange(first, last + 2, dtype=np.int64) * step
+    passed = np.clip(borders - since, 0, until - since)
+    parts = passed[:, None] * counts[None, :] // (until - since)
+    for index, row in enumerate(np.diff(parts, axis=0), first):
         if row.any():
             yield index, row
 

@@ -49,6 +49,8 @@ class SampleStore:
 
     def __init__(self) -> None:
         self._readings: dict[SeriesKey, Reading] = {}
+        self._fresh: dict[SeriesKey, Reading] = {}
+        """What was read since the last flush."""
         self._moments: set[SeriesKey] = set()
         self._pending: dict[ChunkKey, Row] = {}
         self._watched = False
@@ -56,7 +58,7 @@ class SampleStore:
 
     def load(self, session: Session) -> None:
         """Go on from the counters that were stored last."""
-        self._readings, self._pending, self._moments = {}, {}, set()
+        self._readings, self._fresh, self._pending, self._moments = {}, {}, {}, set()
         for row in repository.all_series(session):
             found = from_json(row.last) if row.last is not None else None
             if found is not None:
@@ -83,7 +85,7 @@ class SampleStore:
             where = sample.key
             key = (where.environment, where.model, where.version, REQUESTS)
             after, before = reading(sample, at), self._readings.get(key)
-            self._readings[key] = after
+            self._readings[key] = self._fresh[key] = after
             counts = growth(before, after, watched=self._watched)
             if counts.any() and (serving is None or where in serving):
                 start = max(before.at, at - _LONGEST_GAP) if before is not None else at
@@ -102,10 +104,12 @@ class SampleStore:
         It stays in memory until :meth:`written` says that the transaction was committed.
         """
         spans = {tier.step: tier for tier in TIERS}
-        places = {key: _chunk(key, spans[key[4]]) for key in self._pending}
+        # After a long gap there is more than a fine tier keeps.
+        pending = {key: row for key, row in self._pending.items() if key[5] * key[4] >= now - spans[key[4]].keep}
+        places = {key: _chunk(key, spans[key[4]]) for key in pending}
         stored = repository.chunks(session, set(places.values()))
         opened: dict[ChunkKey, Rows] = {}
-        for key, counts in self._pending.items():
+        for key, counts in pending.items():
             chunk, tier = places[key], spans[key[4]]
             if chunk not in opened:
                 data = stored.get(chunk)
@@ -118,11 +122,17 @@ class SampleStore:
         repository.replace_chunks(
             session, [{**dict(zip(names, key, strict=True)), "data": pack(rows)} for key, rows in opened.items()]
         )
-        at = datetime.fromtimestamp(now, UTC)
-        known = {**{key: as_json(one) for key, one in self._readings.items()}, **dict.fromkeys(self._moments)}
+        known: dict[SeriesKey, Reading | None] = {**dict.fromkeys(self._moments), **self._fresh}
         repository.replace_series(
             session,
-            [{**dict(zip(names, key, strict=False)), "last": last, "at": at} for key, last in known.items()],
+            [
+                {
+                    **dict(zip(names, key, strict=False)),
+                    "last": None if one is None else as_json(one),
+                    "at": datetime.fromtimestamp(now if one is None else one.at, UTC),
+                }
+                for key, one in known.items()
+            ],
         )
         for tier in TIERS:
             repository.drop_chunks(session, tier.step, int(now) - tier.keep - tier.span)
@@ -132,6 +142,7 @@ class SampleStore:
         """Forget what was written, and versions of which nothing was heard for longer than anything is kept."""
         self._pending.clear()
         self._moments.clear()
+        self._fresh.clear()
         oldest = now - TIERS[-1].keep
         self._readings = {key: one for key, one in self._readings.items() if one.at >= oldest}
 

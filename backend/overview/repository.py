@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.overview.models import ModelPlace, ModelSummary
 
-SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance"]
+SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "slo"]
 _COLUMNS: dict[str, Any] = {
     "owner": ModelSummary.owner,
     "system": ModelSummary.system,
@@ -18,6 +18,7 @@ _COLUMNS: dict[str, Any] = {
     "updated": ModelSummary.updated_at,
     "behind": ModelSummary.behind,
     "compliance": ModelSummary.compliance,
+    "slo": ModelSummary.budget,
 }
 
 
@@ -35,6 +36,7 @@ class Filter:
     phase: str | None = None
     behind: bool | None = None
     compliant: bool | None = None
+    slo: str | None = None
 
 
 def replace_rows(
@@ -116,6 +118,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         (has.system, wanted.system),
         (has.type, wanted.type),
         (has.tier, wanted.tier),
+        (has.slo, wanted.slo),
     ):
         if value is not None:
             found.append(column == value)

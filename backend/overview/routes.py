@@ -12,6 +12,8 @@ from backend.core.http.problems import problems
 from backend.core.schemas import Paging, PlainText, utc
 from backend.deployments.models import Phase
 from backend.identity.auth import Caller
+from backend.observability.models import SloState
+from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
 from backend.overview.models import ModelPlace, ModelSummary
 from backend.overview.repository import Filter, SortKey
@@ -23,6 +25,7 @@ from backend.overview.schemas import (
     OverviewOut,
     OverviewPage,
     PlaceOut,
+    SloSummaryOut,
     TemplateOut,
 )
 from mlplatform.spec.model import NAME_PATTERN
@@ -31,7 +34,7 @@ router = APIRouter(prefix="/overview", tags=["overview"])
 
 Sort = Literal[
     "name", "-name", "owner", "-owner", "system", "-system", "type", "-type", "tier", "-tier", "updated", "-updated",
-    "behind", "-behind", "compliance", "-compliance",
+    "behind", "-behind", "compliance", "-compliance", "slo", "-slo",
 ]  # fmt: skip
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
@@ -59,13 +62,24 @@ def models(
         bool | None,
         Query(description="Whether no check of the controls found anything about it; only live models are either."),
     ] = None,
+    slo: Annotated[SloState | None, Query(description="How its objectives stand, by the worst.")] = None,
     sort: Annotated[
         Sort, Query(description="With `-` the other way round; models with the same value by name.")
     ] = "name",
 ) -> OverviewPage:
     """Return models with where each of their versions is, a page at a time, and how many there are."""
     wanted = Filter(
-        q or None, owner, system, type, tier, environment, live, phase.value if phase else None, behind, compliant
+        q or None,
+        owner,
+        system,
+        type,
+        tier,
+        environment,
+        live,
+        phase.value if phase else None,
+        behind,
+        compliant,
+        slo.value if slo else None,
     )
     key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
     after = _after(page, sort, key)
@@ -134,18 +148,27 @@ def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
         updated_at=row.updated_at,
         places=[PlaceOut.model_validate(one) for one in places],
         template=template,
+        slo=_slo(row),
         compliance=None if row.compliance < 0 else ComplianceOut(met=row.compliance == 0, failing=row.compliance),
+    )
+
+
+def _slo(row: ModelSummary) -> SloSummaryOut | None:
+    if not row.slo:
+        return None
+    return SloSummaryOut(
+        state=SloState(row.slo), remaining=None if row.budget == UNKNOWN_BUDGET else row.budget / 10_000
     )
 
 
 def _value(row: ModelSummary, key: SortKey) -> Any:
     if key == "updated":
         return utc(row.updated_at)
-    return getattr(row, key)
+    return row.budget if key == "slo" else getattr(row, key)
 
 
 def _after(page: Paging, sort: str, key: SortKey) -> tuple[Any, str] | None:
-    found = page.after(str, int if key in {"tier", "behind", "compliance"} else str, str)
+    found = page.after(str, int if key in {"tier", "behind", "compliance", "slo"} else str, str)
     if found is None:
         return None
     order, value, name = found
