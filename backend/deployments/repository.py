@@ -184,6 +184,14 @@ def finished(session: Session, since: datetime) -> Sequence[Deployment]:
     return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
 
 
+def rollbacks(session: Session, since: datetime) -> list[Any]:
+    """Return rollbacks from a version that was live that were asked for since a time, without what belongs to them."""
+    has = Deployment
+    query = select(has.model, has.environment, has.previous_version, has.requested_at)
+    query = query.where(has.kind == Kind.ROLLBACK, has.requested_at >= since, has.previous_version.is_not(None))
+    return list(session.execute(query.order_by(has.id)))
+
+
 def step(deployment: Deployment, index: int) -> DeploymentStep:
     """Return a loaded deployment's step."""
     return next(one for one in deployment.steps if one.index == index)

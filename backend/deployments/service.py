@@ -71,6 +71,11 @@ class DeploymentService:
         """Return the rollouts that were over since a time."""
         return views.past(repository.finished(session, since))
 
+    def taken_back(self, session: Session, since: datetime) -> list[tuple[str, str, int, datetime]]:
+        """Return model, environment and version of what was taken back since a time after it was promoted, and when."""
+        rows = repository.rollbacks(session, since)
+        return [(row.model, row.environment, row.previous_version, row.requested_at) for row in rows]
+
     def request(
         self,
         session: Session,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_
@@ -104,10 +105,10 @@ def values(session: Session, name: str) -> list[tuple[Any, int]]:
     return [(value, number) for value, number in rows if value != ""]
 
 
-def on_template(session: Session, template: str) -> int:
-    """Return how many models came from a template."""
-    query = select(func.count()).select_from(ModelSummary).where(ModelSummary.template == template)
-    return session.execute(query).scalar_one()
+def by_template(session: Session, template: str, now: datetime) -> list[tuple[str, bool, datetime]]:
+    """Return every model, whether it came from a template, and the present: nobody knows since when."""
+    rows = session.execute(select(ModelSummary.name, ModelSummary.template).order_by(ModelSummary.name))
+    return [(name, of == template, now) for name, of in rows]
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:

@@ -19,9 +19,12 @@ from backend.overview.models import ModelPlace, ModelSummary
 from backend.overview.repository import Filter, SortKey
 from backend.overview.schemas import (
     ComplianceOut,
+    EvidenceOut,
     FacetOut,
     FacetsOut,
+    FigureDetailOut,
     FigureOut,
+    MonthOut,
     OverviewOut,
     OverviewPage,
     PlaceOut,
@@ -128,6 +131,26 @@ def figures(
     """Return the figures that the platform is held to."""
     with services.database.read() as session:
         return [FigureOut.model_validate(one) for one in services.figures.all(session, days)]
+
+
+@router.get("/figures/{name}", summary="One figure and the events behind it", responses=problems(401, 404, 422))
+def figure(
+    services: ServicesOf,
+    caller: Caller,
+    name: Annotated[str, Path(pattern=NAME_PATTERN, max_length=63, examples=["change-failure-rate"])],
+    days: Annotated[int, Query(ge=1, le=3660, description="The figure and its events are from then on.")] = 30,
+    months: Annotated[int, Query(ge=1, le=36, description="Months of the trend, the present one included.")] = 12,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most events that are listed.")] = 100,
+) -> FigureDetailOut:
+    """Return a figure with its trend by month, and with the events behind it, newest first."""
+    with services.database.read() as session:
+        value, trend, events = services.figures.one(session, name, days, months)
+    return FigureDetailOut(
+        figure=FigureOut.model_validate(value),
+        trend=[MonthOut.model_validate(one) for one in trend],
+        evidence=[EvidenceOut.model_validate(one) for one in events[:limit]],
+        more=max(len(events) - limit, 0),
+    )
 
 
 def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:

@@ -107,3 +107,29 @@ class FigureOut(Schema):
     target: float | None = Field(description="What it is to reach at twelve months.")
     count: int = Field(description="How many deployments or models it is counted from.")
     meaning: str
+
+
+class MonthOut(Schema):
+    """A figure in a month."""
+
+    month: str = Field(examples=["2026-03"])
+    value: float | None
+    count: int
+
+
+class EvidenceOut(Schema):
+    """An event behind a figure. Of a share, 1 is what counts and 0 what it is a share of."""
+
+    at: datetime
+    subject: str = Field(description="Whose audit events tell more.", examples=["model:wine/deployments/0197f2c4"])
+    value: float
+    note: str
+
+
+class FigureDetailOut(Schema):
+    """A figure with its trend, and with the events behind it."""
+
+    figure: FigureOut
+    trend: list[MonthOut]
+    evidence: list[EvidenceOut] = Field(description="Newest first.")
+    more: int = Field(description="How many older events are not listed.")

@@ -22,11 +22,11 @@ Shares = list[tuple[int, float]]
 """Minutes, and the share of bad requests in them."""
 
 SCENARIOS: dict[str, Shares] = {
-    "all is well": [(300, 0.0)],
-    "a short outage": [(120, 0.0), (4, 1.0), (120, 0.0)],
-    "a long outage": [(60, 0.0), (60, 1.0), (400, 0.0)],
-    "a slow leak": [(60, 0.0), (600, 0.004)],
-    "just below": [(500, 0.0009)],
+    "all is well": [(60, 0.0)],
+    "a short outage": [(60, 0.0), (4, 1.0), (80, 0.0)],
+    "a long outage": [(30, 0.0), (40, 1.0), (130, 0.0)],
+    "a slow leak": [(30, 0.0), (220, 0.004)],
+    "just below": [(150, 0.0009)],
     "comes and goes": [(30, 0.0), (10, 0.05), (50, 0.0), (10, 0.05), (50, 0.0), (10, 0.3), (60, 0.0)],
     "a rising share": [(60, 0.0), (60, 0.005), (60, 0.01), (60, 0.02), (60, 0.2), (60, 0.0)],
 }
@@ -69,7 +69,7 @@ def stable(objective: Objective, counts: Counts, minute: int) -> frozenset[str] 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*SCENARIOS, "random 1", "random 2", "random 3", "random 4"])
+@pytest.mark.parametrize("name", [*SCENARIOS, "random 1", "random 2", "random 3"])
 def test_own_evaluation_and_generated_rules_agree(name: str, tmp_path: Path) -> None:
     shares = SCENARIOS.get(name) or chance(int(name.removeprefix("random ")))
     folder, objective, bad = written(SPEC, tmp_path), availability(), bad_by_minute(shares)
@@ -105,7 +105,9 @@ def test_both_say_the_same_of_what_is_left_of_the_budget(tmp_path: Path) -> None
         assert left is not None
         width = max(abs(left) * 0.02, 0.01)
         expression = f'slo:error_budget:remaining{{slo="availability"}} > {left - width} < {left + width}'
-        cases.append({"expr": f"count({expression})", "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": 1}]})
+        cases.append(
+            {"expr": f"count({expression})", "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": 1}]}
+        )
     values = [{"series": one, "values": " ".join(str(value) for value in values)} for one, values in series(bad)]
     test = {"interval": "1m", "input_series": values, "promql_expr_test": cases}
     document = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}
@@ -115,8 +117,8 @@ def test_both_say_the_same_of_what_is_left_of_the_budget(tmp_path: Path) -> None
 
 
 def chance(seed: int) -> Shares:
-    dice = random.Random(seed)  # noqa: S311
-    return [(dice.randint(5, 90), dice.choice([0.0, 0.0, 0.001, 0.004, 0.008, 0.02, 0.1, 1.0])) for _ in range(8)]
+    dice = random.Random(seed)
+    return [(dice.randint(5, 60), dice.choice([0.0, 0.0, 0.001, 0.004, 0.008, 0.02, 0.1, 1.0])) for _ in range(5)]
 
 
 def test_pairs_of_windows_are_those_of_the_workbook() -> None:
