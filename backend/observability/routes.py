@@ -1,5 +1,6 @@
 """HTTP routes of objectives, and the door for Alertmanager."""
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
@@ -17,6 +18,8 @@ from mlplatform.spec.model import NAME_PATTERN
 
 router = APIRouter(prefix="/observability", tags=["observability"])
 
+_NAME = re.compile(NAME_PATTERN)
+_MOST_MODELS = 10_000
 ModelName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=63, examples=["wine"])]
 
 
@@ -48,8 +51,8 @@ def alertmanager(services: ServicesOf, caller: Caller, write: Write, webhook: We
         ).audited(type="ml-platform.observability.alerts.refused", subject="incidents", actor=caller.ref)
 
     def work(session: Session) -> TakenOut:
-        named = sorted({one.labels["model"] for one in webhook.alerts if one.labels.get("model")})
-        models = services.registry.registered(session, named[:5000])
+        named = {one.labels.get("model", "") for one in webhook.alerts}
+        models = services.registry.registered(session, sorted(filter(_NAME.fullmatch, named))[:_MOST_MODELS])
         found = raised(webhook.alerts, models, settings.environments, services.clock.now())
         return TakenOut(alerts=len(webhook.alerts), incidents=sorted(services.incidents.take(session, found)))
 

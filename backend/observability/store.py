@@ -7,6 +7,7 @@ between is shared among the slots of the time that was missed.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from backend.observability.series import (
     good_edge,
     growth,
     pack,
-    reading,
+    rows_of,
     spread,
     unpack,
 )
@@ -81,10 +82,11 @@ class SampleStore:
         ``serving`` are those that users' requests go to: what others do, such as one that gets copies of requests, is
         followed and not counted. The same reading again adds nothing.
         """
-        for sample in samples:
+        own = list(samples)
+        for sample, row in zip(own, rows_of(own), strict=True):
             where = sample.key
             key = (where.environment, where.model, where.version, REQUESTS)
-            after, before = reading(sample, at), self._readings.get(key)
+            after, before = Reading(at, row), self._readings.get(key)
             self._readings[key] = self._fresh[key] = after
             counts = growth(before, after, watched=self._watched)
             if counts.any() and (serving is None or where in serving):
@@ -113,7 +115,7 @@ class SampleStore:
             chunk, tier = places[key], spans[key[4]]
             if chunk not in opened:
                 data = stored.get(chunk)
-                rows = None if data is None else unpack(data, tier.slots)
+                rows = None if data is None else unpack(data, tier.slots).astype(np.int64)
                 if rows is None or rows.shape[1] != len(counts):
                     rows = np.zeros((tier.slots, len(counts)), dtype=np.int64)
                 opened[chunk] = rows
@@ -197,8 +199,8 @@ def counts_of(
     return Counts(at, total, bad)
 
 
-def _all_and_bad(table: Rows, good: int | None) -> Rows:
+def _all_and_bad(table: NDArray[Any], good: int | None) -> Rows:
     if good is None or table.shape[1] == _PLAIN:
         return table[:, :2].T
-    total = table[:, 2:].sum(axis=1)
-    return np.vstack([total, total - table[:, 2 : 2 + good].sum(axis=1)])
+    total = table[:, 2:].sum(axis=1, dtype=np.int64)
+    return np.vstack([total, total - table[:, 2 : 2 + good].sum(axis=1, dtype=np.int64)])
