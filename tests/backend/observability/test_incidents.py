@@ -102,7 +102,7 @@ def send(someone: Someone, *alerts: dict[str, Any]) -> list[str]:
 def test_an_incident_from_its_first_alert_to_its_postmortem(ward: Ward, alertmanager: Someone, pager: Any) -> None:
     ward.deploy(1)
     first = alert(ward, age=0)
-    (id,) = send(alertmanager, first, alert(ward, "DeadLetters", severity="warning"))
+    (id,) = send(alertmanager, first, alert(ward, "DeadLetters", age=0, severity="warning"))
     assert send(alertmanager, first) == [id]
     (shown,) = ward.incidents(model="wine", state="open", severity="page")
     assert (shown["id"], shown["owner"], shown["onCall"]["group"]) == (id, "group:default/risk", "group:default/risk")
