@@ -14,12 +14,15 @@ SUITES = (
     "scaffold",
     "update",
     "audit",
+    "evidence",
     "serving",
     "rollback",
     "batch",
     "streaming",
     "overview",
     "observability",
+    "access",
+    "pii",
 )
 
 

@@ -70,7 +70,7 @@ class Suspects:
         found: dict[str, Suspect] = {}
         for subject in self._subjects(session, environment, model):
             # A minute later too: an alert's own start may lie before the first bad request was counted.
-            events = self._services.audit.events(session, subject, since, began + timedelta(minutes=1), _EVENTS)
+            events = self._services.audit.about(session, subject, since, began + timedelta(minutes=1), _EVENTS)
             for event in events:
                 suspect = self._suspect(session, event, environment, began)
                 if suspect is not None:
