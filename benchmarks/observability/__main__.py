@@ -75,8 +75,8 @@ def main() -> None:
         rows=rows,
         notes=f"{models} models on SQLite, {rounds} rounds of readings with the histogram that Envoy gives, "
         f"1,000 requests each; a flush every third round, which is counted with the requests. Counts are random, "
-        "which is the worst case for packing. What a reading costs does not depend on how many requests it stands for, so the second "
-        "row is the first one times 1,000, flushes included. Aim: 50,000 request samples a second on 2 cores.",
+        "which is the worst case for packing. What a reading costs does not depend on how many requests it stands for, so the "
+        "second row is the first one times 1,000, flushes included. Aim: 50,000 request samples a second on 2 cores.",
         raw={**ingested, **asked, "models": models, "bytes": size},
     )
 
