@@ -125,9 +125,9 @@ def send(target: NotificationSettings, title: str, body: str) -> None:
     to = apprise.Apprise()
     if not to.add(target.url.get_secret_value()):
         raise Refused("its URL is none that Apprise knows; see mlPlatform.observability.notifications", final=True)
-    with apprise.LogCapture(level=apprise.logging.INFO) as captured:
+    with apprise.LogCapture(level=apprise.logging.INFO) as captured:  # type: ignore[no-untyped-call]
         taken = to.notify(body=body, title=title)
-        said = captured.getvalue().strip().splitlines()  # type: ignore[attr-defined]
+        said = captured.getvalue().strip().splitlines()
     if not taken:
         last = redact(said[-1])[:200] if said else "no reason was given"
         raise Refused(f"it was not taken: {last}")
