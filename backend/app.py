@@ -52,6 +52,11 @@ from backend.evidence.work import EvidenceWork
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
+from backend.observability import incident_routes
+from backend.observability import routes as observability_routes
+from backend.observability.incidents import IncidentService
+from backend.observability.slos import SloService
+from backend.observability.work import NotificationWork, Watch
 from backend.overview import routes as overview_routes
 from backend.overview.figures import Figures
 from backend.overview.service import OverviewService
@@ -128,6 +133,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         catalog_routes,
         dataset_routes,
         compliance_routes,
+        observability_routes,
+        incident_routes,
     ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
@@ -136,6 +143,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     larger = [
         (re.compile(rf"^{API_PREFIX}/registry/models/[^/]+/versions/?$"), uploads),
         (re.compile(rf"^{API_PREFIX}/attestations/?$"), settings.limits.manifest_bytes),
+        # An Alertmanager sends what it has grouped in one go.
+        (re.compile(rf"^{API_PREFIX}/observability/alertmanager/?$"), settings.limits.manifest_bytes),
         # MLflow streams artefacts to disk and holds everything else in memory.
         (re.compile(rf"^{MLFLOW_PATH}/(ajax-)?api/2\.0/mlflow-artifacts/"), settings.limits.bundle_bytes),
         (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
@@ -166,6 +175,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     registry.changed = services.overview.changed
     services.datasets, services.waivers = DatasetService(services), WaiverService(services)
     registry.declared = services.datasets.registered
+    services.slos, services.incidents = SloService(services), IncidentService(services)
     _add_access(services)
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
@@ -179,6 +189,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.controls = ControlService(services)
     services.evidence.controls = ControlsOverTime(services)
     ComplianceWork(services)
+    services.watch = Watch(services)
+    NotificationWork(services)
     services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})

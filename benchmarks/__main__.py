@@ -20,6 +20,7 @@ SUITES = (
     "batch",
     "streaming",
     "overview",
+    "observability",
     "access",
     "pii",
 )

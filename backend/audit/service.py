@@ -1,6 +1,7 @@
 """The one function that writes to the audit log, in the transaction of the change that it records."""
 
 import base64
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from backend.audit import repository
 from backend.audit.events import HEAD, NewEvent, canonical, chained, envelope, signed_text
 from backend.audit.models import GENESIS, AuditCheckpoint, AuditHead, AuditNode, AuditRow
+from backend.audit.repository import EventFilter, find_events
 from backend.audit.tree import GrowingTree, root_of, unsigned_checkpoint
 from backend.core.clock import Clock
 from backend.core.database import Database, lock_for_transaction
@@ -42,6 +44,18 @@ class AuditEvent:
     id: str
     event: dict[str, Any]
     hash: str
+
+
+@dataclass(frozen=True)
+class AuditedEvent:
+    """An event as other domains read it."""
+
+    id: str
+    type: str
+    subject: str
+    actor: str
+    time: datetime
+    data: dict[str, Any]
 
 
 class AuditService:
@@ -107,6 +121,17 @@ class AuditService:
         for event in events:
             self._metrics.audit_events.labels(event.type).inc()
         return written
+
+    def about(self, session: Session, subject: str, since: datetime, until: datetime, limit: int) -> list[AuditedEvent]:
+        """Return the newest events about a subject, and about what belongs to it, between two times; newest first."""
+        wanted = EventFilter(subject=subject, since=since, until=until)
+        rows = find_events(session, wanted, after=None, limit=limit, newest_first=True)
+        return [_as_read(row) for row in rows]
+
+    def newest(self, session: Session, type: str) -> AuditedEvent | None:
+        """Return the newest event of a type, if there is one."""
+        rows = find_events(session, EventFilter(type=type), after=None, limit=1, newest_first=True)
+        return _as_read(rows[0]) if rows else None
 
     def record_refusal(
         self, *, type: str, subject: str, actor: Principal | str, data: dict[str, Any] | None = None
@@ -181,6 +206,12 @@ class AuditService:
 
     def _sign(self, text: bytes) -> str:
         return base64.b64encode(self.key.sign(text)).decode()
+
+
+def _as_read(row: AuditRow) -> AuditedEvent:
+    one = json.loads(row.event)
+    time, data = datetime.fromisoformat(one["time"]), one.get("data") or {}
+    return AuditedEvent(one["id"], one["type"], one["subject"], one["actor"], time, data)
 
 
 def _with_person(actor: Principal, data: dict[str, Any]) -> dict[str, Any]:

@@ -150,6 +150,19 @@ def last_successes(session: Session) -> Sequence[tuple[str, str, datetime]]:
     return [(row[0], row[1], row[2]) for row in session.execute(query) if row[2] is not None]
 
 
+def ended(session: Session, environment: str, model: str, since: datetime) -> list[tuple[datetime, bool]]:
+    """Return when runs that failed or went well ended since a time, and which; trials are left out."""
+    query = select(BatchRun.finished_at, BatchRun.state).where(
+        BatchRun.environment == environment,
+        BatchRun.model == model,
+        BatchRun.cause != Cause.TRIAL,
+        BatchRun.state.in_([*GOOD, RunState.FAILED]),
+        BatchRun.finished_at >= since,
+    )
+    rows = session.execute(query.order_by(BatchRun.finished_at))
+    return [(at, state in GOOD) for at, state in rows if at is not None]
+
+
 def find_backfill(session: Session, backfill_id: str) -> Backfill | None:
     """Return a backfill."""
     return session.get(Backfill, backfill_id, populate_existing=True)

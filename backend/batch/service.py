@@ -152,6 +152,14 @@ class BatchService:
             active=repository.active(session, environment, model),
         )
 
+    def last_successes(self, session: Session) -> list[tuple[tuple[str, str], datetime]]:
+        """Return when each model in each environment was last scored well, by environment and model."""
+        return [((environment, model), at) for environment, model, at in repository.last_successes(session)]
+
+    def ended(self, session: Session, environment: str, model: str, since: datetime) -> list[tuple[datetime, bool]]:
+        """Return when runs ended since a time, trials and cancelled ones aside, and whether well."""
+        return repository.ended(session, environment, model, since)
+
     def days_scored_by(self, session: Session, environment: str, model: str, version: int) -> list[date]:
         """Return the days whose answers in the lake are a version's, as far as the platform had it score them."""
         batch = self.rules.batch(session, model, version)

@@ -19,6 +19,7 @@ from backend.core.config_encryption import EncryptionSettings, SecretStoreSettin
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
+from backend.core.config_observability import ObservabilitySettings
 from backend.core.config_portal import PortalSettings
 from backend.core.config_privacy import PrivacySettings, RetentionSettings
 from backend.core.config_record import AuditSettings, EvidenceSettings
@@ -142,6 +143,16 @@ class Policy(SettingsModel):
     data_classification: bool = Field(
         default=True,
         description="Whether a version is refused whose model.yaml gives data a lower class than the catalog knows.",
+    )
+    error_budget: bool | None = Field(
+        default=None,
+        description="Whether a model without error budget left needs an approval to be rolled out; where approval is "
+        "required if null.",
+    )
+    rollback_on_breach: bool = Field(
+        default=True,
+        description="Whether a version that burns its error budget fast is taken back while the former one is warm, as far "
+        "as its model.yaml wants it too.",
     )
     signers: list[SignerKind] = Field(
         default=["user", "repository"],
@@ -288,6 +299,7 @@ class Settings(SettingsModel):
     fleet: FleetSettings = Field(default_factory=FleetSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     compliance: ComplianceSettings = Field(default_factory=ComplianceSettings)
+    observability: ObservabilitySettings = Field(default_factory=ObservabilitySettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from backend.deployments.service import DeploymentService
     from backend.evidence.service import EvidenceService
     from backend.identity.service import IdentityService
+    from backend.observability.incidents import IncidentService
+    from backend.observability.slos import SloService
+    from backend.observability.work import Watch
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
     from backend.privacy.service import PrivacyService
@@ -74,6 +77,9 @@ class Services:
     datasets: "DatasetService" = field(init=False)
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
+    slos: "SloService" = field(init=False)
+    incidents: "IncidentService" = field(init=False)
+    watch: "Watch" = field(init=False)
     privacy: "PrivacyService" = field(init=False)
     evidence: "EvidenceService" = field(init=False)
 

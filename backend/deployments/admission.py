@@ -19,6 +19,7 @@ from mlplatform.gates.result import Gate, Outcome
 State = Literal["met", "missing", "failed", "waiting"]
 APPROVAL = "approval"
 CLASSIFICATION = "data-classification"
+ERROR_BUDGET = "error-budget"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,14 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """An objective of the model that has no error budget left."""
+
+    slo: str
+    remaining: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that admission is decided by."""
 
@@ -66,6 +75,9 @@ class Facts:
     decisions: Sequence[Decision] = ()
     waivers: Sequence[Waived] = ()
     data: Sequence[Data] = ()
+    budgets: Sequence[Budget] = ()
+    was_live: bool = False
+    """Whether the version was live in the environment before."""
     commit_author: str | None = None
     """Address of the commit's author, as far as it is on record."""
 
@@ -238,6 +250,31 @@ class RequireApproval:
 
 
 @dataclass(frozen=True)
+class RequireErrorBudget:
+    """The model has error budget left, or the version is known to work there, or somebody takes the risk."""
+
+    def judge(self, facts: Facts) -> Finding:
+        """Say whether it is met, and why or why not."""
+        if not facts.budgets:
+            return Finding(ERROR_BUDGET, "met", "no objective is without error budget")
+        said = ", ".join(f"{one.slo} ({100 * one.remaining:.0f} %)" for one in facts.budgets)
+        if facts.was_live:
+            return Finding(
+                ERROR_BUDGET, "met", f"no error budget is left of {said}, but the version was live here before"
+            )
+        decision = facts.decisions[-1] if facts.decisions else None
+        if decision is None:
+            return Finding(
+                ERROR_BUDGET, "waiting", f"no error budget is left of {said}: somebody has to approve the risk"
+            )
+        if decision.approved:
+            return Finding(ERROR_BUDGET, "met", f"no error budget is left of {said}; {decision.by} took the risk")
+        return Finding(
+            ERROR_BUDGET, "failed", f"no error budget is left of {said}; {decision.by} did not take the risk"
+        )
+
+
+@dataclass(frozen=True)
 class Verdict:
     """All requirements of an environment."""
 
@@ -268,6 +305,9 @@ def requirements_of(environment: EnvironmentSettings) -> list[Requirement]:
     ]
     if environment.policy.data_classification:
         demands.append(RequireClassification())
+    budget = environment.policy.error_budget
+    if environment.approval.required if budget is None else budget:
+        demands.append(RequireErrorBudget())
     if environment.approval.required:
         demands.append(RequireApproval(environment.approval))
     return demands

@@ -3,12 +3,14 @@
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
 from backend.access.resources import Action
+from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.core.ids import new_id
 from backend.deployments import repository
 from backend.deployments.lifecycle import Lifecycle
-from backend.deployments.models import Deployment, Kind, Outcome, Phase
+from backend.deployments.models import Deployment, Kind, Outcome, Phase, TrafficState
 from backend.deployments.rules import Rules
 from backend.deployments.targets.base import TargetUnavailable, VersionKey
 from backend.identity.principal import Principal
@@ -72,10 +74,38 @@ class Interventions:
             return before or self._rules.reloaded(session, running.id)
         if (waiting := repository.in_progress(session, environment, model)) is not None:
             self.abort(session, caller, waiting.id, f"a rollback comes first: {reason}")
+        return self._go_back(session, caller, environment, model, reason, access)
+
+    def take_back(self, session: Session, environment: str, model: str, version: int, reason: str) -> Deployment | None:
+        """Go back from a live version because of what it did, as long as the former one is warm; for the platform itself.
+
+        Nothing happens, and ``None`` is returned, when it is not live any more, when a deployment is under way there (which has
+        its own analysis, or was asked for by somebody who knows), or when there is nothing warm to go back to.
+        """
+        if repository.in_progress(session, environment, model) is not None:
+            return None
+        rows = repository.traffic(session, environment, model, lock=True)
+        live = next((row for row in rows if row.state == TrafficState.LIVE), None)
+        former = repository.former_version(session, environment, model)
+        warm = any(row.version == former and row.state == TrafficState.WARM for row in rows)
+        if live is None or live.version != version or not warm:
+            return None
+        return self._go_back(session, PLATFORM, environment, model, reason)
+
+    def _go_back(
+        self,
+        session: Session,
+        actor: Principal | str,
+        environment: str,
+        model: str,
+        reason: str,
+        access: Decision | None = None,
+    ) -> Deployment:
         # Versions that were kept warm long enough are stopped meanwhile; from here on none of these is.
         repository.traffic(session, environment, model, lock=True)
         present, former = self._rules.way_back(session, environment, model)
         version = self._services.registry.get_version(session, model, former)
+        who = actor if isinstance(actor, str) else actor.ref
         deployment = Deployment(
             id=new_id(),
             kind=Kind.ROLLBACK,
@@ -86,20 +116,15 @@ class Interventions:
             phase=Phase.PENDING,
             reason=reason,
             previous_version=present.version,
-            requested_by=caller.ref,
-            on_behalf_of=caller.on_behalf_of,
+            requested_by=who,
+            on_behalf_of=None if isinstance(actor, str) else actor.on_behalf_of,
             requested_at=self._services.clock.now(),
             requirements=[],
         )
         add(session, self._rules, deployment)
-        self._rules.record(
-            session,
-            "deployment.requested",
-            deployment,
-            caller,
-            reason=f"{caller.ref} rolls v{present.version} back to v{former}: {reason}",
-            access=access.as_json(),
-        )
+        said = f"{who} rolls v{present.version} back to v{former}: {reason}"
+        permitted = {} if access is None else {"access": access.as_json()}
+        self._rules.record(session, "deployment.requested", deployment, actor, reason=said, **permitted)
         if self._is_up(session, environment, model, former):
             self._lifecycle.promote(session, deployment.id, 0)
         return self._rules.reloaded(session, deployment.id)

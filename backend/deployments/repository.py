@@ -191,6 +191,14 @@ def finished(session: Session, since: datetime) -> Sequence[Deployment]:
     return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
 
 
+def rollbacks(session: Session, since: datetime) -> list[Any]:
+    """Return rollbacks from a version that was live that were asked for since a time, without what belongs to them."""
+    has = Deployment
+    query = select(has.model, has.environment, has.previous_version, has.requested_at)
+    query = query.where(has.kind == Kind.ROLLBACK, has.requested_at >= since, has.previous_version.is_not(None))
+    return list(session.execute(query.order_by(has.id)))
+
+
 def finished_of(session: Session, model: str, version: int) -> Sequence[Deployment]:
     """Return the rollouts of a version that are over, with their steps and approvals."""
     query = select(Deployment).where(

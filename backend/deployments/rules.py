@@ -10,7 +10,7 @@ from backend.core.config import EnvironmentSettings
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, NotFound
 from backend.deployments import lifecycle, repository
-from backend.deployments.admission import Data, Facts, RequireApproval, Waived
+from backend.deployments.admission import Budget, Data, Facts, RequireApproval, Waived
 from backend.deployments.lifecycle import EVENT, about, subject_of
 from backend.deployments.models import ENDED, Deployment, Phase, Traffic
 from backend.identity.principal import Actor, Principal
@@ -75,6 +75,11 @@ class Rules:
                 Waived(one.id, one.gate, frozenset(one.checks), str(one.decided_by), one.expires_at, one.reason)
                 for one in self._services.waivers.active(session, model, environment)
             ],
+            budgets=[
+                Budget(one.slo, one.remaining or 0.0)
+                for one in self._services.slos.exhausted(session, environment, model)
+            ],
+            was_live=repository.last_promoted(session, environment, model, version=version) is not None,
             data=[
                 Data(one.name, one.declared, one.known, one.basis, one.effective == one.declared) for one in inherited
             ],
@@ -230,7 +235,14 @@ class Rules:
         )
 
     def record(
-        self, session: Session, event: str, deployment: Deployment, actor: Principal, *, reason: str, **data: Any
+        self,
+        session: Session,
+        event: str,
+        deployment: Deployment,
+        actor: Principal | str,
+        *,
+        reason: str,
+        **data: Any,
     ) -> None:
         """Write an audit event about a deployment."""
         lifecycle.record(self._services, session, event, deployment, actor, reason=reason, **data)

@@ -19,12 +19,13 @@ from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
 from backend.deployments import repository, views
 from backend.deployments.actions import Actions
-from backend.deployments.admission import APPROVAL, Decision, Finding, Verdict, decide
+from backend.deployments.admission import APPROVAL, ERROR_BUDGET, Decision, Finding, Verdict, decide
 from backend.deployments.interventions import Interventions, add
 from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
 from backend.deployments.rules import Rules
 from backend.deployments.streams import StreamRefused, check_stream
+from backend.deployments.targets.base import VersionKey
 from backend.deployments.views import Duties, Past, Place
 from backend.identity.principal import Actor, Principal
 from mlplatform.spec.model import ModelType
@@ -61,15 +62,21 @@ class DeploymentService:
         return views.places(session, models)
 
     def standing(self, session: Session, environment: str, model: str, version: int) -> Verdict:
-        """Judge a version by what an environment demands now, approval left aside."""
+        """Judge a version by what an environment demands now; what a person decides is left aside."""
         settings = self._rules.environment(environment)
         facts = self._rules.facts(session, model, version, environment, requested_by=Actor(PLATFORM))
         verdict = decide(settings, facts)
-        return Verdict(tuple(one for one in verdict.findings if one.requirement != APPROVAL))
+        decided = (APPROVAL, ERROR_BUDGET)
+        return Verdict(tuple(one for one in verdict.findings if one.requirement not in decided))
 
     def past(self, session: Session, since: datetime) -> list[Past]:
         """Return the rollouts that were over since a time."""
         return views.past(repository.finished(session, since))
+
+    def taken_back(self, session: Session, since: datetime) -> list[tuple[str, str, int, datetime]]:
+        """Return model, environment and version of what was taken back since a time after it was promoted, and when."""
+        rows = repository.rollbacks(session, since)
+        return [(row.model, row.environment, row.previous_version, row.requested_at) for row in rows]
 
     def past_of(self, session: Session, model: str, version: int) -> list[Past]:
         """Return the rollouts of a version that are over."""
@@ -168,7 +175,7 @@ class DeploymentService:
         deployment.requirements = verdict.as_json()
         said = f"{caller.ref} {'approved' if approved else 'rejected'} it" + (f": {comment}" if comment else "")
         event = "deployment.approved" if approved else "deployment.rejected"
-        failed = [one for one in verdict.unmet if one.requirement != APPROVAL]
+        failed = [one for one in verdict.unmet if one.requirement not in (APPROVAL, ERROR_BUDGET)]
         if not approved:
             self._end(deployment, Outcome.REJECTED, said)
         elif failed:
@@ -215,6 +222,19 @@ class DeploymentService:
         """Return what is live: environment, model and version."""
         rows = repository.traffic(session)
         return [(row.environment, row.model, row.version) for row in rows if row.state == TrafficState.LIVE]
+
+    def serving(self, session: Session) -> set[VersionKey]:
+        """Return the versions that users' requests go to."""
+        rows = repository.traffic(session)
+        return {VersionKey(row.environment, row.model, row.version) for row in rows if row.weight or row.served}
+
+    def warm_since(self, session: Session, environment: str, model: str, version: int) -> datetime | None:
+        """Return when a live version was promoted, as long as the one before it is kept warm; else ``None``."""
+        rows = repository.traffic(session, environment, model)
+        if _version(rows, TrafficState.LIVE) != version or _version(rows, TrafficState.WARM) is None:
+            return None
+        promoted = repository.last_promoted(session, environment, model, version=version)
+        return None if promoted is None else promoted.finished_at or promoted.requested_at
 
     def was_live(self, session: Session, environment: str, model: str, version: int) -> bool:
         """Say whether a version was live in an environment at some time."""

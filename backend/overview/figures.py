@@ -1,34 +1,38 @@
-"""The figures that the platform is held to, counted from its own records."""
+"""The figures that the platform is held to, counted from its own records, and the four keys of DORA beside them.
+
+Source of the four keys: https://dora.dev/guides/dora-metrics-four-keys/.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from statistics import median, quantiles
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
+from backend.core.errors import NotFound
 from backend.deployments.models import Outcome
 from backend.deployments.views import Past
 from backend.overview import repository
+from backend.overview.measures import (
+    Figure,
+    Measure,
+    Month,
+    Sample,
+    middle,
+    nine_of_ten,
+    number,
+    per_week,
+    share,
+)
 from scaffolder.release import TEMPLATE
 
 if TYPE_CHECKING:
     from backend.core.container import Services
 
 _CALLED_OFF = frozenset({Outcome.ABORTED, Outcome.REJECTED, Outcome.REFUSED})
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure: its value, what it is to reach, what it was counted from and what it means."""
-
-    name: str
-    value: float | None
-    unit: str
-    target: float | None
-    count: int
-    meaning: str
+_BLAMED = timedelta(days=1)
+"""A rollout counts as a failed change when it was taken back, or is what an incident is put down to, within this time."""
+_LONGEST_TREND = 36
 
 
 class Figures:
@@ -40,67 +44,159 @@ class Figures:
     def all(self, session: Session, days: int) -> list[Figure]:
         """Return all figures of the last days."""
         since = self._services.clock.now() - timedelta(days=days)
+        return [one.figure(since, days) for one in self._measures(session, since)]
+
+    def one(self, session: Session, name: str, days: int, months: int) -> tuple[Figure, list[Month], list[Sample]]:
+        """Return a figure of the last days, how it was in each of the last months, and the events behind it, newest first.
+
+        Raises:
+            NotFound: there is no figure of that name.
+        """
+        now = self._services.clock.now()
+        since = now - timedelta(days=days)
+        measures = self._measures(session, min(since, now - timedelta(days=31 * min(months, _LONGEST_TREND))))
+        found = next((one for one in measures if one.name == name), None)
+        if found is None:
+            known = ", ".join(one.name for one in measures)
+            raise NotFound(f"there is no figure {name[:63]!r}", fix=f"There are: {known}.")
+        events = sorted((one for one in found.samples if one.at >= since), key=lambda one: one.at, reverse=True)
+        return found.figure(since, days), found.trend(now, min(months, _LONGEST_TREND)), events
+
+    def _measures(self, session: Session, since: datetime) -> list[Measure]:
         past = self._services.deployments.past(session, since)
         judged = [one for one in past if one.outcome not in _CALLED_OFF]
         promoted = [one for one in judged if one.outcome == Outcome.PROMOTED]
-        minutes = [(one.finished_at - one.requested_at).total_seconds() / 60 for one in promoted]
+        minutes = [_sample(one, (one.finished_at - one.requested_at).total_seconds() / 60) for one in promoted]
         back = [
-            (one.finished_at - one.breached_at).total_seconds()
+            _sample(one, (one.finished_at - one.breached_at).total_seconds())
             for one in past
             if one.outcome == Outcome.ROLLED_BACK and one.breached_at is not None
         ]
-        helped = sum(self._by_platform_team(session, past))
-        models = repository.count(session, repository.Filter())
-        on_path = repository.on_template(session, TEMPLATE)
+        helped = zip(past, self._by_platform_team(session, past), strict=True)
+        on_path = [
+            Sample(at, f"model:{name}", float(own), "" if own else "not from the golden path")
+            for name, own, at in repository.by_template(session, TEMPLATE, self._services.clock.now())
+        ]
         return [
-            Figure("deployments", float(len(past)), "count", None, len(past), "Rollouts that were over in this time."),
-            Figure(
+            Measure(
+                "deployments",
+                "count",
+                None,
+                "Rollouts that were over in this time.",
+                number,
+                [_sample(one, 1) for one in past],
+            ),
+            Measure(
                 "deployment-success-rate",
-                _percent(len(promoted), len(judged)),
                 "percent",
                 99,
-                len(judged),
                 "Rollouts that were promoted, of those that nobody called off.",
+                share,
+                [_sample(one, float(one.outcome == Outcome.PROMOTED)) for one in judged],
             ),
-            Figure(
+            Measure(
                 "deployment-minutes-median",
-                median(minutes) if minutes else None,
                 "minutes",
                 30,
-                len(minutes),
                 "Time from the request to the end of a rollout that was promoted; half took longer.",
+                middle,
+                minutes,
             ),
-            Figure(
-                "deployment-minutes-p90",
-                _p90(minutes),
-                "minutes",
-                None,
-                len(minutes),
-                "As before; one of ten took longer.",
+            Measure(
+                "deployment-minutes-p90", "minutes", None, "As before; one of ten took longer.", nine_of_ten, minutes
             ),
-            Figure(
+            Measure(
                 "platform-team-share",
-                _percent(helped, len(past)),
                 "percent",
                 5,
-                len(past),
                 "Rollouts with broken glass, or in which a platform administrator acted who is not in the owner group.",
+                share,
+                [_sample(one, float(needed)) for one, needed in helped],
             ),
-            Figure(
+            Measure(
                 "rollback-seconds-median",
-                median(back) if back else None,
                 "seconds",
                 300,
-                len(back),
                 "Time from the breach to the end of a rollout that was rolled back; half took longer.",
+                middle,
+                back,
             ),
-            Figure(
+            Measure(
                 "golden-path-share",
-                _percent(on_path, models),
                 "percent",
                 90,
-                models,
                 "Models whose repository came from the golden path.",
+                share,
+                on_path,
+            ),
+            *self._four_keys(session, since, promoted),
+        ]
+
+    def _four_keys(self, session: Session, since: datetime, promoted: Sequence[Past]) -> list[Measure]:
+        registered = self._services.registry.registered_at(session, {(one.model, one.version) for one in promoted})
+        lead = [
+            _sample(one, (one.finished_at - registered[one.model, one.version]).total_seconds() / 3600)
+            for one in promoted
+            if (one.model, one.version) in registered
+        ]
+        incidents = [one for one in self._services.incidents.since(session, since) if one.severity == "page"]
+        blamed = {
+            suspect["deployment"]: one.opened_at
+            for one in incidents
+            for suspect in one.suspects[:1]
+            if suspect["deployment"]
+        }
+        taken_back = self._services.deployments.taken_back(session, since)
+        failures = []
+        for one in promoted:
+            back = [
+                at for model, environment, version, at in taken_back if (model, environment, version) == _place(one)
+            ]
+            at = [*back, *([blamed[one.id]] if one.id in blamed else [])]
+            failed = any(one.finished_at <= each <= one.finished_at + _BLAMED for each in at)
+            failures.append(_sample(one, float(failed)))
+        restored = [
+            Sample(
+                one.opened_at,
+                f"incident:{one.id}",
+                ((one.recovered_at or one.resolved_at or one.began_at) - one.began_at).total_seconds() / 60,
+                one.title,
+            )
+            for one in incidents
+            if one.recovered_at is not None or one.resolved_at is not None
+        ]
+        return [
+            Measure(
+                "deployment-frequency",
+                "per week",
+                None,
+                "DORA: rollouts that were promoted, by week.",
+                per_week,
+                [_sample(one, 1) for one in promoted],
+            ),
+            Measure(
+                "change-lead-hours-median",
+                "hours",
+                24,
+                "DORA: time from a version's registration to all traffic; half took longer.",
+                middle,
+                lead,
+            ),
+            Measure(
+                "change-failure-rate",
+                "percent",
+                15,
+                "DORA: promoted rollouts that were taken back, or are what an incident is put down to, within a day.",
+                share,
+                failures,
+            ),
+            Measure(
+                "restore-minutes-median",
+                "minutes",
+                60,
+                "DORA: time from the beginning of an incident that paged to its alerts' end; half took longer.",
+                middle,
+                restored,
             ),
         ]
 
@@ -117,11 +213,10 @@ class Figures:
         ]
 
 
-def _percent(part: int, whole: int) -> float | None:
-    return 100 * part / whole if whole else None
+def _sample(one: Past, value: float) -> Sample:
+    note = f"v{one.version} in {one.environment}: {one.outcome}"
+    return Sample(one.finished_at, f"model:{one.model}/deployments/{one.id}", value, note)
 
 
-def _p90(values: list[float]) -> float | None:
-    if len(values) < 2:
-        return values[0] if values else None
-    return quantiles(values, n=10, method="inclusive")[8]
+def _place(one: Past) -> tuple[str, str, int]:
+    return one.model, one.environment, one.version

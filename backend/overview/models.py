@@ -14,7 +14,7 @@ class ModelSummary(Base):
     __tablename__ = "model_summaries"
     __table_args__ = tuple(
         Index(f"ix_model_summaries_{column}_name", column, "name")
-        for column in ("owner", "system", "type", "tier", "updated_at", "behind", "compliance")
+        for column in ("owner", "system", "type", "tier", "updated_at", "behind", "compliance", "budget")
     )
 
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
@@ -40,6 +40,10 @@ class ModelSummary(Base):
     """How many template versions were released after its own; -1 where that is not known."""
     compliance: Mapped[int] = mapped_column(Integer, default=-1)
     """How many checks found something about it; -1 where it is not live, or nothing was examined yet."""
+    slo: Mapped[str] = mapped_column(String(20), default="")
+    """How its objectives stand, by the worst; empty where it is live nowhere, or has none."""
+    budget: Mapped[int] = mapped_column(Integer, default=20_000)
+    """What is left of the error budget of which least is left, in hundredths of a percent; 20000 where that is not known."""
     request_url: Mapped[str | None] = mapped_column(String(500))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.overview.models import ModelPlace, ModelSummary
 
-SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance"]
+SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "slo"]
 _COLUMNS: dict[str, Any] = {
     "owner": ModelSummary.owner,
     "system": ModelSummary.system,
@@ -18,6 +19,7 @@ _COLUMNS: dict[str, Any] = {
     "updated": ModelSummary.updated_at,
     "behind": ModelSummary.behind,
     "compliance": ModelSummary.compliance,
+    "slo": ModelSummary.budget,
 }
 
 
@@ -35,6 +37,7 @@ class Filter:
     phase: str | None = None
     behind: bool | None = None
     compliant: bool | None = None
+    slo: str | None = None
 
 
 def replace_rows(
@@ -102,10 +105,10 @@ def values(session: Session, name: str) -> list[tuple[Any, int]]:
     return [(value, number) for value, number in rows if value != ""]
 
 
-def on_template(session: Session, template: str) -> int:
-    """Return how many models came from a template."""
-    query = select(func.count()).select_from(ModelSummary).where(ModelSummary.template == template)
-    return session.execute(query).scalar_one()
+def by_template(session: Session, template: str, now: datetime) -> list[tuple[str, bool, datetime]]:
+    """Return every model, whether it came from a template, and the present: nobody knows since when."""
+    rows = session.execute(select(ModelSummary.name, ModelSummary.template).order_by(ModelSummary.name))
+    return [(name, of == template, now) for name, of in rows]
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
@@ -116,6 +119,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         (has.system, wanted.system),
         (has.type, wanted.type),
         (has.tier, wanted.tier),
+        (has.slo, wanted.slo),
     ):
         if value is not None:
             found.append(column == value)

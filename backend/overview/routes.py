@@ -12,17 +12,23 @@ from backend.core.http.problems import problems
 from backend.core.schemas import Paging, PlainText, utc
 from backend.deployments.models import Phase
 from backend.identity.auth import Caller
+from backend.observability.models import SloState
+from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
 from backend.overview.models import ModelPlace, ModelSummary
 from backend.overview.repository import Filter, SortKey
 from backend.overview.schemas import (
     ComplianceOut,
+    EvidenceOut,
     FacetOut,
     FacetsOut,
+    FigureDetailOut,
     FigureOut,
+    MonthOut,
     OverviewOut,
     OverviewPage,
     PlaceOut,
+    SloSummaryOut,
     TemplateOut,
 )
 from mlplatform.spec.model import NAME_PATTERN
@@ -31,7 +37,7 @@ router = APIRouter(prefix="/overview", tags=["overview"])
 
 Sort = Literal[
     "name", "-name", "owner", "-owner", "system", "-system", "type", "-type", "tier", "-tier", "updated", "-updated",
-    "behind", "-behind", "compliance", "-compliance",
+    "behind", "-behind", "compliance", "-compliance", "slo", "-slo",
 ]  # fmt: skip
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
@@ -59,13 +65,24 @@ def models(
         bool | None,
         Query(description="Whether no check of the controls found anything about it; only live models are either."),
     ] = None,
+    slo: Annotated[SloState | None, Query(description="How its objectives stand, by the worst.")] = None,
     sort: Annotated[
         Sort, Query(description="With `-` the other way round; models with the same value by name.")
     ] = "name",
 ) -> OverviewPage:
     """Return models with where each of their versions is, a page at a time, and how many there are."""
     wanted = Filter(
-        q or None, owner, system, type, tier, environment, live, phase.value if phase else None, behind, compliant
+        q or None,
+        owner,
+        system,
+        type,
+        tier,
+        environment,
+        live,
+        phase.value if phase else None,
+        behind,
+        compliant,
+        slo.value if slo else None,
     )
     key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
     after = _after(page, sort, key)
@@ -116,6 +133,26 @@ def figures(
         return [FigureOut.model_validate(one) for one in services.figures.all(session, days)]
 
 
+@router.get("/figures/{name}", summary="One figure and the events behind it", responses=problems(401, 404, 422))
+def figure(
+    services: ServicesOf,
+    caller: Caller,
+    name: Annotated[str, Path(pattern=NAME_PATTERN, max_length=63, examples=["change-failure-rate"])],
+    days: Annotated[int, Query(ge=1, le=3660, description="The figure and its events are from then on.")] = 30,
+    months: Annotated[int, Query(ge=1, le=36, description="Months of the trend, the present one included.")] = 12,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most events that are listed.")] = 100,
+) -> FigureDetailOut:
+    """Return a figure with its trend by month, and with the events behind it, newest first."""
+    with services.database.read() as session:
+        value, trend, events = services.figures.one(session, name, days, months)
+    return FigureDetailOut(
+        figure=FigureOut.model_validate(value),
+        trend=[MonthOut.model_validate(one) for one in trend],
+        evidence=[EvidenceOut.model_validate(one) for one in events[:limit]],
+        more=max(len(events) - limit, 0),
+    )
+
+
 def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
     """Return a model as the API shows it."""
     template = None
@@ -134,18 +171,27 @@ def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
         updated_at=row.updated_at,
         places=[PlaceOut.model_validate(one) for one in places],
         template=template,
+        slo=_slo(row),
         compliance=None if row.compliance < 0 else ComplianceOut(met=row.compliance == 0, failing=row.compliance),
+    )
+
+
+def _slo(row: ModelSummary) -> SloSummaryOut | None:
+    if not row.slo:
+        return None
+    return SloSummaryOut(
+        state=SloState(row.slo), remaining=None if row.budget == UNKNOWN_BUDGET else row.budget / 10_000
     )
 
 
 def _value(row: ModelSummary, key: SortKey) -> Any:
     if key == "updated":
         return utc(row.updated_at)
-    return getattr(row, key)
+    return row.budget if key == "slo" else getattr(row, key)
 
 
 def _after(page: Paging, sort: str, key: SortKey) -> tuple[Any, str] | None:
-    found = page.after(str, int if key in {"tier", "behind", "compliance"} else str, str)
+    found = page.after(str, int if key in {"tier", "behind", "compliance", "slo"} else str, str)
     if found is None:
         return None
     order, value, name = found

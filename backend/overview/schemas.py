@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from backend.core.schemas import Page, Schema
+from backend.observability.models import SloState
 
 _NOTHING = "null: nothing is recorded"
 
@@ -37,6 +38,15 @@ class ComplianceOut(Schema):
     failing: int = Field(description="How many checks found something about it.")
 
 
+class SloSummaryOut(Schema):
+    """How a model's objectives stand together."""
+
+    state: SloState = Field(description="The worst of them.")
+    remaining: float | None = Field(
+        description="Part that is left of the error budget of which least is left: 1 is all of it; null without data."
+    )
+
+
 class OverviewOut(Schema):
     """A model at a glance."""
 
@@ -55,7 +65,9 @@ class OverviewOut(Schema):
     )
     places: list[PlaceOut]
     template: TemplateOut | None
-    slo: None = Field(default=None, description=_NOTHING)
+    slo: SloSummaryOut | None = Field(
+        default=None, description="How its objectives stand; null if it is not live, has none, or was not judged yet."
+    )
     drift: None = Field(default=None, description=_NOTHING)
     monthly_cost: None = Field(default=None, description=_NOTHING)
     compliance: ComplianceOut | None = Field(
@@ -95,3 +107,29 @@ class FigureOut(Schema):
     target: float | None = Field(description="What it is to reach at twelve months.")
     count: int = Field(description="How many deployments or models it is counted from.")
     meaning: str
+
+
+class MonthOut(Schema):
+    """A figure in a month."""
+
+    month: str = Field(examples=["2026-03"])
+    value: float | None
+    count: int
+
+
+class EvidenceOut(Schema):
+    """An event behind a figure. Of a share, 1 is what counts and 0 what it is a share of."""
+
+    at: datetime
+    subject: str = Field(description="Whose audit events tell more.", examples=["model:wine/deployments/0197f2c4"])
+    value: float
+    note: str
+
+
+class FigureDetailOut(Schema):
+    """A figure with its trend, and with the events behind it."""
+
+    figure: FigureOut
+    trend: list[MonthOut]
+    evidence: list[EvidenceOut] = Field(description="Newest first.")
+    more: int = Field(description="How many older events are not listed.")

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from backend.core.database import lock_for_transaction
 from backend.core.errors import NotFound
+from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
 from backend.overview.models import ModelSummary
 from catalog.refs import DEFAULT_NAMESPACE, make_ref
@@ -98,6 +99,7 @@ class OverviewService:
         for found in self._services.fleet.by_name(session, repositories):
             from_templates.setdefault(found.name, []).append(found)
         failing = self._services.controls.failing(session, list(registered))
+        objectives = self._services.slos.summaries(session, list(registered))
         summaries = []
         for name, (model, latest, registered_at) in registered.items():
             own = places.get(name, [])
@@ -114,6 +116,8 @@ class OverviewService:
                     "updated_at": max(times),
                     "live": any(one.champion is not None for one in own),
                     "compliance": failing[name] if any(one.champion is not None for one in own) else -1,
+                    "slo": objectives[name].state if name in objectives else "",
+                    "budget": objectives[name].budget if name in objectives else UNKNOWN_BUDGET,
                     **_template(model.repository, from_templates),
                 }
             )

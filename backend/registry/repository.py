@@ -1,6 +1,6 @@
 """Queries of the registry domain."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select, tuple_
@@ -55,6 +55,15 @@ def registered(session: Session, names: Sequence[str]) -> list[tuple[ModelRow, i
     query = select(ModelRow).where(ModelRow.name.in_(names)).order_by(ModelRow.name)
     rows = session.execute(query.execution_options(populate_existing=True)).scalars()
     return [(row, last.get(row.name), times.get(row.name, row.created_at)) for row in rows]
+
+
+def registered_at(session: Session, versions: Collection[tuple[str, int]]) -> dict[tuple[str, int], datetime]:
+    """Return when versions were registered, by model and number."""
+    models = {model for model, _ in versions}
+    query = select(VersionRow.model, VersionRow.version, VersionRow.created_at).where(VersionRow.model.in_(models))
+    wanted = set(versions)
+    rows = session.execute(query)
+    return {(model, version): at for model, version, at in rows if (model, version) in wanted}
 
 
 def all_names(session: Session) -> Sequence[str]:

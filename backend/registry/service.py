@@ -4,7 +4,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from backend.registry.bundle import pack
 from backend.registry.contents import RegistryContents
 from backend.registry.mlflow_store import MlflowStore
 from backend.registry.models import AliasRow, ModelRow, VersionRow
-from backend.registry.repository import aliases_of, all_names, has_artefact, newest_versions, registered
+from backend.registry.repository import aliases_of, all_names, has_artefact, newest_versions, registered, registered_at
 from backend.registry.schemas import ModelOut, VersionOut
 from mlplatform.attest.digest import artefact_digest
 from mlplatform.attest.statement import Subject
@@ -81,6 +81,10 @@ class RegistryService(RegistryContents):
     def registered(self, session: Session, names: Sequence[str]) -> dict[str, tuple[ModelRow, int | None, datetime]]:
         """Return those of these models that there are, with their newest version and when it was registered."""
         return {row.name: (row, latest, at) for row, latest, at in registered(session, names)}
+
+    def registered_at(self, session: Session, versions: Collection[tuple[str, int]]) -> dict[tuple[str, int], datetime]:
+        """Return when each of these versions (model and number) was registered, as far as there is one."""
+        return registered_at(session, versions)
 
     def names(self, session: Session) -> Sequence[str]:
         """Return the names of all models."""

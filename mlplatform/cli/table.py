@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Deployments": {
         "deploy": Entry("deploy:deploy", "Deploy a version to an environment."),
         "status": Entry("status:status", "Show what is live, and the rollout under way."),
+        "slo": Entry("slo:slo", "Show error budgets, and how fast they burn."),
         "logs": Entry("logs:logs", "Show or follow the logs of a model's replicas."),
         "rollback": Entry("rollback:rollback", "Put the former version back, at once."),
         "approve": Entry("decide:approve", "Approve or reject a deployment that waits."),
@@ -58,6 +59,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "access": Entry("access.group:access", "See who may do what; ask for access; review it."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
+        "incidents": Entry("incidents.group:incidents", "See and handle incidents."),
         "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
@@ -128,6 +130,13 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "advance": Entry("fleet.campaign:advance", "Let the next wave begin."),
         "retry": Entry("fleet.campaign:retry", "Try again what failed."),
         "abort": Entry("fleet.campaign:abort", "End a campaign and close its requests."),
+    },
+    "incidents": {
+        "list": Entry("incidents.handle:list_incidents", "List incidents, newest first."),
+        "show": Entry("incidents.handle:show", "Show an incident and its timeline."),
+        "ack": Entry("incidents.handle:ack", "Take an incident in hand."),
+        "resolve": Entry("incidents.handle:resolve", "Say what it was, and that it is over."),
+        "postmortem": Entry("incidents.handle:postmortem", "Write its postmortem."),
     },
     "keys": {
         "list": Entry("privacy.keys:list_keys", "Show the data keys."),

@@ -16,6 +16,7 @@ from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
 from mlplatform.client.errors import ClientError
 from mlplatform.client.fleet import FleetCalls
+from mlplatform.client.observability import ObservabilityCalls
 from mlplatform.client.privacy import PrivacyCalls
 from mlplatform.client.record import RecordCalls
 from mlplatform.client.scaffolds import ScaffoldCalls
@@ -26,7 +27,9 @@ _UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _CHUNK = 1 << 20
 
 
-class PlatformClient(ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls, PrivacyCalls, RecordCalls):
+class PlatformClient(
+    ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls, ObservabilityCalls, PrivacyCalls, RecordCalls
+):
     """A caller of one platform.
 
     Reads and writes are retried when the connection fails or the platform answers 503: every write carries an

@@ -24,6 +24,10 @@ class FleetCalls(Calls):
         query = {"days": days}
         return json_list(self._transport.send("GET", f"{PREFIX}/overview/figures", lambda: {"params": query}))
 
+    def figure(self, name: str, days: int) -> Json:
+        """Return a figure with its trend and the events behind it."""
+        return self._get(f"/overview/figures/{path_part(name)}", {"days": days})
+
     def plan_campaign(self, wish: Json) -> list[Json]:
         """Return the repositories that a campaign would be about."""
         return json_list(self._transport.send("POST", f"{PREFIX}/fleet/campaigns/plan", lambda: {"json": wish}))

@@ -85,6 +85,11 @@ class Rollout(SpecModel):
         default=timedelta(minutes=15),
         description="How long the former version stays ready for an instant rollback.",
     )
+    rollback_on_breach: bool = Field(
+        default=True,
+        description="Whether a version that was promoted is taken back by itself when it burns an error budget fast while "
+        "the former one is still ready.",
+    )
 
     @model_validator(mode="after")
     def _steps_rise_to_all(self) -> Self:

@@ -104,6 +104,11 @@ const tab = (name: string, title: string, load: () => Promise<ComponentType>) =>
 
 const tabs = [
   tab(
+    'health',
+    'Health',
+    async () => (await import('./entity/HealthTab')).HealthTab,
+  ),
+  tab(
     'deployments',
     'Deployments',
     async () =>

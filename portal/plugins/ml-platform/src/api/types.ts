@@ -41,7 +41,7 @@ export interface ModelSummary {
   updatedAt: string;
   places: ModelPlace[];
   template: TemplateState | null;
-  slo: string | null;
+  slo: { state: string; remaining: number | null } | null;
   drift: string | null;
   monthlyCost: string | null;
   compliance: { met: boolean; failing: number } | null;
@@ -398,4 +398,60 @@ export interface TemplateChange {
   version: string;
   date: string | null;
   text: string;
+}
+
+/** A pair of windows in which an error budget burns. */
+export interface Burn {
+  alert: string;
+  long: string;
+  short: string;
+  threshold: number;
+  longRate: number | null;
+  shortRate: number | null;
+  firing: boolean;
+}
+
+/** How an objective of a live version stands. */
+export interface Slo {
+  slo: string;
+  environment: string;
+  version: number;
+  meaning: string;
+  objective: number;
+  windowSeconds: number;
+  state: string;
+  remaining: number | null;
+  burns: Burn[];
+  firing: Record<string, string>;
+  note: string | null;
+  evaluatedAt: string;
+}
+
+/** How a model's objectives stand. */
+export interface ModelSlos {
+  model: string;
+  state: string | null;
+  slos: Slo[];
+}
+
+/** An incident in a list. */
+export interface Incident {
+  id: string;
+  title: string;
+  severity: string;
+  state: string;
+  owner: string;
+  onCall: { who: string | null };
+  runbook: string | null;
+  suspects: { what: string; at: string; by: string }[];
+  roles: Record<string, string>;
+  beganAt: string;
+  cause: string | null;
+  resolution: string | null;
+}
+
+/** An incident with its timeline. */
+export interface WholeIncident extends Incident {
+  timeline: { at: string; kind: string; actor: string; text: string }[];
+  actions: Action[];
 }

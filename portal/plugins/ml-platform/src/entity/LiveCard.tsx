@@ -7,6 +7,7 @@ import { Facts } from '../components/Facts';
 import { Nothing, Show } from '../components/Section';
 import { State, words } from '../components/State';
 import { Time } from '../components/Time';
+import { left } from './HealthTab';
 import { Rollout } from './deployments/Rollout';
 import { entityPath, modelOf } from '../model';
 import { stringifyEntityRef } from '@backstage/catalog-model';
@@ -39,7 +40,20 @@ export const LiveCard = () => {
                       : `v${found.latestVersion}`,
                   ],
                   ['Last change', <Time key="at" at={found.updatedAt} />],
-                  ['Service level', found.slo ?? 'nothing is recorded yet'],
+                  [
+                    'Service level',
+                    found.slo ? (
+                      <State
+                        key="slo"
+                        of={found.slo.state}
+                        text={`${words(
+                          found.slo.state,
+                        )}, error budget left: ${left(found.slo.remaining)}`}
+                      />
+                    ) : (
+                      'nothing is recorded yet'
+                    ),
+                  ],
                   ['Drift', found.drift ?? 'nothing is recorded yet'],
                 ]}
               />

@@ -35,7 +35,12 @@ const FILTERS = [
   'live',
   'behind',
   'compliant',
+  'slo',
 ] as const;
+const SLO_STATES = ['met', 'at_risk', 'breached', 'no_data'].map(id => ({
+  id,
+  label: words(id),
+}));
 const ANY = 'any';
 const PAGE_SIZES = [20, 50, 100];
 const REFRESH_MILLISECONDS = 10_000;
@@ -90,9 +95,26 @@ const COLUMNS: ColumnConfig<Row>[] = [
   },
   {
     id: 'slo',
-    defaultWidth: 80,
+    defaultWidth: 150,
     label: 'SLO',
-    cell: ({ slo }) => <CellText title={slo ?? '—'} />,
+    isSortable: true,
+    cell: ({ slo }) => (
+      <Cell>
+        {slo ? (
+          <State
+            of={slo.state}
+            text={[
+              words(slo.state),
+              slo.remaining !== null && `${Math.round(100 * slo.remaining)} %`,
+            ]
+              .filter(Boolean)
+              .join(', ')}
+          />
+        ) : (
+          '—'
+        )}
+      </Cell>
+    ),
   },
   {
     id: 'drift',
@@ -299,6 +321,12 @@ export const ModelsPage = () => {
               options={YES_OR_NO}
               value={filter.compliant}
               choose={value => choose('compliant', value)}
+            />
+            <Choice
+              name="Objectives"
+              options={SLO_STATES}
+              value={filter.slo}
+              choose={value => choose('slo', value)}
             />
           </Flex>
           {error && (

@@ -1,0 +1,1 @@
+"""What live versions did, whether their objectives hold, and the incidents that follow when they don't."""

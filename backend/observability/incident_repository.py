@@ -1,0 +1,94 @@
+"""All queries on the tables of incidents."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.observability.models import Incident, IncidentEntry, IncidentState, Notification, NotificationState
+
+
+def find(session: Session, id: str) -> Incident | None:
+    """Return an incident."""
+    return session.get(Incident, id, populate_existing=True)
+
+
+def newest(session: Session, fingerprint: str) -> Incident | None:
+    """Return the newest incident of a fingerprint."""
+    query = select(Incident).where(Incident.fingerprint == fingerprint).order_by(Incident.id.desc()).limit(1)
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+
+
+def page(
+    session: Session,
+    *,
+    model: str | None,
+    environment: str | None,
+    state: str | None,
+    severity: str | None,
+    owner: str | None,
+    after: tuple[str] | None,
+    limit: int,
+) -> Sequence[Incident]:
+    """Return incidents, newest first."""
+    query = select(Incident).order_by(Incident.id.desc()).limit(limit)
+    for column, value in (
+        (Incident.model, model),
+        (Incident.environment, environment),
+        (Incident.state, state),
+        (Incident.severity, severity),
+        (Incident.owner, owner),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if after is not None:
+        query = query.where(Incident.id < after[0])
+    return session.execute(query).scalars().all()
+
+
+def opened_since(session: Session, since: datetime) -> int:
+    """Return how many incidents were opened since a time."""
+    return session.execute(select(func.count()).where(Incident.opened_at >= since)).scalar_one()
+
+
+def between(session: Session, since: datetime) -> Sequence[Incident]:
+    """Return the incidents that were opened since a time, oldest first."""
+    return session.execute(select(Incident).where(Incident.opened_at >= since).order_by(Incident.id)).scalars().all()
+
+
+def recovered(session: Session, before: datetime) -> Sequence[Incident]:
+    """Return open incidents whose alerts were over before a time."""
+    query = select(Incident).where(Incident.state == IncidentState.OPEN.value, Incident.recovered_at <= before)
+    return session.execute(query).scalars().all()
+
+
+def entries(session: Session, incident_id: str) -> Sequence[IncidentEntry]:
+    """Return an incident's timeline, oldest first."""
+    query = select(IncidentEntry).where(IncidentEntry.incident_id == incident_id).order_by(IncidentEntry.seq)
+    return session.execute(query).scalars().all()
+
+
+def last_entry(session: Session, incident_id: str) -> int:
+    """Return the number of an incident's last entry; 0 if there is none."""
+    query = select(func.max(IncidentEntry.seq)).where(IncidentEntry.incident_id == incident_id)
+    return session.execute(query).scalar_one() or 0
+
+
+def notification(session: Session, id: str) -> Notification | None:
+    """Return an attempt to notify."""
+    return session.get(Notification, id, populate_existing=True)
+
+
+def notifications(session: Session, incident_id: str) -> Sequence[Notification]:
+    """Return the attempts to notify of an incident, oldest first."""
+    query = select(Notification).where(Notification.incident_id == incident_id).order_by(Notification.id)
+    return session.execute(query).scalars().all()
+
+
+def due(session: Session, now: datetime) -> Sequence[str]:
+    """Return the ids of attempts whose time has come."""
+    query = select(Notification.id).where(
+        Notification.state == NotificationState.PENDING.value, Notification.due_at <= now
+    )
+    return session.execute(query.order_by(Notification.due_at).limit(100)).scalars().all()

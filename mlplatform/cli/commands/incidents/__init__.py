@@ -1,0 +1,1 @@
+"""``platform incidents``: what hurts, who has it, and what it was."""

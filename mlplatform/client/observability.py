@@ -1,0 +1,30 @@
+"""Objectives and incidents in the platform's API."""
+
+from mlplatform.client.calls import Calls, Json, path_part
+from mlplatform.client.transport import PREFIX
+
+
+class ObservabilityCalls(Calls):
+    """The calls for reading error budgets, and for handling incidents."""
+
+    def slos(self, model: str) -> Json:
+        """Return how the objectives of a model stand."""
+        return self._get(f"/observability/models/{path_part(model)}/slos")
+
+    def incident(self, identifier: str) -> Json:
+        """Return an incident with its timeline."""
+        return self._get(f"/observability/incidents/{path_part(identifier)}")
+
+    def acknowledge_incident(self, identifier: str, comment: str) -> Json:
+        """Say that an incident is in hand."""
+        return self._post(f"/observability/incidents/{path_part(identifier)}/acknowledgement", {"comment": comment})
+
+    def resolve_incident(self, identifier: str, cause: str, resolution: str) -> Json:
+        """Say what an incident was, and that it is over."""
+        body = {"cause": cause, "resolution": resolution}
+        return self._post(f"/observability/incidents/{path_part(identifier)}/resolution", body)
+
+    def postmortem(self, identifier: str) -> str:
+        """Return the postmortem of an incident as Markdown, to be filled in."""
+        path = f"{PREFIX}/observability/incidents/{path_part(identifier)}/postmortem"
+        return self._transport.send("GET", path).text
