@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_compliance import ComplianceSettings
+from backend.core.config_cost import CostSettings
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
@@ -271,6 +272,7 @@ class Settings(SettingsModel):
     fleet: FleetSettings = Field(default_factory=FleetSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     compliance: ComplianceSettings = Field(default_factory=ComplianceSettings)
+    cost: CostSettings = Field(default_factory=CostSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

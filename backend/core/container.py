@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from backend.core.http.streams import Streams
     from backend.core.metrics import Metrics
     from backend.core.workflows import WorkflowRuntime
+    from backend.cost.service import CostService
+    from backend.cost.work import CostWork
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
     from backend.identity.service import IdentityService
@@ -66,6 +68,8 @@ class Services:
     datasets: "DatasetService" = field(init=False)
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
+    cost: "CostService" = field(init=False)
+    cost_work: "CostWork" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -24,6 +24,7 @@ TAGS = [
     {"name": "catalog", "description": "What there is and who owns it."},
     {"name": "data sets", "description": "How sensitive data is, column by column, and what models inherit from it."},
     {"name": "compliance", "description": "Controls as data, what they came to, and waivers."},
+    {"name": "cost", "description": "Usage, what it costs, bills, budgets, and what could be saved."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
     {"name": "health", "description": "For whoever keeps the platform running."},

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base, UtcDateTime
@@ -14,7 +14,7 @@ class ModelSummary(Base):
     __tablename__ = "model_summaries"
     __table_args__ = tuple(
         Index(f"ix_model_summaries_{column}_name", column, "name")
-        for column in ("owner", "system", "type", "tier", "updated_at", "behind", "compliance")
+        for column in ("owner", "system", "type", "tier", "updated_at", "behind", "compliance", "monthly_cost")
     )
 
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
@@ -40,6 +40,8 @@ class ModelSummary(Base):
     """How many template versions were released after its own; -1 where that is not known."""
     compliance: Mapped[int] = mapped_column(Integer, default=-1)
     """How many checks found something about it; -1 where it is not live, or nothing was examined yet."""
+    monthly_cost: Mapped[int] = mapped_column(BigInteger, default=-1)
+    """What it has cost this month, in cents; -1 where nothing is recorded."""
     request_url: Mapped[str | None] = mapped_column(String(500))
 
 

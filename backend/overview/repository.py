@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.overview.models import ModelPlace, ModelSummary
 
-SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance"]
+SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "cost"]
 _COLUMNS: dict[str, Any] = {
     "owner": ModelSummary.owner,
     "system": ModelSummary.system,
@@ -18,6 +18,7 @@ _COLUMNS: dict[str, Any] = {
     "updated": ModelSummary.updated_at,
     "behind": ModelSummary.behind,
     "compliance": ModelSummary.compliance,
+    "cost": ModelSummary.monthly_cost,
 }
 
 

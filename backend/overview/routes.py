@@ -1,6 +1,7 @@
 """HTTP routes of the overview."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -20,6 +21,7 @@ from backend.overview.schemas import (
     FacetOut,
     FacetsOut,
     FigureOut,
+    MonthlyCostOut,
     OverviewOut,
     OverviewPage,
     PlaceOut,
@@ -31,7 +33,7 @@ router = APIRouter(prefix="/overview", tags=["overview"])
 
 Sort = Literal[
     "name", "-name", "owner", "-owner", "system", "-system", "type", "-type", "tier", "-tier", "updated", "-updated",
-    "behind", "-behind", "compliance", "-compliance",
+    "behind", "-behind", "compliance", "-compliance", "cost", "-cost",
 ]  # fmt: skip
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
@@ -75,8 +77,9 @@ def models(
         )
         total = repository.count(session, wanted)
         places = repository.places(session, [row.name for row in rows[: page.limit]])
+    currency = services.cost.sheet.currency
     made = page.page(
-        rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name])
+        rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name], currency)
     )
     return OverviewPage(items=made.items, next_cursor=made.next_cursor, total=total)
 
@@ -90,7 +93,7 @@ def model(
     """Return a model with where each of its versions is."""
     with services.database.read() as session:
         row = services.overview.get(session, name)
-        return overview_out(row, repository.places(session, [name])[name])
+        return overview_out(row, repository.places(session, [name])[name], services.cost.sheet.currency)
 
 
 @router.get("/facets", summary="What models can be filtered by", responses=problems(401, 422))
@@ -116,7 +119,7 @@ def figures(
         return [FigureOut.model_validate(one) for one in services.figures.all(session, days)]
 
 
-def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
+def overview_out(row: ModelSummary, places: list[ModelPlace], currency: str) -> OverviewOut:
     """Return a model as the API shows it."""
     template = None
     if row.template is not None:
@@ -134,6 +137,9 @@ def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
         updated_at=row.updated_at,
         places=[PlaceOut.model_validate(one) for one in places],
         template=template,
+        monthly_cost=None
+        if row.monthly_cost < 0
+        else MonthlyCostOut(amount=f"{Decimal(row.monthly_cost).scaleb(-2):.2f}", currency=currency),
         compliance=None if row.compliance < 0 else ComplianceOut(met=row.compliance == 0, failing=row.compliance),
     )
 
@@ -141,11 +147,13 @@ def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
 def _value(row: ModelSummary, key: SortKey) -> Any:
     if key == "updated":
         return utc(row.updated_at)
+    if key == "cost":
+        return row.monthly_cost
     return getattr(row, key)
 
 
 def _after(page: Paging, sort: str, key: SortKey) -> tuple[Any, str] | None:
-    found = page.after(str, int if key in {"tier", "behind", "compliance"} else str, str)
+    found = page.after(str, int if key in {"tier", "behind", "compliance", "cost"} else str, str)
     if found is None:
         return None
     order, value, name = found

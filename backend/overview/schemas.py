@@ -37,6 +37,13 @@ class ComplianceOut(Schema):
     failing: int = Field(description="How many checks found something about it.")
 
 
+class MonthlyCostOut(Schema):
+    """What a model has cost this month."""
+
+    amount: str = Field(examples=["12.34"])
+    currency: str = Field(examples=["USD"])
+
+
 class OverviewOut(Schema):
     """A model at a glance."""
 
@@ -57,7 +64,9 @@ class OverviewOut(Schema):
     template: TemplateOut | None
     slo: None = Field(default=None, description=_NOTHING)
     drift: None = Field(default=None, description=_NOTHING)
-    monthly_cost: None = Field(default=None, description=_NOTHING)
+    monthly_cost: MonthlyCostOut | None = Field(
+        default=None, description="What it has cost this month; null if nothing is recorded."
+    )
     compliance: ComplianceOut | None = Field(
         default=None, description="How it stands to the controls; null if it is not live, or nothing was examined yet."
     )

@@ -97,6 +97,7 @@ class OverviewService:
         from_templates: dict[str, list[FleetRepository]] = {}
         for found in self._services.fleet.by_name(session, repositories):
             from_templates.setdefault(found.name, []).append(found)
+        cost = self._services.cost.monthly(session, list(registered))
         failing = self._services.controls.failing(session, list(registered))
         summaries = []
         for name, (model, latest, registered_at) in registered.items():
@@ -114,6 +115,7 @@ class OverviewService:
                     "updated_at": max(times),
                     "live": any(one.champion is not None for one in own),
                     "compliance": failing[name] if any(one.champion is not None for one in own) else -1,
+                    "monthly_cost": int(cost[name] * 100) if name in cost else -1,
                     **_template(model.repository, from_templates),
                 }
             )

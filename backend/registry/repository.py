@@ -81,3 +81,16 @@ def aliases_of(session: Session, models: Sequence[str]) -> dict[str, dict[str, i
     for row in session.execute(query).scalars():
         found[row.model][row.alias] = row.version
     return found
+
+
+def versions_since(session: Session, since: datetime, limit: int) -> Sequence[VersionRow]:
+    """Return the versions that were registered at a time or after it, in the order in which they were."""
+    query = select(VersionRow).where(VersionRow.created_at >= since)
+    return session.execute(query.order_by(VersionRow.created_at, VersionRow.model).limit(limit)).scalars().all()
+
+
+def bundles_before(session: Session, before: datetime) -> list[tuple[str, int, str, datetime]]:
+    """Return model, version, bundle and time of all versions that were registered before a time."""
+    query = select(VersionRow.model, VersionRow.version, VersionRow.bundle, VersionRow.created_at)
+    rows = session.execute(query.where(VersionRow.created_at < before).order_by(VersionRow.model, VersionRow.version))
+    return [(model, version, bundle, at) for model, version, bundle, at in rows]
