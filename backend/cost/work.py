@@ -42,7 +42,7 @@ class CostWork:
         self._services = services
         self.metering = Metering(services)
         self.reports = Reports(services)
-        self._looked = self._sampled = self._asked = self._pruned = float("-inf")
+        self._looked = self._sampled = self._asked = self._pruned = self._watched = float("-inf")
         self._today: date | None = None
         self._remade_today = float("-inf")
         services.runtime.add(self)
@@ -98,8 +98,10 @@ class CostWork:
         patience = self._services.settings.cost.sample_interval.total_seconds()
         if today in days and time.monotonic() - self._remade_today < patience:
             days.remove(today)  # it changes all the time
-        if not days:
+        # A budget may have been set meanwhile, and a process may have been killed between lines and notices.
+        if not days and time.monotonic() - self._watched < patience:
             return
+        self._watched = time.monotonic()
         for day in days[:_AT_ONCE]:
             with self._services.database.write() as session:
                 self._services.cost.refresh(session, day)

@@ -55,6 +55,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "audit": Entry("audit:audit", "Read and verify the audit log."),
         "data": Entry("data.group:data", "Classify data sets by column."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
+        "cost": Entry("cost:cost", "Show what teams, models and versions cost."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },

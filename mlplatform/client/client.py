@@ -13,6 +13,7 @@ import httpx
 
 from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
+from mlplatform.client.cost import CostCalls
 from mlplatform.client.errors import ClientError
 from mlplatform.client.fleet import FleetCalls
 from mlplatform.client.scaffolds import ScaffoldCalls
@@ -23,7 +24,7 @@ _UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _CHUNK = 1 << 20
 
 
-class PlatformClient(ScaffoldCalls, FleetCalls, ComplianceCalls):
+class PlatformClient(ScaffoldCalls, FleetCalls, ComplianceCalls, CostCalls):
     """A caller of one platform.
 
     Reads and writes are retried when the connection fails or the platform answers 503: every write carries an
