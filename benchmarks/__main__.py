@@ -9,7 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SUITES = ("command_line", "scaffold", "update", "audit", "serving", "rollback", "batch", "streaming", "overview")
+SUITES = (
+    "command_line",
+    "scaffold",
+    "update",
+    "audit",
+    "serving",
+    "rollback",
+    "batch",
+    "streaming",
+    "overview",
+    "cost",
+)
 
 
 def main() -> int:
