@@ -163,7 +163,9 @@ def read_focus(path: Path, month: Month, *, model_tag: str, environment_tag: str
     """
     import duckdb
 
-    with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(scratch)}) as database:
+    with duckdb.connect(
+        config={"memory_limit": _MEMORY, "temp_directory": str(scratch), "enable_progress_bar": False}
+    ) as database:
         try:
             return _read(database, path, month, model_tag, environment_tag)
         except duckdb.Error as fault:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 VERSION = "1.0"
 PROVIDER = "ML platform"
 _METER = "meter"
+_SUM = "day"
+_PLACES = Decimal("0.000000001")
 
 
 def rows(lines: Iterable[CostDay], month: Month, currency: str) -> Iterator[dict[str, Any]]:
@@ -63,6 +65,9 @@ def _row(line: CostDay, month: Month, currency: str) -> dict[str, Any]:
     category = kind.category if kind is not None else "Other"
     if line.shared:
         category = "Management and Governance"
+    # What a bill says of a day is one sum; a share of shared cost has neither quantity nor price.
+    quantity = line.quantity if metered else None if line.shared else Decimal(1)
+    unit_price = line.unit_price if metered else None if line.shared else line.list_cost
     sku = "/".join(part for part in (line.resource, line.sku) if part)
     tags: Mapping[str, Any] = {
         "model": line.model,
@@ -82,7 +87,7 @@ def _row(line: CostDay, month: Month, currency: str) -> dict[str, Any]:
         "BillingCurrency": currency,
         "BillingPeriodEnd": start_of(month.end),
         "BillingPeriodStart": start_of(month.first),
-        "ChargeCategory": "Usage",
+        "ChargeCategory": "Adjustment" if line.shared else "Usage",
         "ChargeClass": None,
         "ChargeDescription": f"{'share of ' if line.shared else ''}{sku} of {who}",
         "ChargeFrequency": "Usage-Based" if not line.shared else "Recurring",
@@ -93,17 +98,17 @@ def _row(line: CostDay, month: Month, currency: str) -> dict[str, Any]:
         "CommitmentDiscountName": None,
         "CommitmentDiscountStatus": None,
         "CommitmentDiscountType": None,
-        "ConsumedQuantity": line.quantity if metered else None,
-        "ConsumedUnit": kind.unit if kind is not None else None,
+        "ConsumedQuantity": quantity,
+        "ConsumedUnit": None if line.shared else kind.unit if kind is not None else _SUM,
         "ContractedCost": line.list_cost,
-        "ContractedUnitPrice": line.unit_price if metered else None,
+        "ContractedUnitPrice": unit_price,
         "EffectiveCost": line.cost,
         "InvoiceIssuerName": PROVIDER,
         "ListCost": line.list_cost,
-        "ListUnitPrice": line.unit_price if metered else None,
-        "PricingCategory": "Standard" if metered else None,
-        "PricingQuantity": (line.quantity / per).quantize(Decimal("0.000000001")) if metered else None,
-        "PricingUnit": line.pricing_unit if metered else None,
+        "ListUnitPrice": unit_price,
+        "PricingCategory": "Standard" if metered else None if line.shared else "Other",
+        "PricingQuantity": None if quantity is None else (quantity / per).quantize(_PLACES),
+        "PricingUnit": line.pricing_unit if metered else None if line.shared else _SUM,
         "ProviderName": PROVIDER,
         "PublisherName": PROVIDER,
         "RegionId": None,
@@ -115,7 +120,7 @@ def _row(line: CostDay, month: Month, currency: str) -> dict[str, Any]:
         "ServiceCategory": category,
         "ServiceName": line.activity or line.resource,
         "SkuId": sku,
-        "SkuPriceId": f"{sku}/{line.pricing_unit}" if metered else None,
+        "SkuPriceId": f"{sku}/{line.pricing_unit or line.origin}",
         "SubAccountId": line.owner or None,
         "SubAccountName": line.owner or None,
         "Tags": json.dumps({name: value for name, value in tags.items() if value is not None}),

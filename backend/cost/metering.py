@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # it has no stubs of its own
 from sqlalchemy.orm import Session
 
 from backend.audit.service import PLATFORM

@@ -164,12 +164,14 @@ const Saved = ({ model }: { model: string }) => {
               ])}
             />
           )}
-          {withheld.map(({ kind, environment, saving, currency, objective }) => (
-            <Text key={`${kind} ${environment}`}>
-              Not recommended: {words(kind)} would save {saving} {currency} a
-              month, but {objective}.
-            </Text>
-          ))}
+          {withheld.map(
+            ({ kind, environment, saving, currency, objective }) => (
+              <Text key={`${kind} ${environment}`}>
+                Not recommended: {words(kind)} would save {saving} {currency} a
+                month, but {objective}.
+              </Text>
+            ),
+          )}
         </Flex>
       )}
     </Show>
