@@ -14,11 +14,14 @@ SUITES = (
     "scaffold",
     "update",
     "audit",
+    "evidence",
     "serving",
     "rollback",
     "batch",
     "streaming",
     "overview",
+    "access",
+    "pii",
     "cost",
 )
 

@@ -70,7 +70,7 @@ def has_artefact(session: Session, model: str, digest: str) -> bool:
 
 def has_run(session: Session, run_id: str) -> bool:
     """Say whether a version came from this run of MLflow's."""
-    query = select(VersionRow.version).where(VersionRow.run_id == run_id).limit(1)
+    query = select(VersionRow.version).where(VersionRow.run_id == run_id, VersionRow.deleted_at.is_(None)).limit(1)
     return session.execute(query).first() is not None
 
 
@@ -83,6 +83,34 @@ def aliases_of(session: Session, models: Sequence[str]) -> dict[str, dict[str, i
     return found
 
 
+def all_versions(session: Session) -> Sequence[VersionRow]:
+    """Return all versions, by model and number."""
+    query = select(VersionRow).order_by(VersionRow.model, VersionRow.version)
+    return session.execute(query.execution_options(populate_existing=True)).scalars().all()
+
+
+def first_at(session: Session) -> datetime | None:
+    """Return when the first version was registered."""
+    found: datetime | None = session.execute(select(func.min(VersionRow.created_at))).scalar_one_or_none()
+    return found
+
+
+def lock_version(session: Session, model: str, version: int) -> VersionRow | None:
+    """Return a version as it is in the database, locked until the transaction ends."""
+    query = select(VersionRow).where(VersionRow.model == model, VersionRow.version == version).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+
+
+def bundles_in_use(session: Session) -> set[str]:
+    """Return the bundles of versions that were not deleted."""
+    return set(session.execute(select(VersionRow.bundle).where(VersionRow.deleted_at.is_(None))).scalars())
+
+
+def aliased(session: Session) -> set[tuple[str, int]]:
+    """Return the versions that an alias points at."""
+    return {(row[0], row[1]) for row in session.execute(select(AliasRow.model, AliasRow.version))}
+
+
 def versions_since(session: Session, since: datetime, limit: int) -> Sequence[VersionRow]:
     """Return the versions that were registered at a time or after it, in the order in which they were."""
     query = select(VersionRow).where(VersionRow.created_at >= since)
@@ -90,7 +118,8 @@ def versions_since(session: Session, since: datetime, limit: int) -> Sequence[Ve
 
 
 def bundles_before(session: Session, before: datetime) -> list[tuple[str, int, str, datetime]]:
-    """Return model, version, bundle and time of all versions that were registered before a time."""
+    """Return model, version, bundle and time of all versions that were registered before a time and not deleted."""
     query = select(VersionRow.model, VersionRow.version, VersionRow.bundle, VersionRow.created_at)
-    rows = session.execute(query.where(VersionRow.created_at < before).order_by(VersionRow.model, VersionRow.version))
+    query = query.where(VersionRow.created_at < before, VersionRow.deleted_at.is_(None))
+    rows = session.execute(query.order_by(VersionRow.model, VersionRow.version))
     return [(model, version, bundle, at) for model, version, bundle, at in rows]
