@@ -54,11 +54,14 @@ def add_to_hours(session: Session, hours: Mapping[tuple[Any, ...], Decimal]) -> 
     names = ("hour", *DIMENSIONS)
     # In order, so that two transactions never wait for each other in a ring.
     rows = [{**dict(zip(names, key, strict=True)), "quantity": hours[key]} for key in sorted(hours)]
+    if not rows:
+        return
+    table = UsageHour.__table__
     make = pg_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    for first in range(0, len(rows), _AT_ONCE):
-        statement = make(UsageHour).values(rows[first : first + _AT_ONCE])
-        added = {"quantity": UsageHour.quantity + statement.excluded.quantity}
-        session.execute(statement.on_conflict_do_update(index_elements=list(names), set_=added))
+    statement = make(table)  # type: ignore[arg-type]
+    added = {"quantity": table.c.quantity + statement.excluded.quantity}
+    # One statement for all rows: to compile one with all values in it takes longer than to run it.
+    session.execute(statement.on_conflict_do_update(index_elements=list(names), set_=added), rows)
 
 
 def mark_dirty(session: Session, days: Collection[date]) -> None:
