@@ -163,9 +163,8 @@ def read_focus(path: Path, month: Month, *, model_tag: str, environment_tag: str
     """
     import duckdb
 
-    with duckdb.connect(
-        config={"memory_limit": _MEMORY, "temp_directory": str(scratch), "enable_progress_bar": False}
-    ) as database:
+    with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(scratch)}) as database:
+        database.execute("SET enable_progress_bar = false")
         try:
             return _read(database, path, month, model_tag, environment_tag)
         except duckdb.Error as fault:
