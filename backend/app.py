@@ -42,6 +42,10 @@ from backend.core.http.streams import Streams
 from backend.core.metrics import Metrics
 from backend.core.openapi import TAGS, document
 from backend.core.workflows import WorkflowRuntime
+from backend.cost import budget_routes
+from backend.cost import routes as cost_routes
+from backend.cost.service import CostService
+from backend.cost.work import CostWork
 from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
@@ -135,6 +139,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         compliance_routes,
         observability_routes,
         incident_routes,
+        cost_routes,
+        budget_routes,
     ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
@@ -145,6 +151,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         (re.compile(rf"^{API_PREFIX}/attestations/?$"), settings.limits.manifest_bytes),
         # An Alertmanager sends what it has grouped in one go.
         (re.compile(rf"^{API_PREFIX}/observability/alertmanager/?$"), settings.limits.manifest_bytes),
+        (re.compile(rf"^{API_PREFIX}/cost/usage/?$"), settings.limits.manifest_bytes),
+        (re.compile(rf"^{API_PREFIX}/cost/bills/[^/]+/[^/]+/?$"), settings.cost.bill_bytes),
         # MLflow streams artefacts to disk and holds everything else in memory.
         (re.compile(rf"^{MLFLOW_PATH}/(ajax-)?api/2\.0/mlflow-artifacts/"), settings.limits.bundle_bytes),
         (re.compile(rf"^{MLFLOW_PATH}/"), settings.limits.manifest_bytes),
@@ -191,6 +199,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     ComplianceWork(services)
     services.watch = Watch(services)
     NotificationWork(services)
+    services.cost = CostService(services)
+    services.cost_work = CostWork(services)
     services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})

@@ -23,6 +23,7 @@ SUITES = (
     "observability",
     "access",
     "pii",
+    "cost",
 )
 
 

@@ -226,3 +226,9 @@ def lock_schedule(session: Session, environment: str, model: str) -> BatchSchedu
     query = select(BatchSchedule).where(BatchSchedule.environment == environment, BatchSchedule.model == model)
     query = query.with_for_update().execution_options(populate_existing=True)
     return session.execute(query).scalar_one_or_none()
+
+
+def finished_since(session: Session, since: datetime, limit: int) -> Sequence[BatchRun]:
+    """Return the runs that ended, well or not, at a time or after it, in the order in which they did."""
+    query = select(BatchRun).where(BatchRun.finished_at >= since, BatchRun.started_at.is_not(None))
+    return session.execute(query.order_by(BatchRun.finished_at, BatchRun.id).limit(limit)).scalars().all()

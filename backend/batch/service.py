@@ -205,6 +205,10 @@ class BatchService:
         """Return a rollout's trials, oldest first."""
         return repository.trials(session, deployment_id)
 
+    def finished_since(self, session: Session, since: datetime, limit: int) -> Sequence[BatchRun]:
+        """Return the runs that were begun and have ended, well or not, at a time or after it."""
+        return repository.finished_since(session, since, limit)
+
     def end_trials(self, session: Session, open_deployments: set[str]) -> None:
         """End trials of rollouts that are over."""
         for run in repository.active_trials(session):

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from backend.core.config_access import AccessSettings
 from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_compliance import ComplianceSettings
+from backend.core.config_cost import CostSettings
 from backend.core.config_encryption import EncryptionSettings, SecretStoreSettings
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
@@ -306,6 +307,7 @@ class Settings(SettingsModel):
     secrets: SecretStoreSettings = Field(default_factory=SecretStoreSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
+    cost: CostSettings = Field(default_factory=CostSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from backend.core.http.streams import Streams
     from backend.core.metrics import Metrics
     from backend.core.workflows import WorkflowRuntime
+    from backend.cost.service import CostService
+    from backend.cost.work import CostWork
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
     from backend.evidence.service import EvidenceService
@@ -82,6 +84,8 @@ class Services:
     watch: "Watch" = field(init=False)
     privacy: "PrivacyService" = field(init=False)
     evidence: "EvidenceService" = field(init=False)
+    cost: "CostService" = field(init=False)
+    cost_work: "CostWork" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

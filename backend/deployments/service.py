@@ -40,6 +40,13 @@ class AdmissionRefused(Forbidden):
     title: ClassVar[str] = "Admission refused"
 
 
+class BudgetUsedUp(Conflict):
+    """The model or its team may cost nothing more this month, so nothing new is rolled out; a rollback always is."""
+
+    slug = "budget-used-up"
+    title = "Budget used up"
+
+
 class DeploymentService:
     """Requests and approvals. People who step in later are in :attr:`interventions`, what they may do in :attr:`actions`."""
 
@@ -101,6 +108,7 @@ class DeploymentService:
         Raises:
             AdmissionRefused: the environment's policy is not met.
             RolloutInProgress: another deployment there is not over.
+            BudgetUsedUp: the model's or its team's budget is used up, and is enforced.
             StreamRefused: a streaming version can't have a share of the stream there.
         """
         settings = self._rules.environment(environment)
@@ -110,6 +118,8 @@ class DeploymentService:
         if break_glass is not None:
             access = self._rules.may_break_glass(session, caller, model, wanted.version, environment, break_glass)
         self._is_free(session, environment, model, wanted.version)
+        if break_glass is None:
+            self._has_budget(session, caller, environment, model, wanted.version)
         self._fits_the_stream(session, caller, environment, model, wanted.version)
         facts = self._rules.facts(session, model, wanted.version, environment, requested_by=Actor.of(caller))
         verdict = decide(settings, facts)
@@ -264,6 +274,17 @@ class DeploymentService:
         live = repository.live(session, environment, model)
         if live is not None and live.version == version:
             raise Conflict(f"v{version} of {model} is live in {environment} already")
+
+    def _has_budget(self, session: Session, caller: Principal, environment: str, model: str, version: int) -> None:
+        if (reason := self._services.cost.budgets.refuses(session, model)) is not None:
+            raise BudgetUsedUp(
+                reason, fix="Raise it, wait for the next month, or have somebody who may break the glass deploy it."
+            ).audited(
+                type=f"{EVENT}.deployment.refused",
+                subject=f"model:{model}/versions/{version}",
+                actor=caller.ref,
+                environment=environment,
+            )
 
     def _fits_the_stream(self, session: Session, caller: Principal, environment: str, model: str, version: int) -> None:
         live = repository.live(session, environment, model)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base, UtcDateTime
@@ -14,7 +14,17 @@ class ModelSummary(Base):
     __tablename__ = "model_summaries"
     __table_args__ = tuple(
         Index(f"ix_model_summaries_{column}_name", column, "name")
-        for column in ("owner", "system", "type", "tier", "updated_at", "behind", "compliance", "budget")
+        for column in (
+            "owner",
+            "system",
+            "type",
+            "tier",
+            "updated_at",
+            "behind",
+            "compliance",
+            "budget",
+            "monthly_cost",
+        )
     )
 
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
@@ -44,6 +54,8 @@ class ModelSummary(Base):
     """How its objectives stand, by the worst; empty where it is live nowhere, or has none."""
     budget: Mapped[int] = mapped_column(Integer, default=20_000)
     """What is left of the error budget of which least is left, in hundredths of a percent; 20000 where that is not known."""
+    monthly_cost: Mapped[int] = mapped_column(BigInteger, default=-1)
+    """What it has cost this month, in cents; -1 where nothing is recorded."""
     request_url: Mapped[str | None] = mapped_column(String(500))
 
 

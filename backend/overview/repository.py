@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.overview.models import ModelPlace, ModelSummary
 
-SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "slo"]
+SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "slo", "cost"]
 _COLUMNS: dict[str, Any] = {
     "owner": ModelSummary.owner,
     "system": ModelSummary.system,
@@ -20,6 +20,7 @@ _COLUMNS: dict[str, Any] = {
     "behind": ModelSummary.behind,
     "compliance": ModelSummary.compliance,
     "slo": ModelSummary.budget,
+    "cost": ModelSummary.monthly_cost,
 }
 
 

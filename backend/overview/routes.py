@@ -1,6 +1,7 @@
 """HTTP routes of the overview."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -24,6 +25,7 @@ from backend.overview.schemas import (
     FacetsOut,
     FigureDetailOut,
     FigureOut,
+    MonthlyCostOut,
     MonthOut,
     OverviewOut,
     OverviewPage,
@@ -37,7 +39,7 @@ router = APIRouter(prefix="/overview", tags=["overview"])
 
 Sort = Literal[
     "name", "-name", "owner", "-owner", "system", "-system", "type", "-type", "tier", "-tier", "updated", "-updated",
-    "behind", "-behind", "compliance", "-compliance", "slo", "-slo",
+    "behind", "-behind", "compliance", "-compliance", "slo", "-slo", "cost", "-cost",
 ]  # fmt: skip
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
@@ -92,8 +94,9 @@ def models(
         )
         total = repository.count(session, wanted)
         places = repository.places(session, [row.name for row in rows[: page.limit]])
+    currency = services.cost.sheet.currency
     made = page.page(
-        rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name])
+        rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name], currency)
     )
     return OverviewPage(items=made.items, next_cursor=made.next_cursor, total=total)
 
@@ -107,7 +110,7 @@ def model(
     """Return a model with where each of its versions is."""
     with services.database.read() as session:
         row = services.overview.get(session, name)
-        return overview_out(row, repository.places(session, [name])[name])
+        return overview_out(row, repository.places(session, [name])[name], services.cost.sheet.currency)
 
 
 @router.get("/facets", summary="What models can be filtered by", responses=problems(401, 422))
@@ -153,7 +156,7 @@ def figure(
     )
 
 
-def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
+def overview_out(row: ModelSummary, places: list[ModelPlace], currency: str) -> OverviewOut:
     """Return a model as the API shows it."""
     template = None
     if row.template is not None:
@@ -172,6 +175,9 @@ def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
         places=[PlaceOut.model_validate(one) for one in places],
         template=template,
         slo=_slo(row),
+        monthly_cost=None
+        if row.monthly_cost < 0
+        else MonthlyCostOut(amount=f"{Decimal(row.monthly_cost).scaleb(-2):.2f}", currency=currency),
         compliance=None if row.compliance < 0 else ComplianceOut(met=row.compliance == 0, failing=row.compliance),
     )
 
@@ -187,11 +193,12 @@ def _slo(row: ModelSummary) -> SloSummaryOut | None:
 def _value(row: ModelSummary, key: SortKey) -> Any:
     if key == "updated":
         return utc(row.updated_at)
-    return row.budget if key == "slo" else getattr(row, key)
+    columns = {"slo": "budget", "cost": "monthly_cost"}
+    return getattr(row, columns.get(key, key))
 
 
 def _after(page: Paging, sort: str, key: SortKey) -> tuple[Any, str] | None:
-    found = page.after(str, int if key in {"tier", "behind", "compliance", "slo"} else str, str)
+    found = page.after(str, int if key in {"tier", "behind", "compliance", "slo", "cost"} else str, str)
     if found is None:
         return None
     order, value, name = found

@@ -47,6 +47,13 @@ class SloSummaryOut(Schema):
     )
 
 
+class MonthlyCostOut(Schema):
+    """What a model has cost this month."""
+
+    amount: str = Field(examples=["12.34"])
+    currency: str = Field(examples=["USD"])
+
+
 class OverviewOut(Schema):
     """A model at a glance."""
 
@@ -69,7 +76,9 @@ class OverviewOut(Schema):
         default=None, description="How its objectives stand; null if it is not live, has none, or was not judged yet."
     )
     drift: None = Field(default=None, description=_NOTHING)
-    monthly_cost: None = Field(default=None, description=_NOTHING)
+    monthly_cost: MonthlyCostOut | None = Field(
+        default=None, description="What it has cost this month; null if nothing is recorded."
+    )
     compliance: ComplianceOut | None = Field(
         default=None, description="How it stands to the controls; null if it is not live, or nothing was examined yet."
     )

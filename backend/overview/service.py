@@ -98,6 +98,7 @@ class OverviewService:
         from_templates: dict[str, list[FleetRepository]] = {}
         for found in self._services.fleet.by_name(session, repositories):
             from_templates.setdefault(found.name, []).append(found)
+        cost = self._services.cost.monthly(session, list(registered))
         failing = self._services.controls.failing(session, list(registered))
         objectives = self._services.slos.summaries(session, list(registered))
         summaries = []
@@ -118,6 +119,7 @@ class OverviewService:
                     "compliance": failing[name] if any(one.champion is not None for one in own) else -1,
                     "slo": objectives[name].state if name in objectives else "",
                     "budget": objectives[name].budget if name in objectives else UNKNOWN_BUDGET,
+                    "monthly_cost": int(cost[name] * 100) if name in cost else -1,
                     **_template(model.repository, from_templates),
                 }
             )

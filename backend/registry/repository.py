@@ -118,3 +118,17 @@ def bundles_in_use(session: Session) -> set[str]:
 def aliased(session: Session) -> set[tuple[str, int]]:
     """Return the versions that an alias points at."""
     return {(row[0], row[1]) for row in session.execute(select(AliasRow.model, AliasRow.version))}
+
+
+def versions_since(session: Session, since: datetime, limit: int) -> Sequence[VersionRow]:
+    """Return the versions that were registered at a time or after it, in the order in which they were."""
+    query = select(VersionRow).where(VersionRow.created_at >= since)
+    return session.execute(query.order_by(VersionRow.created_at, VersionRow.model).limit(limit)).scalars().all()
+
+
+def bundles_before(session: Session, before: datetime) -> list[tuple[str, int, str, datetime]]:
+    """Return model, version, bundle and time of all versions that were registered before a time and not deleted."""
+    query = select(VersionRow.model, VersionRow.version, VersionRow.bundle, VersionRow.created_at)
+    query = query.where(VersionRow.created_at < before, VersionRow.deleted_at.is_(None))
+    rows = session.execute(query.order_by(VersionRow.model, VersionRow.version))
+    return [(model, version, bundle, at) for model, version, bundle, at in rows]

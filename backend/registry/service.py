@@ -25,7 +25,16 @@ from backend.registry.bundle import pack
 from backend.registry.contents import RegistryContents
 from backend.registry.mlflow_store import MlflowStore
 from backend.registry.models import AliasRow, ModelRow, VersionRow
-from backend.registry.repository import aliases_of, all_names, has_artefact, newest_versions, registered, registered_at
+from backend.registry.repository import (
+    aliases_of,
+    all_names,
+    bundles_before,
+    has_artefact,
+    newest_versions,
+    registered,
+    registered_at,
+    versions_since,
+)
 from backend.registry.schemas import ModelOut, VersionOut
 from mlplatform.attest.digest import artefact_digest
 from mlplatform.attest.statement import Subject
@@ -89,6 +98,15 @@ class RegistryService(RegistryContents):
     def names(self, session: Session) -> Sequence[str]:
         """Return the names of all models."""
         return all_names(session)
+
+    def versions_since(self, session: Session, since: datetime, limit: int) -> Sequence[VersionRow]:
+        """Return the versions that were registered at a time or after it."""
+        return versions_since(session, since, limit)
+
+    def stored_before(self, session: Session, before: datetime) -> list[tuple[str, int, Path, datetime]]:
+        """Return model, version, folder and time of registration of all versions that were there before a time."""
+        rows = bundles_before(session, before)
+        return [(model, version, self.artefacts / bundle, at) for model, version, bundle, at in rows]
 
     def model_of(self, session: Session, name: str, digest: str) -> ModelRow:
         """Return a model that has a version with this artefact.

@@ -64,6 +64,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
         "evidence": Entry("evidence:evidence", "Export evidence for auditors, and verify it offline."),
+        "cost": Entry("cost:cost", "Show what teams, models and versions cost."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },

@@ -14,6 +14,7 @@ import httpx
 from mlplatform.client.access import AccessCalls
 from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
+from mlplatform.client.cost import CostCalls
 from mlplatform.client.errors import ClientError
 from mlplatform.client.fleet import FleetCalls
 from mlplatform.client.observability import ObservabilityCalls
@@ -28,7 +29,7 @@ _CHUNK = 1 << 20
 
 
 class PlatformClient(
-    ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls, ObservabilityCalls, PrivacyCalls, RecordCalls
+    ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls, CostCalls, ObservabilityCalls, PrivacyCalls, RecordCalls
 ):
     """A caller of one platform.
 

@@ -43,7 +43,7 @@ export interface ModelSummary {
   template: TemplateState | null;
   slo: { state: string; remaining: number | null } | null;
   drift: string | null;
-  monthlyCost: string | null;
+  monthlyCost: { amount: string; currency: string } | null;
   compliance: { met: boolean; failing: number } | null;
 }
 
@@ -454,4 +454,65 @@ export interface Incident {
 export interface WholeIncident extends Incident {
   timeline: { at: string; kind: string; actor: string; text: string }[];
   actions: Action[];
+}
+
+/** A part of what something has cost; amounts are texts, so that no cent is lost. */
+export interface CostGroup {
+  version: number | null;
+  environment: string | null;
+  resource: string | null;
+  day: string | null;
+  cost: string;
+  shared: string;
+  predictions: number;
+  perThousandPredictions: string | null;
+}
+
+/** What a model costs in a month. */
+export interface ModelCost {
+  month: string;
+  currency: string;
+  closed: boolean;
+  total: string;
+  shared: string;
+  forecast: string | null;
+  perThousandPredictions: string | null;
+  days: CostGroup[];
+  versions: CostGroup[];
+  environments: CostGroup[];
+  resources: CostGroup[];
+  months: { month: string; cost: string }[];
+  unpriced: {
+    resource: string;
+    sku: string | null;
+    quantity: string;
+    unit: string;
+  }[];
+  budget: {
+    monthly: string;
+    forecast: string;
+    percent: number | null;
+    exceeded: boolean;
+  } | null;
+  anomalies: { day: string; cost: string; expected: string; cause: string }[];
+}
+
+/** What could be saved, and what would be but for an objective. */
+export interface Savings {
+  items: {
+    kind: string;
+    environment: string | null;
+    saving: string;
+    currency: string;
+    change: string;
+    reason: string;
+    checked: string;
+  }[];
+  withheld: {
+    kind: string;
+    environment: string | null;
+    saving: string;
+    currency: string;
+    objective: string;
+  }[];
 }

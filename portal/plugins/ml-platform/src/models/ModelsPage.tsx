@@ -124,9 +124,16 @@ const COLUMNS: ColumnConfig<Row>[] = [
   },
   {
     id: 'cost',
-    defaultWidth: 80,
+    defaultWidth: 110,
     label: 'Cost',
-    cell: ({ monthlyCost }) => <CellText title={monthlyCost ?? '—'} />,
+    isSortable: true,
+    cell: ({ monthlyCost }) => (
+      <CellText
+        title={
+          monthlyCost ? `${monthlyCost.amount} ${monthlyCost.currency}` : '—'
+        }
+      />
+    ),
   },
   {
     id: 'compliance',

@@ -1,0 +1,1 @@
+"""What models cost: usage as it is metered, prices, bills, how shared cost is split, budgets and what to save."""
