@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from backend.core.config import ENVIRONMENT_PATTERN
 from backend.core.container import ServicesOf
@@ -13,8 +13,8 @@ from backend.core.schemas import Paging, PlainText, utc
 from backend.deployments.models import Phase
 from backend.identity.auth import Caller
 from backend.overview import repository
-from backend.overview.models import ModelPlace, ModelSummary
-from backend.overview.repository import Filter, SortKey
+from backend.overview.models import ModelSummary
+from backend.overview.repository import Filter, PlaceRow, SortKey, SummaryRow
 from backend.overview.schemas import (
     ComplianceOut,
     FacetOut,
@@ -36,7 +36,7 @@ Sort = Literal[
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
 
-@router.get("/models", summary="All models at a glance", responses=problems(401, 422))
+@router.get("/models", summary="All models at a glance", response_model=OverviewPage, responses=problems(401, 422))
 def models(
     services: ServicesOf,
     caller: Caller,
@@ -62,23 +62,30 @@ def models(
     sort: Annotated[
         Sort, Query(description="With `-` the other way round; models with the same value by name.")
     ] = "name",
-) -> OverviewPage:
+) -> Response:
     """Return models with where each of their versions is, a page at a time, and how many there are."""
     wanted = Filter(
         q or None, owner, system, type, tier, environment, live, phase.value if phase else None, behind, compliant
     )
     key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
     after = _after(page, sort, key)
-    with services.database.read() as session:
-        rows = repository.page(
-            session, wanted, key=key, descending=sort.startswith("-"), after=after, limit=page.limit + 1
+    remembered = services.overview.remembered
+
+    def made() -> bytes:
+        with services.database.read() as session:
+            rows = repository.page(
+                session, wanted, key=key, descending=sort.startswith("-"), after=after, limit=page.limit + 1
+            )
+            # All pages of a list have the same.
+            total = remembered.get(wanted, lambda: repository.count(session, wanted))
+            places = repository.places(session, [row.name for row in rows[: page.limit]])
+        found = page.page(
+            rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name])
         )
-        total = repository.count(session, wanted)
-        places = repository.places(session, [row.name for row in rows[: page.limit]])
-    made = page.page(
-        rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name])
-    )
-    return OverviewPage(items=made.items, next_cursor=made.next_cursor, total=total)
+        answer = OverviewPage(items=found.items, next_cursor=found.next_cursor, total=total)
+        return answer.model_dump_json().encode()
+
+    return Response(remembered.get((wanted, sort, after, page.limit), made), media_type="application/json")
 
 
 @router.get("/models/{name}", summary="One model at a glance", responses=problems(401, 404, 422))
@@ -116,7 +123,7 @@ def figures(
         return [FigureOut.model_validate(one) for one in services.figures.all(session, days)]
 
 
-def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
+def overview_out(row: ModelSummary | SummaryRow, places: list[PlaceRow]) -> OverviewOut:
     """Return a model as the API shows it."""
     template = None
     if row.template is not None:
@@ -138,7 +145,7 @@ def overview_out(row: ModelSummary, places: list[ModelPlace]) -> OverviewOut:
     )
 
 
-def _value(row: ModelSummary, key: SortKey) -> Any:
+def _value(row: SummaryRow, key: SortKey) -> Any:
     if key == "updated":
         return utc(row.updated_at)
     return getattr(row, key)

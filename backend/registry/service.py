@@ -24,7 +24,14 @@ from backend.registry.aliases import AliasMirror
 from backend.registry.bundle import pack
 from backend.registry.mlflow_store import MlflowStore
 from backend.registry.models import AliasRow, ModelRow, VersionRow
-from backend.registry.repository import aliases_of, all_names, has_artefact, newest_versions, registered
+from backend.registry.repository import (
+    aliases_of,
+    all_names,
+    has_artefact,
+    newest_versions,
+    registered,
+    versions_of,
+)
 from backend.registry.schemas import ModelOut, VersionOut
 from mlplatform.attest.digest import artefact_digest
 from mlplatform.attest.statement import Subject
@@ -111,6 +118,10 @@ class RegistryService:
         if row is None:
             raise NotFound(f"the model {name} has no version {number or version}")
         return row
+
+    def versions_of(self, session: Session, wanted: Sequence[tuple[str, int]]) -> list[VersionRow]:
+        """Return those of these versions (model and number) that there are."""
+        return versions_of(session, wanted)
 
     def _aliased(self, session: Session, name: str, alias: str) -> int:
         row = session.get(AliasRow, (name, alias))
