@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    models, repeats = (1_000, 50) if quick else (10_000, 300)
+    models, repeats = (1_000, 50) if quick else (10_000, 200)
     folder = Path(tempfile.mkdtemp(prefix="mlp-overview-bench-"))
     try:
         raw = measure(folder, models, versions=10, repeats=repeats)
@@ -270,7 +270,7 @@ def stopped(process: "subprocess.Popen[Any]") -> Iterator[None]:
 
 
 def wait_for(http: httpx.Client, path: str) -> None:
-    until = time.monotonic() + 180
+    until = time.monotonic() + 600
     while True:
         try:
             http.get(path).raise_for_status()
