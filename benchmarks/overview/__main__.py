@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -214,7 +215,9 @@ def put(connection: Any, table: str, names: list[str], rows: list[dict[str, Any]
 @contextmanager
 def served(settings: dict[str, Any]) -> Iterator[Callable[..., Any]]:
     """Start our server on a filled database, and give what asks it."""
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.overview.server"], stdin=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.overview.server"], stdin=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert process.stdin is not None
     json.dump(settings, process.stdin)
     process.stdin.close()
@@ -240,7 +243,10 @@ def mlflow_served(folder: Path) -> Iterator[Callable[..., Any]]:
     port = free_port()
     store = ("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *store]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    # Its workers for jobs have nothing to do with the question.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
     with stopped(process), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
         wait_for(http, "/health")
 
@@ -265,7 +271,8 @@ def stopped(process: "subprocess.Popen[Any]") -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
+        # MLflow starts workers of its own.
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
 

@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
 
 PORTAL = Path(__file__).parents[2] / "portal"
 PACKAGES = ("ml-platform", "ml-platform-backend")
+IMPORTS = re.compile(
+    r"""^(?:import|export)\b[^'"\n]*['"]([^'"\n]+)['"]|\b(?:require|import)\(['"]([^'"\n]+)['"]\)""", re.MULTILINE
+)
 APP = """\
 import { createApp } from '@backstage/frontend-defaults';
 import mlPlatform from 'ml-platform';
@@ -69,20 +72,20 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", PACKAGES)
-def test_a_package_says_what_it_needs_and_holds_what_it_promises(app: Path, name: str) -> None:
-    package = app / "node_modules" / name
+@pytest.mark.parametrize("package_name", PACKAGES)
+def test_a_package_says_what_it_needs_and_holds_what_it_promises(app: Path, package_name: str) -> None:
+    package = app / "node_modules" / package_name
     says = json.loads((package / "package.json").read_text())
     for entry in ("main", "types"):
         assert (package / says[entry]).is_file(), entry
     declared = {*says["dependencies"], *says.get("peerDependencies", {})}
     used: set[str] = set()
     for path in package.rglob("*.js"):
-        for found in re.findall(r"(?:from|import|require\()\s*['\"]([^'\"]+)['\"]", path.read_text()):
-            if not found.startswith((".", "node:")):
-                used.add("/".join(found.split("/")[: 2 if found.startswith("@") else 1]))
+        for found in IMPORTS.findall(path.read_text()):
+            name = "".join(found)
+            if not name.startswith((".", "node:")):
+                used.add("/".join(name.split("/")[: 2 if name.startswith("@") else 1]))
     builtin = set(json.loads(run("node", "-p", "JSON.stringify(require('module').builtinModules)", cwd=app)))
-    # React's new way of writing elements is a part of react.
     assert used - builtin <= declared
     assert {version for version in says["dependencies"].values() if version == "*"} == set()
 
