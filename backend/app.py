@@ -11,15 +11,24 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import Mount
 
 from backend import health
+from backend.access import review_routes
+from backend.access import routes as access_routes
+from backend.access.grants import Grants
+from backend.access.review_work import ReviewWork
+from backend.access.reviews import Reviews
+from backend.access.service import AccessService
+from backend.access.work import GrantWork
 from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
 from backend.audit.service import AuditService
+from backend.audit.work import PublicationWork
 from backend.batch import routes as batch_routes
 from backend.batch.service import BatchService
 from backend.batch.work import BatchWork
 from backend.compliance import routes as compliance_routes
 from backend.compliance.controls import ControlService
+from backend.compliance.period import ControlsOverTime
 from backend.compliance.waivers import WaiverService
 from backend.compliance.work import ComplianceWork
 from backend.core.clock import Clock, SystemClock
@@ -37,12 +46,18 @@ from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
+from backend.evidence import routes as evidence_routes
+from backend.evidence.service import EvidenceService
+from backend.evidence.work import EvidenceWork
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
 from backend.overview import routes as overview_routes
 from backend.overview.figures import Figures
 from backend.overview.service import OverviewService
+from backend.privacy import routes as privacy_routes
+from backend.privacy import subject_routes
+from backend.privacy.service import PrivacyService
 from backend.registry import routes as registry_routes
 from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
@@ -99,7 +114,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         live_routes,
         trial_routes,
         batch_routes,
+        access_routes,
+        review_routes,
         audit_routes,
+        privacy_routes,
+        subject_routes,
+        evidence_routes,
         overview_routes,
         scaffold_routes,
         pull_routes,
@@ -146,16 +166,31 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     registry.changed = services.overview.changed
     services.datasets, services.waivers = DatasetService(services), WaiverService(services)
     registry.declared = services.datasets.registered
+    _add_access(services)
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
+    services.privacy = PrivacyService(services)
+    services.evidence = EvidenceService(services)
+    EvidenceWork(services)
+    PublicationWork(services)
     _add_scaffolding(services)
     services.controls = ControlService(services)
+    services.evidence.controls = ControlsOverTime(services)
     ComplianceWork(services)
+    services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})
     return services
+
+
+def _add_access(services: Services) -> None:
+    services.access = AccessService(services)
+    services.grants = Grants(services, services.access)
+    services.reviews = Reviews(services, services.access, services.grants)
+    GrantWork(services)
+    ReviewWork(services)
 
 
 def _add_scaffolding(services: Services) -> None:

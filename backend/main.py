@@ -24,6 +24,8 @@ def create() -> FastAPI:
     settings = configured()
     try:
         return create_app(settings)
+    except ConfigError as error:
+        raise _refused(error) from None
     except Exception:
         # Servers print what they are not told to expect by themselves, past the redaction.
         _log.critical("the platform can't start", exc_info=True)
@@ -40,5 +42,9 @@ def configured() -> Settings:
     try:
         return load_settings(None, os.environ)
     except ConfigError as error:
-        sys.stderr.write("".join(f"error: {redact(fault)}\n" for fault in error.faults))
-        raise SystemExit(2) from None
+        raise _refused(error) from None
+
+
+def _refused(error: ConfigError) -> SystemExit:
+    sys.stderr.write("".join(f"error: {redact(fault)}\n" for fault in error.faults))
+    return SystemExit(2)

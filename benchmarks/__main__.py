@@ -9,7 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SUITES = ("command_line", "scaffold", "update", "audit", "serving", "rollback", "batch", "streaming", "overview")
+SUITES = (
+    "command_line",
+    "scaffold",
+    "update",
+    "audit",
+    "evidence",
+    "serving",
+    "rollback",
+    "batch",
+    "streaming",
+    "overview",
+    "access",
+    "pii",
+)
 
 
 def main() -> int:

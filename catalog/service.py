@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EVENT = "ml-platform.catalog"
 FILE = "catalog-info.yaml"
 _PATIENCE = 15.0
+_MOST_ENTITIES = 100_000
 
 _log = logging.getLogger(__name__)
 
@@ -260,6 +261,27 @@ class CatalogService:
             member_of = (row.document or {}).get("spec", {}).get("memberOf", []) if row is not None else []
             found[actor] = {full_ref(one, kind="group") for one in member_of}
         return found
+
+    def is_group(self, session: Session, ref: str) -> bool:
+        """Say whether there is such a group; where the catalog knows no group at all, any may be one."""
+        full = full_ref(ref, kind="group")
+        return repository.entity(session, full) is not None or not repository.entities(session, kind="group", limit=1)
+
+    def members(self, session: Session) -> dict[str, set[str]]:
+        """Return the users of every group that the catalog knows, as groups list them and users say themselves."""
+        found: dict[str, set[str]] = {}
+        for row in repository.entities(session, kind="group", limit=_MOST_ENTITIES):
+            listed = ((row.document or {}).get("spec") or {}).get("members") or []
+            found[row.ref] = {full_ref(one, kind="user", namespace=row.namespace) for one in listed}
+        for row in repository.entities(session, kind="user", limit=_MOST_ENTITIES):
+            for one in ((row.document or {}).get("spec") or {}).get("memberOf") or []:
+                found.setdefault(full_ref(one, kind="group", namespace=row.namespace), set()).add(row.ref)
+        return found
+
+    def owned(self, session: Session, types: Collection[str]) -> list[EntityRow]:
+        """Return all resources of these types, such as datasets, with their owners."""
+        rows = (row for one in types for row in repository.entities(session, type=one, limit=_MOST_ENTITIES))
+        return [row for row in rows if row.kind == "Resource"]
 
     def names(self, session: Session, kind: str) -> list[EntityRow]:
         """Return all entities of a kind, for offering them as answers."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.local.portal.build import PortalError, prepare
-from demo import load, repository, template_fix
+from demo import auditor, load, repository, template_fix
 from demo.shell import DemoError, Person, person, wait_until
 
 AUTHOR, APPROVER = "ada", "grace"
@@ -76,6 +76,10 @@ class Story:
             self._template_fix()
         with self._chapter("The audit trail"):
             self._audit()
+        with self._chapter("What the auditor gets"):
+            auditor.classify(self.author, self.approver, self._say)
+            auditor.controls(self.operator, self._say)
+            auditor.evidence(self.operator, self.home, self._say)
         self._farewell()
 
     def close(self) -> None:

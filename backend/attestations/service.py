@@ -221,6 +221,11 @@ class AttestationService:
         rows = session.execute(query).scalars().all()
         return self.reverify(session, rows)
 
+    def envelopes(self, session: Session, ids: Sequence[str]) -> dict[str, str]:
+        """Return the envelopes of these attestations, in the text that their digest is of."""
+        query = select(AttestationRow.id, AttestationRow.envelope).where(AttestationRow.id.in_(ids))
+        return {row.id: row.envelope for row in session.execute(query)}
+
     def reverify(self, session: Session, rows: Sequence[AttestationRow]) -> list[StoredAttestation]:
         """Verify stored attestations again: signature, columns, and that the key is still bound."""
         keys = sorted({row.key_id for row in rows})

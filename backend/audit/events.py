@@ -60,7 +60,10 @@ def chained(prev_hash: str, text: bytes) -> str:
 
 
 def signed_text(domain: Domain, seq: int, hash: str) -> bytes:
-    """Return what the audit key signs; the domain keeps a checkpoint from being passed off as a head."""
+    """Return what the audit key signs; the domain keeps a checkpoint from being passed off as a head.
+
+    Checkpoints that hold the tree's root are signed as notes instead (:mod:`evidence.checkpoint`).
+    """
     return f"ml-platform audit {domain} v1\n{seq}\n{hash}\n".encode()
 
 

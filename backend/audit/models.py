@@ -1,9 +1,12 @@
 """The audit tables. Triggers (in the migration) refuse to change or delete what was written."""
 
+from datetime import datetime
+from enum import StrEnum
+
 from sqlalchemy import BigInteger, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.core.database import Base
+from backend.core.database import Base, UtcDateTime
 
 GENESIS = "0" * 64
 """What the first event is chained to."""
@@ -43,6 +46,8 @@ class AuditHead(Base):
     hash: Mapped[str] = mapped_column(String(64))
     key_id: Mapped[str] = mapped_column(String(64))
     signature: Mapped[str] = mapped_column(String(88))
+    frontier: Mapped[str] = mapped_column(Text)
+    """Hashes of the tree's right edge in hex, largest subtree first."""
 
 
 class AuditCheckpoint(Base):
@@ -58,4 +63,45 @@ class AuditCheckpoint(Base):
         BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
     )
     hash: Mapped[str] = mapped_column(String(64))
+    root: Mapped[str | None] = mapped_column(String(64))
+    """Root of the tree; none where the log was written before it had one."""
     signature: Mapped[str] = mapped_column(String(88))
+
+
+class AuditNode(Base):
+    """A complete subtree of the Merkle tree over the events, on every eighth level.
+
+    What lies between these levels is computed from at most 256 nodes, or events, below it.
+    """
+
+    __tablename__ = "audit_nodes"
+
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class PublicationState(StrEnum):
+    """What became of a publication."""
+
+    RUNNING = "running"
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class AuditPublication(Base):
+    """A checkpoint that was, or was to be, published to a second place."""
+
+    __tablename__ = "audit_publications"
+    __table_args__ = (Index("ix_audit_publications_target_id", "target", "id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    target: Mapped[str] = mapped_column(String(63))
+    state: Mapped[PublicationState] = mapped_column(String(20))
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    root: Mapped[str | None] = mapped_column(String(64))
+    place: Mapped[str | None] = mapped_column(String(1000))
+    reason: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

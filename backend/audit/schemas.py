@@ -1,10 +1,12 @@
 """Bodies of the audit routes."""
 
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from backend.core.schemas import Schema
+from backend.audit.models import PublicationState
+from backend.core.schemas import NO_NUL, Payload, Schema
 
 
 class AuditEventOut(Schema):
@@ -21,6 +23,7 @@ class AuditHeadOut(Schema):
 
     seq: int
     hash: str
+    root: str | None = Field(default=None, description="Root of the Merkle tree over all events (RFC 6962), in hex.")
 
 
 class FaultOut(Schema):
@@ -32,6 +35,21 @@ class FaultOut(Schema):
     message: str
 
 
+class WarningOut(Schema):
+    """Something that is odd about an event and no proof of tampering, such as a clock that went back."""
+
+    seq: int
+    message: str
+
+
+class VerificationIn(Payload):
+    """Earlier checkpoints, kept elsewhere, that the log is compared with."""
+
+    checkpoints: list[Annotated[str, Field(max_length=10_000), NO_NUL]] = Field(
+        default_factory=list, max_length=1000, description="Signed notes, as `audit/checkpoint` gave them out."
+    )
+
+
 class VerificationOut(Schema):
     """What a check of the whole log found."""
 
@@ -40,3 +58,52 @@ class VerificationOut(Schema):
     head: AuditHeadOut
     signature: str = Field(description="What came of checking the head's signature.")
     faults: list[FaultOut]
+    checkpoints: int = Field(description="Checkpoints from elsewhere that the log was compared with.")
+    warnings: list[WarningOut]
+
+
+class CheckpointOut(Schema):
+    """What the log is, signed."""
+
+    origin: str = Field(description="Name of the log; it follows from the key that signs.")
+    size: int = Field(description="Number of events.")
+    root: str = Field(description="Root of the Merkle tree over them, in hex.")
+    chain: str = Field(description="Hash of the last event, in hex.")
+    key: str = Field(description="The public key, as tools for transparency logs take it (C2SP vkey).")
+    checkpoint: str = Field(description="The signed note (C2SP tlog-checkpoint).")
+
+
+class PublicationOut(Schema):
+    """A checkpoint that was, or was to be, published to a second place."""
+
+    id: str
+    target: str
+    state: PublicationState
+    size: int | None
+    root: str | None
+    place: str | None = Field(description="Where it is.")
+    reason: str | None = Field(description="Why it is not, if that is so.")
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class InclusionProofOut(Schema):
+    """Shows that an event is in the log (RFC 6962, section 2.1.1). Hashes are in hex."""
+
+    seq: int = Field(description="Number of the event; its index in the tree is one less.")
+    size: int = Field(description="Number of events of the log that it is shown to be in.")
+    leaf: str = Field(description="Hash of the event's canonical text, as a leaf.")
+    root: str
+    proof: list[str]
+
+
+class ConsistencyProofOut(Schema):
+    """Shows that the log only grew from one size to another (RFC 6962, section 2.1.2). Hashes are in hex."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    old: int = Field(alias="from")
+    new: int = Field(alias="to")
+    old_root: str = Field(alias="fromRoot")
+    new_root: str = Field(alias="toRoot")
+    proof: list[str]

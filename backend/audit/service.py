@@ -2,26 +2,34 @@
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from backend.audit.events import CHECKPOINT, HEAD, NewEvent, canonical, chained, envelope, signed_text
-from backend.audit.models import GENESIS, AuditCheckpoint, AuditHead, AuditRow
+from backend.audit import repository
+from backend.audit.events import HEAD, NewEvent, canonical, chained, envelope, signed_text
+from backend.audit.models import GENESIS, AuditCheckpoint, AuditHead, AuditNode, AuditRow
+from backend.audit.tree import GrowingTree, root_of, unsigned_checkpoint
 from backend.core.clock import Clock
 from backend.core.database import Database, lock_for_transaction
-from backend.core.errors import Refusal
+from backend.core.errors import NotFound, Refusal
 from backend.core.ids import new_id
 from backend.core.metrics import Metrics
 from backend.identity.principal import Principal
+from evidence.checkpoint import Checkpoint, sign_checkpoint
+from evidence.merkle import leaf_hash
+from evidence.notes import VerifierKey
 from mlplatform.attest.keys import SigningKey
 
 PLATFORM = "service:ml-platform"
 """The actor of what the platform does by itself."""
+_PAGE = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +45,12 @@ class AuditEvent:
 
 
 class AuditService:
-    """Appends to the hash chain."""
+    """Appends to the hash chain, and to the Merkle tree over it."""
 
     def __init__(self, database: Database, clock: Clock, metrics: Metrics, folder: Path) -> None:
         self._database, self._clock, self._metrics = database, clock, metrics
         self.key = SigningKey.load_or_create(folder / "key")
+        self.verifier = VerifierKey(self.key.public_bytes)
         public = folder / "key.pub"
         text = base64.b64encode(self.key.public_bytes).decode() + "\n"
         if not public.exists() or public.read_text() != text:
@@ -67,6 +76,7 @@ class AuditService:
             return []
         head = self._lock_head(session)
         seq, last = (head.seq, head.hash) if head else (0, GENESIS)
+        tree = GrowingTree(seq, head.frontier if head else "")
         now = self._clock.now()
         written: list[AuditEvent] = []
         rows: list[dict[str, Any]] = []
@@ -75,16 +85,25 @@ class AuditService:
             document = envelope(event, id=new_id(), time=now, sequence=seq)
             text = canonical(document)
             hash = chained(last, text)
+            tree.append(leaf_hash(text))
             columns = {name: document[name] for name in ("id", "type", "subject", "actor", "time")}
             rows.append({"seq": seq, "event": text.decode(), "prev_hash": last, "hash": hash, **columns})
             written.append(AuditEvent(seq, document["id"], document, hash))
             last = hash
         session.execute(insert(AuditRow.__table__), rows)  # type: ignore[arg-type]
+        if tree.completed:
+            session.execute(insert(AuditNode.__table__), tree.completed)  # type: ignore[arg-type]
+        checkpoint = unsigned_checkpoint(self.verifier, seq, tree.root(), last)
         session.execute(
             insert(AuditCheckpoint.__table__),  # type: ignore[arg-type]
-            {"seq": seq, "hash": last, "signature": self._sign(CHECKPOINT, seq, last)},
+            {
+                "seq": seq,
+                "hash": last,
+                "root": checkpoint.root.hex(),
+                "signature": self._sign(checkpoint.text.encode()),
+            },
         )
-        self._move_head(session, head, seq, last)
+        self._move_head(session, head, seq, last, tree.frontier)
         for event in events:
             self._metrics.audit_events.labels(event.type).inc()
         return written
@@ -103,6 +122,41 @@ class AuditService:
         """Record the refusal that an error carries."""
         self.record_refusal(type=refusal.type, subject=refusal.subject, actor=refusal.actor, data=refusal.data)
 
+    def events(self, session: Session, type: str, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
+        """Yield the events of a type that were recorded in a period, oldest first."""
+        wanted, after = repository.EventFilter(type=type, since=since, until=until), None
+        while rows := repository.find_events(session, wanted, after=after, limit=_PAGE):
+            for row in rows:
+                yield orjson.loads(row.event)
+            after = rows[-1].seq
+
+    def began(self, session: Session) -> datetime | None:
+        """Return when the first event was recorded; nothing where there is none."""
+        found = repository.first_time(session)
+        return None if found is None else datetime.fromisoformat(found)
+
+    def checkpoint(self, session: Session, size: int | None = None) -> tuple[Checkpoint, str]:
+        """Return the checkpoint at a size, or at the log's end, and its signed note.
+
+        Raises:
+            NotFound: the log is empty, or no transaction ended at that size.
+        """
+        head = repository.head(session)
+        if head is None:
+            raise NotFound("the audit log has no events yet")
+        row = repository.checkpoint(session, size or head.seq)
+        if row is not None and row.root is not None:
+            found = unsigned_checkpoint(self.verifier, row.seq, bytes.fromhex(row.root), row.hash)
+            return found, found.note(self.verifier, base64.b64decode(row.signature))
+        if row is None:
+            raise NotFound(
+                f"there is no checkpoint at event {size or head.seq}: no transaction ended there",
+                fix="Leave the size out for the newest one.",
+            )
+        # Written before the log had a tree.
+        made = unsigned_checkpoint(self.verifier, row.seq, root_of(session, row.seq), row.hash)
+        return made, sign_checkpoint(made, self.verifier, self.key.sign)
+
     def _lock_head(self, session: Session) -> AuditHead | None:
         query = select(AuditHead).where(AuditHead.id == 1).with_for_update()
         # The session may have seen the head before others moved it.
@@ -115,16 +169,18 @@ class AuditService:
             raise RuntimeError("the audit log has events but no head; run `platform audit verify`")
         return head
 
-    def _move_head(self, session: Session, head: AuditHead | None, seq: int, hash: str) -> None:
-        signature = self._sign(HEAD, seq, hash)
+    def _move_head(self, session: Session, head: AuditHead | None, seq: int, hash: str, frontier: str) -> None:
+        signature = self._sign(signed_text(HEAD, seq, hash))
         if head is None:
-            session.add(AuditHead(id=1, seq=seq, hash=hash, key_id=self.key.keyid, signature=signature))
+            said = AuditHead(id=1, seq=seq, hash=hash, key_id=self.key.keyid, signature=signature, frontier=frontier)
+            session.add(said)
         else:
             head.seq, head.hash, head.key_id, head.signature = seq, hash, self.key.keyid, signature
+            head.frontier = frontier
         session.flush()
 
-    def _sign(self, domain: str, seq: int, hash: str) -> str:
-        return base64.b64encode(self.key.sign(signed_text(domain, seq, hash))).decode()
+    def _sign(self, text: bytes) -> str:
+        return base64.b64encode(self.key.sign(text)).decode()
 
 
 def _with_person(actor: Principal, data: dict[str, Any]) -> dict[str, Any]:

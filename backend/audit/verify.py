@@ -1,6 +1,7 @@
 """Check the whole audit log, with the platform or without it.
 
-Without it: ``python -m backend.audit.verify --database sqlite:///.mlplatform/platform.db [--key HOME/audit/key.pub]``.
+Without it: ``python -m backend.audit.verify --database sqlite:///.mlplatform/platform.db [--key HOME/audit/key.pub]
+[--checkpoint FILE]``.
 """
 
 import argparse
@@ -8,8 +9,9 @@ import base64
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,12 +19,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.audit.chain import ChainCheck, Fault
 from backend.audit.events import CHECKPOINT, HEAD, signed_text
 from backend.audit.models import GENESIS
+from backend.audit.tree import unsigned_checkpoint
+from backend.audit.tree_check import TreeCheck, Warned
+from evidence.checkpoint import Checkpoint, open_checkpoint
+from evidence.errors import EvidenceError
+from evidence.notes import VerifierKey
 from mlplatform.attest.keys import PublicKey
 
 _CHUNK = 5000
 _ROWS = text("SELECT seq, id, type, subject, actor, time, event, prev_hash, hash FROM audit_events ORDER BY seq")
-_HEAD = text("SELECT seq, hash, key_id, signature FROM audit_head WHERE id = 1")
-_CHECKPOINT = text("SELECT hash, signature FROM audit_checkpoints WHERE seq = :seq")
+_HEAD = text("SELECT seq, hash, key_id, signature, frontier FROM audit_head WHERE id = 1")
+_CHECKPOINT = text("SELECT hash, root, signature FROM audit_checkpoints WHERE seq = :seq")
 _CHECKPOINTS = text("SELECT seq FROM audit_checkpoints ORDER BY seq")
 _EVENT = text("SELECT id, hash FROM audit_events WHERE seq = :seq")
 
@@ -33,6 +40,7 @@ class Head:
 
     seq: int
     hash: str
+    root: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,30 +52,46 @@ class Verification:
     head: Head
     faults: list[Fault]
     signature: str
+    checkpoints: int = 0
+    warnings: list[Warned] = field(default_factory=list)
 
 
-def verify(connection: Connection, key: PublicKey | None) -> Verification:
-    """Check every event and the head. Without the platform's public key, signatures are not looked at.
+def verify(connection: Connection, key: PublicKey | None, known: Sequence[Checkpoint] = ()) -> Verification:
+    """Check every event, the head and the tree. Without the platform's public key, signatures are not looked at.
 
+    ``known`` are earlier checkpoints from elsewhere, opened with the platform's key: the log has to go on from each.
     The connection's transaction should be a snapshot, or events that are written meanwhile look like faults.
     """
     check = ChainCheck(is_genuine=lambda seq, hash: _vouched(connection, key, seq, hash))
+    tree = TreeCheck(known)
     head = connection.execute(_HEAD).one_or_none()
     streaming = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK)
     for chunk in streaming.execute(_ROWS).partitions(_CHUNK):
         check.feed_all(chunk)
+        tree.feed_all(chunk)
     check.finish(head.hash if head else None)
+    signature, faults = _judged(connection, key, head, check)
+    if head is not None and not faults:
+        # A fault of the chain shows in the tree as well, and is told once.
+        faults = tree.kept(connection, head.frontier) or _unlike_checkpoint(connection, key, tree)
+    faults += tree.compared()
+    said = Head(head.seq, head.hash, tree.root().hex()) if head else Head(0, GENESIS)
+    return Verification(not faults, check.events, said, faults, signature, len(known), tree.warnings)
+
+
+def _judged(connection: Connection, key: PublicKey | None, head: Any, check: ChainCheck) -> tuple[str, list[Fault]]:
+    """Compare the chain with its signed head; return what came of the signature, and all faults of the chain."""
     faults = list(check.faults)
-    signature = "not checked: no public key given"
     if head is None:
         if check.events:
             faults.append(Fault(0, None, "truncated", "the head of the chain is missing"))
-        return Verification(not faults, check.events, Head(0, GENESIS), faults, "no head")
+        return "no head", faults
+    signature = "not checked: no public key given"
     if key is not None:
         signature = "valid"
         if head.key_id != key.keyid:
             signature = "made with another key"
-        elif not _is_signed(key, HEAD, head.seq, head.hash, head.signature):
+        elif not _is_signed(key, signed_text(HEAD, head.seq, head.hash), head.signature):
             signature = "invalid"
         if signature != "valid":
             faults.append(Fault(head.seq, None, "edited", f"the signature of the head is {signature}"))
@@ -80,7 +104,19 @@ def verify(connection: Connection, key: PublicKey | None) -> Verification:
         faults.append(Fault(head.seq + 1, _id(connection, head.seq + 1), "inserted", message))
     elif head.hash != check.last_hash and not any(fault.seq == last for fault in faults):
         faults.append(_rewritten(connection, key, last))
-    return Verification(not faults, check.events, Head(head.seq, head.hash), faults, signature)
+    return signature, faults
+
+
+def _unlike_checkpoint(connection: Connection, key: PublicKey | None, tree: TreeCheck) -> list[Fault]:
+    """Compare the tree with the newest signed checkpoint, which is written with the head."""
+    row = connection.execute(_CHECKPOINT, {"seq": tree.size}).one_or_none()
+    if row is None:
+        return [Fault(tree.size, None, "removed", f"the checkpoint at event {tree.size} is missing")]
+    if row.root not in (None, tree.root().hex()):
+        return [Fault(tree.size, None, "edited", f"the checkpoint at event {tree.size} holds another root")]
+    if _vouched(connection, key, tree.size, row.hash) is False:
+        return [Fault(tree.size, None, "edited", f"the checkpoint at event {tree.size} is not signed by the platform")]
+    return []
 
 
 def _rewritten(connection: Connection, key: PublicKey | None, last: int) -> Fault:
@@ -105,12 +141,20 @@ def _vouched(connection: Connection, key: PublicKey | None, seq: int, hash: str)
     row = connection.execute(_CHECKPOINT, {"seq": seq}).one_or_none()
     if row is None:
         return None
-    return row.hash == hash and (key is None or _is_signed(key, CHECKPOINT, seq, hash, row.signature))
-
-
-def _is_signed(key: PublicKey, domain: str, seq: int, hash: str, signature: str) -> bool:
+    if key is None or row.hash != hash:
+        return bool(row.hash == hash)
+    if row.root is None:
+        return _is_signed(key, signed_text(CHECKPOINT, seq, hash), row.signature)
     try:
-        return key.verify(signed_text(domain, seq, hash), base64.b64decode(signature))
+        checkpoint = unsigned_checkpoint(VerifierKey(key.raw), seq, bytes.fromhex(row.root), hash)
+    except ValueError:
+        return False
+    return _is_signed(key, checkpoint.text.encode(), row.signature)
+
+
+def _is_signed(key: PublicKey, text: bytes, signature: str) -> bool:
+    try:
+        return key.verify(text, base64.b64decode(signature))
     except ValueError:
         return False
 
@@ -120,7 +164,7 @@ def _id(connection: Connection, seq: int) -> str | None:
     return row.id if row else None
 
 
-def verify_database(url: str, key: PublicKey | None) -> Verification:
+def verify_database(url: str, key: PublicKey | None, known: Sequence[Checkpoint] = ()) -> Verification:
     """Check the log in a database that this opens for reading, in one snapshot."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
@@ -133,7 +177,7 @@ def verify_database(url: str, key: PublicKey | None) -> Verification:
             if connection.dialect.name == "sqlite":
                 # The driver begins a transaction for changes only, so each query would see a moment of its own.
                 connection.exec_driver_sql("BEGIN")
-            return verify(connection, key)
+            return verify(connection, key, known)
     finally:
         engine.dispose()
 
@@ -150,17 +194,36 @@ def read_public_key(path: Path) -> PublicKey:
     return PublicKey(base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True))
 
 
+def read_checkpoints(files: Sequence[Path], key: PublicKey | None) -> list[Checkpoint]:
+    """Read checkpoints that were kept elsewhere.
+
+    Raises:
+        EvidenceError: one is not signed by the platform, or there is no key to tell.
+    """
+    if files and key is None:
+        raise EvidenceError("a checkpoint can't be opened without the platform's public key; give it with --key")
+    return [open_checkpoint(file.read_text(encoding="utf-8"), VerifierKey(key.raw)) for file in files if key]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the log of a database; exit status 0 valid, 1 not valid, 2 could not be checked."""
     parser = argparse.ArgumentParser(prog="python -m backend.audit.verify", description=main.__doc__)
     parser.add_argument("--database", required=True, help="SQLAlchemy URL, for example sqlite:///platform.db")
     parser.add_argument("--key", type=Path, help="public audit key; audit/key.pub beside an SQLite file by default")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        default=[],
+        help="earlier checkpoint from elsewhere; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     options = parser.parse_args(arguments)
     try:
         key_file = options.key or _key_beside(options.database)
-        result = verify_database(options.database, read_public_key(key_file) if key_file else None)
-    except (OSError, ValueError, SQLAlchemyError) as error:
+        key = read_public_key(key_file) if key_file else None
+        result = verify_database(options.database, key, read_checkpoints(options.checkpoint, key))
+    except (OSError, ValueError, EvidenceError, SQLAlchemyError) as error:
         sys.stderr.write(f"error: {str(error).splitlines()[0]}\n")
         return 2
     if options.json:
@@ -169,6 +232,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verdict = "valid" if result.valid else "NOT VALID"
         sys.stdout.write(f"{verdict}: {result.events} events, head {result.head.seq} {result.head.hash}\n")
         sys.stdout.write(f"signature of the head: {result.signature}\n")
+        for warning in result.warnings:
+            sys.stdout.write(f"warning {warning.seq}: {warning.message}\n")
         for fault in result.faults:
             sys.stdout.write(f"{fault.kind} {fault.seq} {fault.id or '-'}: {fault.message}\n")
     return 0 if result.valid else 1

@@ -68,6 +68,13 @@ def to_work_on(session: Session, now: datetime) -> Sequence[str]:
     return session.execute(query).scalars().all()
 
 
+def versions_at_work(session: Session) -> set[tuple[str, int]]:
+    """Return the models and versions with runs or backfills that are not over."""
+    runs = select(BatchRun.model, BatchRun.version).where(BatchRun.state.in_(ACTIVE))
+    backfills = select(Backfill.model, Backfill.version).where(Backfill.state == BackfillState.RUNNING)
+    return {(row[0], row[1]) for query in (runs, backfills) for row in session.execute(query)}
+
+
 def active(
     session: Session,
     environment: str,

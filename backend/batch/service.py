@@ -164,6 +164,10 @@ class BatchService:
                 found.append(day)
         return found
 
+    def versions_at_work(self, session: Session) -> set[tuple[str, int]]:
+        """Return the models and versions that score a day, or are to."""
+        return repository.versions_at_work(session)
+
     # What the deployments domain asks for, in its own transactions.
 
     def trial(

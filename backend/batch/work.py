@@ -4,7 +4,6 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import ClassVar
 
 from sqlalchemy.exc import OperationalError
@@ -22,7 +21,6 @@ from backend.local.folders import Folders
 _EVERY = 1.0
 """Seconds between two looks at schedules and backfills while nobody has changed anything."""
 _SWEEP_EVERY = 60.0
-_LOGS_KEPT = timedelta(days=30)
 
 _log = logging.getLogger(__name__)
 
@@ -100,10 +98,6 @@ class BatchWork:
         for folder in self._folders.trials.glob("*"):
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
-        oldest = time.time() - _LOGS_KEPT.total_seconds()
-        for log in (self._folders.logs / "batch").glob("*/*/*.log"):
-            if log.stat().st_mtime < oldest:
-                log.unlink(missing_ok=True)
 
     def _quietly(self, what: str, work: Callable[[], None]) -> None:
         """Keep a fault here from taking the rollouts along, which the same thread looks after."""

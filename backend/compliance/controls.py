@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 EVENT = "ml-platform.compliance.check"
 MOST_DEVIATIONS = 500
+AGAIN = timedelta(minutes=1)
+"""Time after which a check that had nothing to look at looks again."""
 
 ControlState = Literal["passing", "failing", "not_evaluated", "outside"]
 _ORDER: tuple[CheckState, ...] = (CheckState.FAILING, CheckState.NOT_EVALUATED, CheckState.PASSING)
@@ -104,20 +106,26 @@ class ControlService:
         return {model: len(found.get(model, ())) for model in models}
 
     def due(self, session: Session, *, everything: bool = False) -> list[str]:
-        """Return the checks that have not run for as long as their most frequent control says."""
+        """Return the checks that have not run for as long as their most frequent control says.
+
+        One that had nothing to look at is due again soon: the first version that goes live is not to wait for it.
+        """
         rows, now = repository.checks(session), self._services.clock.now()
-        return [
-            id
-            for id, frequency in self.frequencies.items()
-            if everything or id not in rows or not now - frequency < rows[id].evaluated_at <= now
-        ]
+        due = []
+        for id, frequency in self.frequencies.items():
+            row = rows.get(id)
+            if row is not None and row.state == CheckState.NOT_EVALUATED:
+                frequency = min(frequency, AGAIN)
+            if everything or row is None or not now - frequency < row.evaluated_at <= now:
+                due.append(id)
+        return due
 
     def examine(self, session: Session, check: str) -> Result:
         """Run a check over everything."""
         return CHECKS[check].examine(View(self._services, session))
 
     def keep(self, session: Session, results: Mapping[str, Result]) -> None:
-        """Write down what checks came to; each change of a state is an event, and so is each evaluation."""
+        """Write down what checks came to; each change of a state is an event, and so is each evaluation that saw anything."""
         now, rows = self._services.clock.now(), repository.checks(session)
         if not rows:
             for model in {model for _, model, _ in self._services.deployments.live_everywhere(session)}:
@@ -147,6 +155,8 @@ class ControlService:
                         "exceptions": row.exceptions[:20],
                     },
                 )
+        if all(result.state is CheckState.NOT_EVALUATED for result in results.values()):
+            return
         self._services.audit.append(
             session,
             type="ml-platform.compliance.evaluated",

@@ -43,7 +43,7 @@ class Control(_Document):
     description: str = Field(default="", max_length=2000)
     category: str = Field(min_length=1, max_length=100)
     owner: EntityRef
-    frequency: Frequency = Field(default=timedelta(days=1))
+    frequency: Frequency = Field(default=timedelta(hours=1))
     checks: list[str] = Field(default_factory=list, description="Ids of checks; all of them have to pass.")
     outside: str | None = Field(
         default=None, max_length=1000, description="What the platform does not show, and who has to show it otherwise."

@@ -7,10 +7,13 @@ from sqlalchemy.orm import Session
 
 from backend.compliance import repository
 from backend.compliance.controls import Standing
+from backend.compliance.documents.facts import gather
+from backend.compliance.documents.render import Document, render
 from backend.compliance.models import ComplianceRun, Waiver, WaiverState
 from backend.compliance.schemas import (
     CheckOut,
     ControlOut,
+    DocumentOut,
     EvaluationOut,
     FrameworkOut,
     ModelComplianceOut,
@@ -82,6 +85,25 @@ def model(
         missing=sum(one.state == "failing" for one in found),
         controls=[control_out(one) for one in found],
     )
+
+
+@router.get(
+    "/models/{name}/versions/{version}/documents/{document}",
+    summary="A document about a version",
+    responses=problems(401, 404, 422),
+)
+def document(
+    services: ServicesOf,
+    caller: Caller,
+    name: ModelName,
+    version: Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["3", "champion"])],
+    document: Document,
+) -> DocumentOut:
+    """Make the model card or the technical file of a version from what is on record about it."""
+    with services.database.read() as session:
+        record = gather(services, session, name, version)
+        text = render(document, record)
+    return DocumentOut(document=document.value, model=name, version=record.version.version, markdown=text)
 
 
 @router.post(
@@ -227,7 +249,7 @@ def control_out(one: Standing) -> ControlOut:
 
 def waiver_out(services: Services, session: Session, caller: Principal, row: Waiver) -> WaiverOut:
     """Return a waiver as the API shows it to somebody."""
-    decide = (lambda: services.waivers.may_decide(caller, row), lambda: services.waivers.is_awaited(row))
+    decide = (lambda: services.waivers.may_decide(session, caller, row), lambda: services.waivers.is_awaited(row))
     columns = {column.key: getattr(row, column.key) for column in Waiver.__table__.columns}
     return WaiverOut.model_validate(
         {

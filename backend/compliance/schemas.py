@@ -90,6 +90,15 @@ class EvaluationOut(Schema):
     reason: str | None = Field(description="Why it came to nothing; null if it did not.")
 
 
+class DocumentOut(Schema):
+    """A document about a version, made from what is on record."""
+
+    document: str = Field(examples=["model-card"])
+    model: str
+    version: int
+    markdown: str
+
+
 class WaiverIn(Payload):
     """A wish to have a gate's finding pass for a time."""
 

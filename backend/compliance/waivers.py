@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Context, Decision
+from backend.access.resources import Action
 from backend.compliance import repository
 from backend.compliance.models import Waiver, WaiverState
 from backend.core.database import lock_for_transaction
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from backend.core.ids import new_id
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Actor, Principal, may_act_for
 from mlplatform.gates.result import Gate
 
 if TYPE_CHECKING:
@@ -108,23 +110,32 @@ class WaiverService:
         self._record(session, caller, waiver, "requested")
         return waiver
 
-    def may_decide(self, caller: Principal, waiver: Waiver) -> None:
-        """Let through the groups that may waive, but nobody who asked.
+    def may_decide(self, session: Session, caller: Principal, waiver: Waiver) -> Decision:
+        """Let through whom the policies permit to waive, but nobody who asked; return their decision.
 
         Raises:
-            Forbidden: the caller is none of them.
+            Forbidden: the policies say no.
         """
-        groups = self._services.settings.compliance.waivers
-        reason = fix = None
-        if not caller.in_any(groups):
-            reason = f"{caller.ref} may not decide about waivers"
-            fix = f"Members of {' or '.join(groups)} may."
-        elif caller.ref.casefold() in {waiver.requested_by.casefold(), (waiver.on_behalf_of or "").casefold()}:
-            reason, fix = f"{caller.ref} asked for this waiver", "Somebody else has to decide."
-        if reason:
-            raise Forbidden(reason, fix=fix).audited(
-                type=f"{EVENT}.refused", subject=f"model:{waiver.model}", actor=caller.ref, waiver=waiver.id
+        access = self._services.access
+        asked = Actor(waiver.requested_by, waiver.on_behalf_of)
+        try:
+            return access.require(
+                session,
+                caller,
+                Action.WAIVE,
+                access.model(session, waiver.model),
+                Context(requester=asked),
+                detail=f"{caller.ref} may not decide about waivers",
+                fix="Platform administrators and those who have the role data-protection may.",
             )
+        except Forbidden as refused:
+            raise refused.audited(
+                type=f"{EVENT}.refused",
+                subject=f"model:{waiver.model}",
+                actor=caller.ref,
+                waiver=waiver.id,
+                **refused.extra,
+            ) from None
 
     def is_awaited(self, waiver: Waiver) -> None:
         """Refuse to decide what waits for nobody.
@@ -144,15 +155,17 @@ class WaiverService:
         """
         lock_for_transaction(session, f"waiver:{id}")
         waiver = self.get(session, id)
-        self.may_decide(caller, waiver)
+        decision = self.may_decide(session, caller, waiver)
         self.is_awaited(waiver)
         waiver.state = (WaiverState.ACTIVE if approved else WaiverState.REFUSED).value
         waiver.decided_by, waiver.decided_at, waiver.comment = caller.ref, self._services.clock.now(), comment
-        self._record(session, caller, waiver, "approved" if approved else "rejected", comment=comment)
+        self._record(
+            session, caller, waiver, "approved" if approved else "rejected", comment=comment, access=decision.as_json()
+        )
         return waiver
 
     def may_revoke(self, session: Session, caller: Principal, waiver: Waiver) -> None:
-        """Let through those who may waive, and the model's own people.
+        """Let through whoever decided, the model's own people and platform administrators.
 
         Raises:
             Forbidden: the caller is none of them.
@@ -160,7 +173,7 @@ class WaiverService:
         model = self._services.registry.get_model(session, waiver.model)
         permissions = self._services.settings.permissions
         own = may_act_for(caller, owner=model.owner, repository=model.repository, permissions=permissions)
-        if not own and not caller.in_any(self._services.settings.compliance.waivers):
+        if not own and caller.ref != waiver.decided_by:
             raise Forbidden(f"{caller.ref} may not revoke it", fix=f"Members of {model.owner} may.").audited(
                 type=f"{EVENT}.refused", subject=f"model:{waiver.model}", actor=caller.ref, waiver=waiver.id
             )

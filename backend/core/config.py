@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from sqlalchemy import make_url
 
+from backend.core.config_access import AccessSettings
 from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_compliance import ComplianceSettings
+from backend.core.config_encryption import EncryptionSettings, SecretStoreSettings
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
 from backend.core.config_portal import PortalSettings
+from backend.core.config_privacy import PrivacySettings, RetentionSettings
+from backend.core.config_record import AuditSettings, EvidenceSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
     EmbeddedHostSettings,
@@ -28,6 +33,7 @@ from backend.core.config_scaffolding import (
     TemplateSourceSettings,
 )
 from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
+from backend.core.secrets import Secret, SecretResolver
 from mlplatform.gates.result import Gate, Outcome
 from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
@@ -59,6 +65,16 @@ class DatabaseSettings(SettingsModel):
         default=None,
         description="Where DBOS keeps workflows; HOME/workflows.db, or the same PostgreSQL, if null.",
     )
+    password: Secret | None = Field(
+        default=None, description="Password for the URLs above, as far as they are PostgreSQL's and have none."
+    )
+
+    def with_password(self, url: str) -> str:
+        """Return a URL with the password in it."""
+        parts = make_url(url)
+        if self.password is None or parts.password is not None or parts.get_backend_name() == "sqlite":
+            return url
+        return parts.set(password=self.password.get_secret_value()).render_as_string(hide_password=False)
 
     @field_validator("url", "workflows_url")
     @classmethod
@@ -252,6 +268,7 @@ class Settings(SettingsModel):
     serving: ServingSettings = Field(default_factory=ServingSettings)
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     permissions: PermissionSettings = Field(default_factory=PermissionSettings)
+    access: AccessSettings = Field(default_factory=AccessSettings)
     environments: dict[Annotated[str, Field(pattern=ENVIRONMENT_PATTERN, max_length=63)], EnvironmentSettings] = Field(
         default_factory=_default_environments, min_length=1
     )
@@ -271,6 +288,12 @@ class Settings(SettingsModel):
     fleet: FleetSettings = Field(default_factory=FleetSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     compliance: ComplianceSettings = Field(default_factory=ComplianceSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+    encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
+    secrets: SecretStoreSettings = Field(default_factory=SecretStoreSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
 
     @property
     def trusted(self) -> IdentitySettings:
@@ -325,15 +348,15 @@ class Settings(SettingsModel):
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the platform's tables."""
-        return self.database.url or f"sqlite:///{self.home / 'platform.db'}"
+        return self.database.with_password(self.database.url or f"sqlite:///{self.home / 'platform.db'}")
 
     @property
     def workflows_url(self) -> str:
         """SQLAlchemy URL of the workflow engine's tables."""
         if self.database.workflows_url:
-            return self.database.workflows_url
+            return self.database.with_password(self.database.workflows_url)
         if self.database.url and not self.database.url.startswith("sqlite"):
-            return self.database.url
+            return self.database_url
         return f"sqlite:///{self.home / 'workflows.db'}"
 
     @property
@@ -364,14 +387,18 @@ def load_settings(paths: list[Path] | None, env: Mapping[str, str]) -> Settings:
     document = dict(section.document)
     if env.get("ML_PLATFORM_HOME"):
         document["home"] = env["ML_PLATFORM_HOME"]
+    # The stores first, since what they hold may be wanted everywhere else.
+    fetched = SecretResolver(env)
     try:
-        return Settings.model_validate(document)
+        stores = SecretStoreSettings.model_validate(document.get("secrets") or {}, context={"secrets": fetched})
+        return Settings.model_validate(document, context={"secrets": SecretResolver(env, stores)})
     except ValidationError as error:
-        raise ConfigError([_fault(section, one) for one in error.errors()]) from None
+        inside = ("secrets",) if error.title == SecretStoreSettings.__name__ else ()
+        raise ConfigError([_fault(section, one, inside) for one in error.errors()]) from None
 
 
-def _fault(section: Section, error: Any) -> str:
-    location = tuple(part for part in error["loc"] if part != "[key]")
+def _fault(section: Section, error: Any, inside: tuple[str, ...] = ()) -> str:
+    location = inside + tuple(part for part in error["loc"] if part != "[key]")
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = f"unknown key; accepted here: {', '.join(_accepted(location[:-1])) or 'nothing'}"

@@ -18,6 +18,8 @@ def reached_at(host: str) -> str:
 
 
 class SettingsModel(BaseModel):
-    """Base of all settings: camelCase in the file, no unknown keys, immutable."""
+    """Base of all settings: camelCase in the file, no unknown keys, immutable, and no value in an error's text."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )

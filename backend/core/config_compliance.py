@@ -6,19 +6,15 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from backend.core.config_base import SettingsModel
-from mlplatform.spec.model import EntityRef
 from mlplatform.spec.quantities import Duration
 
 
 class ComplianceSettings(SettingsModel):
-    """Which controls are checked, and who may let a finding pass."""
+    """Which controls are checked, and for how long a finding may pass."""
 
     frameworks: list[Path] = Field(
         default_factory=list,
         description="YAML files with control frameworks besides SOC 2; one of the same name takes its place.",
-    )
-    waivers: list[EntityRef] = Field(
-        default_factory=lambda: ["group:default/platform"], min_length=1, description="Who may waive a finding."
     )
     longest_waiver: Duration = Field(default=timedelta(days=90), description="Longest time that a waiver holds.")
 

@@ -4,9 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from backend.core.config_base import SettingsModel
+from backend.core.secrets import Secret
 from mlplatform.spec.quantities import Duration
 
 _NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -40,9 +41,9 @@ class GitHubHostSettings(SettingsModel):
     name: Name = "github"
     api_url: str = Field(default="https://api.github.com", pattern=r"^https?://[^\s@]+$")
     org: str = Field(pattern=_ORG, description="Where repositories go unless somebody names another organisation.")
-    token: SecretStr | None = None
+    token: Secret | None = None
     app_id: str | None = None
-    private_key: SecretStr | None = Field(default=None, description="The App's private key, PEM.")
+    private_key: Secret | None = Field(default=None, description="The App's private key, PEM.")
     installation_id: int | None = Field(default=None, description="Looked up by the organisation if null.")
     private: bool = True
     branch_protection: BranchProtectionSettings = Field(default_factory=BranchProtectionSettings)
@@ -67,7 +68,7 @@ class GitLabHostSettings(SettingsModel):
     name: Name = "gitlab"
     api_url: str = Field(default="https://gitlab.com", pattern=r"^https?://[^\s@]+$", description="The server's URL.")
     org: str = Field(pattern=_ORG, description="Group where projects go unless somebody names another one.")
-    token: SecretStr
+    token: Secret
     private: bool = True
     branch_protection: BranchProtectionSettings = Field(default_factory=BranchProtectionSettings)
 

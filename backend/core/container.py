@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 if TYPE_CHECKING:
+    from backend.access.grants import Grants
+    from backend.access.reviews import Reviews
+    from backend.access.service import AccessService
     from backend.attestations.service import AttestationService
     from backend.audit.service import AuditService
     from backend.batch.service import BatchService
@@ -20,9 +23,11 @@ if TYPE_CHECKING:
     from backend.core.workflows import WorkflowRuntime
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
+    from backend.evidence.service import EvidenceService
     from backend.identity.service import IdentityService
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
+    from backend.privacy.service import PrivacyService
     from backend.registry.service import RegistryService
     from catalog.datasets.service import DatasetService
     from catalog.service import CatalogService
@@ -51,6 +56,9 @@ class Services:
     registry: "RegistryService"
     runtime: "WorkflowRuntime"
     streams: "Streams"
+    access: "AccessService" = field(init=False)
+    grants: "Grants" = field(init=False)
+    reviews: "Reviews" = field(init=False)
     deployments: "DeploymentService" = field(init=False)
     engine: "RolloutEngine" = field(init=False)
     batch: "BatchService" = field(init=False)
@@ -66,6 +74,8 @@ class Services:
     datasets: "DatasetService" = field(init=False)
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
+    privacy: "PrivacyService" = field(init=False)
+    evidence: "EvidenceService" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -25,7 +25,10 @@ TAGS = [
     {"name": "data sets", "description": "How sensitive data is, column by column, and what models inherit from it."},
     {"name": "compliance", "description": "Controls as data, what they came to, and waivers."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
+    {"name": "access", "description": "Who may do what: policies, decisions, time-bound grants, access reviews."},
+    {"name": "privacy", "description": "Retention, legal holds, data-subject requests, payload samples and data keys."},
     {"name": "audit", "description": "The tamper-evident record of everything."},
+    {"name": "evidence", "description": "Periods of the record, packed so that they verify offline."},
     {"name": "health", "description": "For whoever keeps the platform running."},
 ]
 _REFERENCE = "#/components/schemas/Problem"

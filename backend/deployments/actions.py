@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action
 from backend.core.actions import ActionOut, tried
 from backend.core.container import Services
 from backend.core.errors import Conflict
@@ -42,12 +43,12 @@ class Actions:
             ),
             tried(
                 "approve",
-                lambda: rules.may_decide(session, caller, running(), "approval.refused"),
+                lambda: rules.may_decide(session, caller, running(), "approval.refused", Action.APPROVE),
                 lambda: rules.is_awaited(running()),
             ),
             tried(
                 "promote",
-                lambda: rules.may_decide(session, caller, running(), "promotion.refused"),
+                lambda: rules.may_decide(session, caller, running(), "promotion.refused", Action.PROMOTE),
                 lambda: rules.can_be_promoted(running()),
             ),
             tried(

@@ -8,11 +8,11 @@ facts, and the answer names every requirement, whether or not an earlier one fai
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol
 
 from backend.attestations.service import StoredAttestation
 from backend.core.config import ApprovalSettings, EnvironmentSettings
-from backend.identity.principal import Principal
+from backend.identity.principal import Actor
 from mlplatform.attest.statement import Subject
 from mlplatform.gates.result import Gate, Outcome
 
@@ -28,29 +28,6 @@ class Decision:
     by: str
     approved: bool
     comment: str
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Whoever did something: a principal, and for a CI job the person who started it."""
-
-    ref: str
-    on_behalf_of: str | None = None
-
-    @classmethod
-    def of(cls, caller: Principal) -> Self:
-        """Return the actor that a caller is."""
-        return cls(caller.ref, caller.on_behalf_of)
-
-    @property
-    def person(self) -> str | None:
-        """Who it was; ``None`` for a CI job that does not say who started it."""
-        return self.on_behalf_of or (None if self.ref.startswith("repository:") else self.ref)
-
-    def is_same(self, caller: Principal) -> bool:
-        """Say whether this is the caller; entity refs are compared without case, as Backstage does."""
-        own = {caller.ref.casefold(), (caller.on_behalf_of or caller.ref).casefold()}
-        return bool(own & {self.ref.casefold(), (self.person or "").casefold()})
 
 
 @dataclass(frozen=True)
@@ -89,6 +66,8 @@ class Facts:
     decisions: Sequence[Decision] = ()
     waivers: Sequence[Waived] = ()
     data: Sequence[Data] = ()
+    commit_author: str | None = None
+    """Address of the commit's author, as far as it is on record."""
 
 
 @dataclass(frozen=True)
@@ -237,30 +216,13 @@ class RequireClassification:
 
 @dataclass(frozen=True)
 class RequireApproval:
-    """Somebody else said yes."""
+    """Somebody said yes who may: the access policies decide about that, when somebody says something."""
 
     approval: ApprovalSettings
 
     def groups(self, facts: Facts) -> list[str]:
         """Return the groups whose members may decide."""
         return list(self.approval.groups) or [facts.owner]
-
-    def refuses(self, caller: Principal, facts: Facts) -> str | None:
-        """Return why this caller may not decide, or ``None`` if they may."""
-        groups = self.groups(facts)
-        if not caller.in_any(groups):
-            return f"only members of {' or '.join(groups)} may decide; {caller.ref} is none"
-        if not self.approval.not_author:
-            return None
-        for actor, did in ((facts.requested_by, "asked for this deployment"), (facts.author, "made this version")):
-            if actor.is_same(caller):
-                return f"{caller.ref} {did}, so somebody else has to decide"
-            if actor.person is None:
-                return (
-                    f"nobody knows who {did}: the CI token of {actor.ref} names no person, so that it was not {caller.ref} "
-                    f"can't be told; use an issuer whose tokens do, or set approval.notAuthor to false"
-                )
-        return None
 
     def judge(self, facts: Facts) -> Finding:
         """Say whether it is met, and why or why not."""

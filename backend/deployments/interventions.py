@@ -3,6 +3,7 @@
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action
 from backend.core.container import Services
 from backend.core.ids import new_id
 from backend.deployments import repository
@@ -26,16 +27,16 @@ class Interventions:
             Conflict: it is decided already.
         """
         deployment = self._rules.get(session, deployment_id)
-        self._rules.may_step_in(session, caller, deployment.model, deployment.environment, "abort")
+        access = self._rules.may_step_in(session, caller, deployment.model, deployment.environment, "abort")
         said = f"aborted by {caller.ref}: {reason}"
         deployment = repository.lock(session, deployment_id)
         self._rules.can_be_aborted(deployment)
         if deployment.phase == Phase.AWAITING_APPROVAL:
             deployment.phase, deployment.outcome, deployment.reason = Phase.COMPLETED, Outcome.ABORTED, said
             deployment.finished_at = self._services.clock.now()
-            self._rules.record(session, "deployment.aborted", deployment, caller, reason=said)
+            self._rules.record(session, "deployment.aborted", deployment, caller, reason=said, access=access.as_json())
         else:
-            self._lifecycle.roll_back(session, deployment_id, Outcome.ABORTED, said, actor=caller.ref)
+            self._lifecycle.roll_back(session, deployment_id, Outcome.ABORTED, said, actor=caller.ref, access=access)
         return self._rules.reloaded(session, deployment_id)
 
     def promote(self, session: Session, caller: Principal, deployment_id: str, reason: str) -> Deployment:
@@ -45,12 +46,14 @@ class Interventions:
             Conflict: it is not running.
         """
         deployment = self._rules.get(session, deployment_id)
-        self._rules.may_decide(session, caller, deployment, "promotion.refused")
+        _, access = self._rules.may_decide(session, caller, deployment, "promotion.refused", Action.PROMOTE)
         deployment = repository.lock(session, deployment_id)
         self._rules.can_be_promoted(deployment)
         deployment.promote_requested_by, deployment.promote_reason = caller.ref, reason
         said = f"{caller.ref} promotes it without further analysis: {reason}"
-        self._rules.record(session, "deployment.promotion_requested", deployment, caller, reason=said)
+        self._rules.record(
+            session, "deployment.promotion_requested", deployment, caller, reason=said, access=access.as_json()
+        )
         return self._rules.reloaded(session, deployment_id)
 
     def rollback(self, session: Session, caller: Principal, environment: str, model: str, reason: str) -> Deployment:
@@ -61,7 +64,7 @@ class Interventions:
         """
         self._rules.environment(environment)
         self._services.registry.get_model(session, model)
-        self._rules.may_step_in(session, caller, model, environment, "roll back")
+        access = self._rules.may_step_in(session, caller, model, environment, "roll back")
         if (running := self._rules.to_abort_first(session, environment, model)) is not None:
             self.abort(session, caller, running.id, reason)
             live = repository.live(session, environment, model)
@@ -95,6 +98,7 @@ class Interventions:
             deployment,
             caller,
             reason=f"{caller.ref} rolls v{present.version} back to v{former}: {reason}",
+            access=access.as_json(),
         )
         if self._is_up(session, environment, model, former):
             self._lifecycle.promote(session, deployment.id, 0)

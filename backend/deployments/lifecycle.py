@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.deployments import repository, samples, words
@@ -215,8 +216,12 @@ class Lifecycle:
         *,
         actor: str = PLATFORM,
         judgement: Judgement | Figures | None = None,
+        access: Decision | None = None,
     ) -> bool:
-        """Take the version's traffic away and decide the rollout so; false when it is decided already."""
+        """Take the version's traffic away and decide the rollout so; false when it is decided already.
+
+        ``access`` is the decision that let somebody do it.
+        """
         deployment = repository.lock(session, deployment_id)
         if deployment.is_decided:
             return False
@@ -245,7 +250,8 @@ class Lifecycle:
             Outcome.FAILED: "rollout.failed",
             Outcome.ABORTED: "deployment.aborted",
         }
-        self._record(session, events[outcome], deployment, reason, actor=actor, **figures_of(judgement))
+        more = {} if access is None else {"access": access.as_json()}
+        self._record(session, events[outcome], deployment, reason, actor=actor, **more, **figures_of(judgement))
         if had_traffic:
             self._shifted(session, deployment, reason, actor=actor)
         return True

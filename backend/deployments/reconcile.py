@@ -164,6 +164,8 @@ class Reconciler:
             if folder is None:
                 continue
             spec = self._specs[share.key]
+            if spec.serving.samples is not None:
+                self._services.privacy.samples.publish()
             try:
                 self._target.start(ReplicaSetSpec(share.key, version.digest, folder, spec, share.replicas))
                 self._started[share.key] = time.monotonic()

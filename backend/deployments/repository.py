@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from backend.deployments.models import (
     ENDED,
+    Approval,
     Deployment,
     DeploymentSample,
     DeploymentStep,
@@ -94,6 +95,12 @@ def to_work_on(session: Session) -> Sequence[str]:
 def undecided(session: Session) -> set[str]:
     """Return the ids of deployments that are neither over nor going back."""
     return set(session.execute(select(Deployment.id).where(Deployment.phase.not_in(ENDED))).scalars())
+
+
+def under_way(session: Session) -> set[tuple[str, int]]:
+    """Return the models and versions of deployments that are neither over nor going back."""
+    query = select(Deployment.model, Deployment.version).where(Deployment.phase.not_in(ENDED))
+    return {(row[0], row[1]) for row in session.execute(query)}
 
 
 def last_promoted(
@@ -203,6 +210,25 @@ def promotions(session: Session, models: Sequence[str]) -> dict[tuple[str, str, 
 def finished(session: Session, since: datetime) -> Sequence[Deployment]:
     """Return the rollouts that were over since a time, with their steps and approvals."""
     query = select(Deployment).where(Deployment.kind == Kind.ROLLOUT, Deployment.finished_at >= since)
+    return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
+
+
+def finished_of(session: Session, model: str, version: int) -> Sequence[Deployment]:
+    """Return the rollouts of a version that are over, with their steps and approvals."""
+    query = select(Deployment).where(
+        Deployment.model == model,
+        Deployment.version == version,
+        Deployment.kind == Kind.ROLLOUT,
+        Deployment.finished_at.is_not(None),
+    )
+    return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
+
+
+def rollouts_between(session: Session, since: datetime, until: datetime) -> Sequence[Deployment]:
+    """Return the rollouts that were asked for or approved in a period, oldest first, with their approvals."""
+    approved = select(Approval.deployment_id).where(Approval.at >= since, Approval.at < until)
+    asked = (Deployment.requested_at >= since) & (Deployment.requested_at < until)
+    query = select(Deployment).where(Deployment.kind == Kind.ROLLOUT, asked | Deployment.id.in_(approved))
     return session.execute(query.order_by(Deployment.id).options(*_WHOLE)).scalars().all()
 
 

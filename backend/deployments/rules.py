@@ -4,15 +4,19 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Context, Decision
+from backend.access.resources import Action
 from backend.core.config import EnvironmentSettings
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, NotFound
 from backend.deployments import lifecycle, repository
-from backend.deployments.admission import Actor, Data, Facts, RequireApproval, Waived
+from backend.deployments.admission import Data, Facts, RequireApproval, Waived
 from backend.deployments.lifecycle import EVENT, about, subject_of
 from backend.deployments.models import ENDED, Deployment, Phase, Traffic
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Actor, Principal
 from mlplatform.spec.model import ModelSpec
+
+_ACTIONS = {"deploy": Action.DEPLOY, "abort": Action.ABORT, "roll back": Action.ROLLBACK}
 
 
 class RolloutInProgress(Conflict):
@@ -74,34 +78,101 @@ class Rules:
             data=[
                 Data(one.name, one.declared, one.known, one.basis, one.effective == one.declared) for one in inherited
             ],
+            commit_author=row.lineage.get("commitAuthor"),
         )
 
-    def may_deploy(self, session: Session, caller: Principal, model: str, verb: str) -> None:
-        """Let through the model's repository, its owner group and platform administrators."""
-        row = self._services.registry.get_model(session, model)
-        permissions = self._services.settings.permissions
-        if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=permissions):
-            raise Forbidden(
-                f"{caller.ref} may not {verb} {model}",
-                fix=f"Members of {row.owner} and the repository {row.repository} may.",
-            ).audited(type=f"{EVENT}.deployment.refused", subject=f"model:{model}", actor=caller.ref, verb=verb)
+    def may_deploy(
+        self, session: Session, caller: Principal, model: str, verb: str, context: Context | None = None
+    ) -> Decision:
+        """Let through whom the policies permit to deploy, abort or roll back; return their decision.
 
-    def may_step_in(self, session: Session, caller: Principal, model: str, environment: str, verb: str) -> None:
-        """Let through whoever may deploy, and those who approve."""
-        if not caller.in_any(self.environment(environment).approval.groups):
-            self.may_deploy(session, caller, model, verb)
+        By the shipped policies these are the model's repository, its owner group and platform administrators.
+        """
+        resource = self._services.access.model(session, model)
+        try:
+            return self._services.access.require(
+                session,
+                caller,
+                _ACTIONS[verb],
+                resource,
+                context,
+                detail=f"{caller.ref} may not {verb} {model}",
+                fix=f"Members of {resource.owner} and the repository {resource.repository} may.",
+            )
+        except Forbidden as refused:
+            raise refused.audited(
+                type=f"{EVENT}.deployment.refused",
+                subject=f"model:{model}",
+                actor=caller.ref,
+                verb=verb,
+                **refused.extra,
+            ) from None
 
-    def may_decide(self, session: Session, caller: Principal, deployment: Deployment, event: str) -> Facts:
-        """Let through those who may approve this deployment; return the facts."""
+    def may_step_in(self, session: Session, caller: Principal, model: str, environment: str, verb: str) -> Decision:
+        """Let through whoever may deploy, and those who approve; return the policies' decision."""
+        approvers = tuple(self.environment(environment).approval.groups)
+        return self.may_deploy(session, caller, model, verb, Context(environment=environment, approvers=approvers))
+
+    def may_break_glass(
+        self, session: Session, caller: Principal, model: str, version: int, environment: str, reason: str
+    ) -> Decision:
+        """Let through those who may deploy against the environment's policy; return the policies' decision."""
+        groups = " or ".join(self._services.settings.permissions.break_glass)
+        try:
+            return self._services.access.require(
+                session,
+                caller,
+                Action.BREAK_GLASS,
+                self._services.access.model(session, model),
+                Context(environment=environment),
+                detail=f"{caller.ref} may not break the glass; members of {groups} may",
+                fix="Leave breakGlass out, and see to the requirements.",
+            )
+        except Forbidden as refused:
+            raise refused.audited(
+                type=f"{EVENT}.deployment.refused",
+                subject=f"model:{model}/versions/{version}",
+                actor=caller.ref,
+                environment=environment,
+                breakGlass=reason,
+                **refused.extra,
+            ) from None
+
+    def may_decide(
+        self, session: Session, caller: Principal, deployment: Deployment, event: str, action: Action
+    ) -> tuple[Facts, Decision]:
+        """Let through those who may approve or promote this deployment; return the facts and the policies' decision."""
         approval = self.environment(deployment.environment).approval
         asked = Actor(deployment.requested_by, deployment.on_behalf_of)
         place = (deployment.model, deployment.version, deployment.environment)
         facts = self.facts(session, *place, requested_by=asked)
-        if reason := RequireApproval(approval).refuses(caller, facts):
-            raise Forbidden(reason).audited(
-                type=f"{EVENT}.{event}", subject=subject_of(deployment), actor=caller.ref, **about(deployment)
+        groups = RequireApproval(approval).groups(facts)
+        context = Context(
+            environment=deployment.environment,
+            approvers=tuple(groups),
+            not_author=approval.not_author,
+            requester=facts.requested_by,
+            author=facts.author,
+            commit_author=facts.commit_author,
+        )
+        try:
+            decision = self._services.access.require(
+                session,
+                caller,
+                action,
+                self._services.access.model(session, deployment.model),
+                context,
+                detail=f"only members of {' or '.join(groups)} may decide; {caller.ref} is none",
             )
-        return facts
+        except Forbidden as refused:
+            raise refused.audited(
+                type=f"{EVENT}.{event}",
+                subject=subject_of(deployment),
+                actor=caller.ref,
+                **about(deployment),
+                **refused.extra,
+            ) from None
+        return facts, decision
 
     def is_free(self, session: Session, environment: str, model: str) -> None:
         """Refuse a second deployment at a time."""

@@ -11,20 +11,22 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Context
+from backend.access.resources import Action
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
 from backend.deployments import repository, views
 from backend.deployments.actions import Actions
-from backend.deployments.admission import APPROVAL, Actor, Decision, Finding, Verdict, decide
+from backend.deployments.admission import APPROVAL, Decision, Finding, Verdict, decide
 from backend.deployments.interventions import Interventions, add
 from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
 from backend.deployments.rules import Rules
 from backend.deployments.streams import StreamRefused, check_stream
-from backend.deployments.views import Past, Place
-from backend.identity.principal import Principal
+from backend.deployments.views import Duties, Past, Place
+from backend.identity.principal import Actor, Principal
 from mlplatform.spec.model import ModelType
 
 _log = logging.getLogger(__name__)
@@ -69,6 +71,14 @@ class DeploymentService:
         """Return the rollouts that were over since a time."""
         return views.past(repository.finished(session, since))
 
+    def past_of(self, session: Session, model: str, version: int) -> list[Past]:
+        """Return the rollouts of a version that are over."""
+        return views.past(repository.finished_of(session, model, version))
+
+    def duties(self, session: Session, since: datetime, until: datetime) -> list[Duties]:
+        """Return who had which part in the rollouts that were asked for or approved in a period."""
+        return views.duties(repository.rollouts_between(session, since, until))
+
     def request(
         self,
         session: Session,
@@ -88,19 +98,10 @@ class DeploymentService:
         """
         settings = self._rules.environment(environment)
         wanted = self._services.registry.get_version(session, model, version)
-        self._rules.may_deploy(session, caller, model, "deploy")
-        if break_glass is not None and not caller.in_any(self._services.settings.permissions.break_glass):
-            groups = " or ".join(self._services.settings.permissions.break_glass)
-            raise Forbidden(
-                f"{caller.ref} may not break the glass; members of {groups} may",
-                fix="Leave breakGlass out, and see to the requirements.",
-            ).audited(
-                type=f"{EVENT}.deployment.refused",
-                subject=f"model:{model}/versions/{wanted.version}",
-                actor=caller.ref,
-                environment=environment,
-                breakGlass=break_glass,
-            )
+        self._services.registry.standing(session, model, wanted.version)
+        access = self._rules.may_deploy(session, caller, model, "deploy", Context(environment=environment))
+        if break_glass is not None:
+            access = self._rules.may_break_glass(session, caller, model, wanted.version, environment, break_glass)
         self._is_free(session, environment, model, wanted.version)
         self._fits_the_stream(session, caller, environment, model, wanted.version)
         facts = self._rules.facts(session, model, wanted.version, environment, requested_by=Actor.of(caller))
@@ -131,6 +132,7 @@ class DeploymentService:
             caller,
             reason=f"{caller.ref} wants v{wanted.version} in {environment}: it {said}",
             requirements=verdict.as_json(),
+            access=access.as_json(),
         )
         if break_glass is not None:
             self._shout(session, caller, deployment, verdict, break_glass)
@@ -148,7 +150,7 @@ class DeploymentService:
         self._rules.get(session, deployment_id)
         deployment = repository.lock(session, deployment_id)
         settings = self._rules.environment(deployment.environment)
-        facts = self._rules.may_decide(session, caller, deployment, "approval.refused")
+        facts, access = self._rules.may_decide(session, caller, deployment, "approval.refused", Action.APPROVE)
         self._rules.is_awaited(deployment)
         session.add(
             Approval(
@@ -173,7 +175,7 @@ class DeploymentService:
             self._end(deployment, Outcome.REFUSED, f"approved, but by now: {_listed(failed)}")
         else:
             deployment.phase = Phase.PENDING
-        self._rules.record(session, event, deployment, caller, reason=said, comment=comment)
+        self._rules.record(session, event, deployment, caller, reason=said, comment=comment, access=access.as_json())
         if approved and failed:
             self._rules.record(
                 session,
@@ -226,6 +228,16 @@ class DeploymentService:
     def undecided(self, session: Session) -> set[str]:
         """Return the ids of all deployments that may still come to anything."""
         return repository.undecided(session)
+
+    def needed_versions(self, session: Session) -> set[tuple[str, int]]:
+        """Return the models and versions that are up, have an alias, are being deployed, or would be gone back to."""
+        needed = self._services.registry.aliased(session) | repository.under_way(session)
+        for row in repository.traffic(session):
+            needed.add((row.model, row.version))
+            former = repository.former_version(session, row.environment, row.model)
+            if former is not None:
+                needed.add((row.model, former))
+        return needed
 
     def _is_free(self, session: Session, environment: str, model: str, version: int) -> None:
         self._rules.is_free(session, environment, model)

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from backend.deployments import repository
+from backend.deployments.admission import APPROVAL
 from backend.deployments.models import Deployment, StepKind, StepState, TrafficState
+from backend.identity.principal import Actor
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,33 @@ class Past:
     """Who asked for it, approved it or hurried it."""
 
 
+@dataclass(frozen=True)
+class Said:
+    """What an approver said."""
+
+    by: str
+    approved: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Duties:
+    """Who had which part in a rollout."""
+
+    deployment: str
+    model: str
+    version: int
+    environment: str
+    requested_at: datetime
+    requester: Actor
+    hurried_by: str | None
+    """Who had it skip the rest of its analysis."""
+    break_glass: str | None
+    outcome: str | None
+    waited_for_approval: bool
+    approvals: tuple[Said, ...]
+
+
 def places(session: Session, models: Sequence[str]) -> dict[str, list[Place]]:
     """Return where models were deployed to."""
     newest = repository.newest(session, models)
@@ -84,6 +113,26 @@ def places(session: Session, models: Sequence[str]) -> dict[str, list[Place]]:
             )
         )
     return found
+
+
+def duties(rows: Sequence[Deployment]) -> list[Duties]:
+    """Return who had which part in rollouts."""
+    return [
+        Duties(
+            deployment=row.id,
+            model=row.model,
+            version=row.version,
+            environment=row.environment,
+            requested_at=row.requested_at,
+            requester=Actor(row.requested_by, row.on_behalf_of),
+            hurried_by=row.promote_requested_by,
+            break_glass=row.break_glass_reason,
+            outcome=row.outcome,
+            waited_for_approval=any(one["requirement"] == APPROVAL for one in row.requirements),
+            approvals=tuple(Said(one.by, one.decision == "approve", one.at) for one in row.approvals),
+        )
+        for row in rows
+    ]
 
 
 def past(rows: Sequence[Deployment]) -> list[Past]:

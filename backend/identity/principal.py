@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from backend.core.config_identity import PermissionSettings
 
@@ -44,6 +45,24 @@ class Principal:
     def in_any(self, groups: list[str] | frozenset[str]) -> bool:
         """Say whether the caller is a member of one of the groups."""
         return not self.groups.isdisjoint(groups)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Whoever did something: a principal, and for a CI job the person who started it."""
+
+    ref: str
+    on_behalf_of: str | None = None
+
+    @classmethod
+    def of(cls, caller: Principal) -> Self:
+        """Return the actor that a caller is."""
+        return cls(caller.ref, caller.on_behalf_of)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a person behind it: a CI job may not say who started it."""
+        return self.on_behalf_of is not None or not self.ref.startswith("repository:")
 
 
 def is_of_all(principal: Principal, owners: Collection[str], permissions: PermissionSettings) -> bool:

@@ -127,6 +127,11 @@ class Folders:
         return self.home / "logs"
 
     @property
+    def samples(self) -> Path:
+        """Payload samples on their way from model servers into the store, and the public key they are sealed for."""
+        return self.home / "samples"
+
+    @property
     def socket(self) -> Path:
         """Where supervisord listens: under run/, or in a private temporary folder when that path is too long."""
         wanted = self.run / "supervisor.sock"

@@ -4,9 +4,17 @@ They keep honest mistakes and ordinary access from touching the log. Whoever may
 chain is there to show that.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection, text
 
 _APPEND_ONLY = ("audit_events", "audit_checkpoints")
+_SQLITE_FORWARD = (
+    "CREATE TRIGGER audit_head_only_forward BEFORE UPDATE ON audit_head "
+    "WHEN NEW.id <> OLD.id OR NEW.seq <= OLD.seq "
+    "BEGIN SELECT RAISE(ABORT, 'audit_head only moves forward'); END"
+)
 
 
 def guard_audit_log(connection: Connection) -> None:
@@ -14,6 +22,43 @@ def guard_audit_log(connection: Connection) -> None:
     statements = _sqlite() if connection.dialect.name == "sqlite" else _postgresql()
     for statement in statements:
         connection.execute(text(statement))
+
+
+def guard_audit_nodes(connection: Connection) -> None:
+    """Make the triggers of the table that came later; PostgreSQL's function is there already."""
+    if connection.dialect.name == "sqlite":
+        statements = [
+            f"CREATE TRIGGER audit_nodes_refuses_{operation.lower()} BEFORE {operation} ON audit_nodes "
+            "BEGIN SELECT RAISE(ABORT, 'audit_nodes is append-only'); END"
+            for operation in ("UPDATE", "DELETE")
+        ]
+        statements.append(
+            "CREATE TRIGGER audit_nodes_refuses_replace BEFORE INSERT ON audit_nodes "
+            "WHEN EXISTS (SELECT 1 FROM audit_nodes WHERE level = NEW.level AND position = NEW.position) "
+            "BEGIN SELECT RAISE(ABORT, 'audit_nodes is append-only'); END"
+        )
+    else:
+        statements = [
+            "CREATE TRIGGER audit_nodes_refuses_change BEFORE UPDATE OR DELETE ON audit_nodes "
+            "FOR EACH ROW EXECUTE FUNCTION audit_refuse()",
+            "CREATE TRIGGER audit_nodes_refuses_truncate BEFORE TRUNCATE ON audit_nodes "
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
+        ]
+    for statement in statements:
+        connection.execute(text(statement))
+
+
+@contextmanager
+def head_unguarded(connection: Connection) -> Iterator[None]:
+    """Let a migration fill a new column of the head in, which otherwise only moves forward."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("DROP TRIGGER audit_head_only_forward"))
+        yield
+        connection.execute(text(_SQLITE_FORWARD))
+    else:
+        connection.execute(text("ALTER TABLE audit_head DISABLE TRIGGER audit_head_only_forward"))
+        yield
+        connection.execute(text("ALTER TABLE audit_head ENABLE TRIGGER audit_head_only_forward"))
 
 
 def _sqlite() -> list[str]:
@@ -31,11 +76,7 @@ def _sqlite() -> list[str]:
         "WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM audit_events) "
         "BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END"
     )
-    statements.append(
-        "CREATE TRIGGER audit_head_only_forward BEFORE UPDATE ON audit_head "
-        "WHEN NEW.id <> OLD.id OR NEW.seq <= OLD.seq "
-        "BEGIN SELECT RAISE(ABORT, 'audit_head only moves forward'); END"
-    )
+    statements.append(_SQLITE_FORWARD)
     return statements
 
 

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,43 @@ class MlflowStore:
             artefacts = self.client().get_run(run_id).info.artifact_uri
             self.client().delete_run(run_id)
             get_artifact_repository(artefacts, tracking_uri=self.tracking_uri).delete_artifacts()
+
+    def runs_before(self, time: datetime) -> list[tuple[str, str | None, datetime]]:
+        """Return the runs that began before a time, oldest first: id, the model of the platform's own experiments, beginning."""
+        client = self.client()
+        with _answers():
+            experiments = {one.experiment_id: one.tags.get(MODEL_TAG) for one in client.search_experiments()}
+            limit, token = f"attributes.start_time < {int(time.timestamp() * 1000)}", None
+            found: list[tuple[str, str | None, datetime]] = []
+            while experiments:
+                page = client.search_runs(
+                    list(experiments), limit, order_by=["attributes.start_time ASC"], page_token=token
+                )
+                for run in page:
+                    began = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+                    found.append((str(run.info.run_id), experiments.get(run.info.experiment_id), began))
+                if not (token := page.token):
+                    break
+        return found
+
+    def erase_run(self, run_id: str) -> None:
+        """Delete a run with its artefacts; of the embedded store nothing is left, others are cleared by ``mlflow gc``.
+
+        Raises:
+            Unavailable: MLflow does not answer or refused.
+        """
+        client = self.client()
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with _answers(), _ignoring(_NOT_FOUND):
+            run = client.get_run(run_id)
+            get_artifact_repository(run.info.artifact_uri, tracking_uri=self.tracking_uri).delete_artifacts()
+            if self.is_embedded:
+                from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+                SqlAlchemyStore(self.tracking_uri, ARTEFACT_ROOT)._hard_delete_run(run_id)
+            else:
+                client.delete_run(run_id)
 
     def runs_with(self, tag: str, value: str) -> list[str]:
         """Return the ids of the runs of the platform's experiments that have a tag of that value."""

@@ -48,6 +48,8 @@ class VersionRow(Base):
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by: Mapped[str] = mapped_column(String(255))
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When its artefact was deleted because it was over; the row stays, since others refer to it."""
 
 
 class AliasRow(Base):

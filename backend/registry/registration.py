@@ -142,6 +142,11 @@ class Registration:
         )
         if found is None:
             return None
+        if found.deleted_at is not None:
+            raise Conflict(
+                f"version {found.version} was this artefact from commit {git.commit[:12]}; its retention is over",
+                fix="Train again from a new commit, and register what comes out.",
+            )
         same_lock = found.lineage["lockDigest"] == manifest.training.lock_digest
         if not same_lock or ModelSpec.model_validate(found.spec) != manifest.spec:
             changed = "model.yaml" if same_lock else "uv.lock"
@@ -293,6 +298,7 @@ class Registration:
             "commit": training.git.commit,
             "repository": training.git.repository,
             "dirty": training.git.dirty,
+            "commitAuthor": training.git.author,
             "specDigest": subject.spec_digest,
             "onBehalfOf": self.caller.on_behalf_of,
             "ciRun": self.caller.run,

@@ -82,7 +82,7 @@ def has_artefact(session: Session, model: str, digest: str) -> bool:
 
 def has_run(session: Session, run_id: str) -> bool:
     """Say whether a version came from this run of MLflow's."""
-    query = select(VersionRow.version).where(VersionRow.run_id == run_id).limit(1)
+    query = select(VersionRow.version).where(VersionRow.run_id == run_id, VersionRow.deleted_at.is_(None)).limit(1)
     return session.execute(query).first() is not None
 
 
@@ -93,3 +93,31 @@ def aliases_of(session: Session, models: Sequence[str]) -> dict[str, dict[str, i
     for row in session.execute(query).scalars():
         found[row.model][row.alias] = row.version
     return found
+
+
+def all_versions(session: Session) -> Sequence[VersionRow]:
+    """Return all versions, by model and number."""
+    query = select(VersionRow).order_by(VersionRow.model, VersionRow.version)
+    return session.execute(query.execution_options(populate_existing=True)).scalars().all()
+
+
+def first_at(session: Session) -> datetime | None:
+    """Return when the first version was registered."""
+    found: datetime | None = session.execute(select(func.min(VersionRow.created_at))).scalar_one_or_none()
+    return found
+
+
+def lock_version(session: Session, model: str, version: int) -> VersionRow | None:
+    """Return a version as it is in the database, locked until the transaction ends."""
+    query = select(VersionRow).where(VersionRow.model == model, VersionRow.version == version).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+
+
+def bundles_in_use(session: Session) -> set[str]:
+    """Return the bundles of versions that were not deleted."""
+    return set(session.execute(select(VersionRow.bundle).where(VersionRow.deleted_at.is_(None))).scalars())
+
+
+def aliased(session: Session) -> set[tuple[str, int]]:
+    """Return the versions that an alias points at."""
+    return {(row[0], row[1]) for row in session.execute(select(AliasRow.model, AliasRow.version))}

@@ -30,6 +30,7 @@ class GitRecord(_Recorded):
     commit: str = Field(pattern=r"^[0-9a-f]{7,64}$")
     repository: RepositoryId
     dirty: bool = False
+    author: Annotated[PlainText, Field(max_length=255)] | None = None
 
 
 class DataRecord(_Recorded):
@@ -81,6 +82,7 @@ class LineageOut(Schema):
         default=None, description="Whose push or click started the CI job that registered it."
     )
     ci_run: str | None = Field(default=None, description="Address of that job.")
+    commit_author: str | None = Field(default=None, description="Address of the commit's author, as the commit says.")
 
 
 class VersionOut(Schema):

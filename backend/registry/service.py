@@ -17,11 +17,12 @@ from backend.attestations.service import AttestationService
 from backend.audit.service import AuditService
 from backend.core.clock import Clock
 from backend.core.config import Settings
-from backend.core.errors import NotFound, PlatformError
+from backend.core.errors import Conflict, NotFound, PlatformError
 from backend.core.metrics import Metrics
 from backend.identity.principal import Principal
 from backend.registry.aliases import AliasMirror
 from backend.registry.bundle import pack
+from backend.registry.contents import RegistryContents
 from backend.registry.mlflow_store import MlflowStore
 from backend.registry.models import AliasRow, ModelRow, VersionRow
 from backend.registry.repository import (
@@ -52,7 +53,7 @@ class ArtefactDamaged(PlatformError):
 
 
 @dataclass
-class RegistryService:
+class RegistryService(RegistryContents):
     """See the module's docstring."""
 
     settings: Settings
@@ -146,7 +147,11 @@ class RegistryService:
 
         Raises:
             ArtefactDamaged: it is gone or was changed.
+            Conflict: it was deleted because it was over.
         """
+        if version.deleted_at is not None:
+            gone = f"the artefact of {version.model} {version.version} was deleted on {version.deleted_at:%Y-%m-%d}"
+            raise Conflict(f"{gone}, since its retention was over", fix="Train and register a new version.")
         folder = self.artefacts / version.bundle
         fix = "Restore HOME/artefacts from a backup, or register the version again from its commit."
         try:

@@ -15,7 +15,8 @@ from backend.core.errors import InvalidInput, PayloadTooLarge
 from backend.core.ids import new_id
 from backend.registry.bundle import full_disk_is_an_answer
 
-_LOCK = ".lock"
+LOCK = ".lock"
+"""File in an upload's folder that whoever receives into it holds."""
 _MOST_HEADER_BYTES = 8192
 _MOST_PARTS = 10
 
@@ -36,7 +37,7 @@ def upload_folder(root: Path) -> Iterator[Path]:
     folder = root / new_id()
     with full_disk_is_an_answer("the upload"):
         folder.mkdir(parents=True)
-        lock = (folder / _LOCK).open("w")
+        lock = (folder / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
@@ -52,7 +53,7 @@ def abandoned_uploads(root: Path) -> Iterator[list[Path]]:
     try:
         for folder in sorted(root.iterdir()) if root.is_dir() else []:
             try:
-                lock = (folder / _LOCK).open("w")
+                lock = (folder / LOCK).open("w")
             except OSError:
                 continue
             try:

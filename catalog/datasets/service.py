@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from backend.core.container import Services
 
 EVENT = "ml-platform.catalog.dataset"
+_MOST_OF_ONE_ENTITY = 500
 _ORDER = {each.value: rank for rank, each in enumerate(Classification)}
 
 
@@ -213,6 +214,14 @@ class DatasetService:
                 )
             )
         return found
+
+    def of_entity(self, session: Session, entity: str) -> tuple[str, Classification] | None:
+        """Return owner and highest class of what a Resource of the catalog stands for, as far as it is classified."""
+        rows = repository.datasets(
+            session, owner=None, classification=None, entity=entity.lower(), after=None, limit=_MOST_OF_ONE_ENTITY
+        )
+        classes = [row.classification for row in rows if row.classification is not None]
+        return (rows[0].owner, highest(classes)) if classes else None
 
     def unconfirmed(self, session: Session, names: Sequence[str]) -> dict[str, list[str] | None]:
         """Return, by data set, the columns that wait for a person; ``None`` for one of which no column is known."""

@@ -53,14 +53,23 @@ def parse_envelope(text: bytes) -> dict[str, Any]:
 
 
 def verify(envelope: Mapping[str, Any], keys: Mapping[str, PublicKey]) -> tuple[ParsedStatement, str]:
-    """Return what the envelope says and the id of the key that vouches for it.
+    """Return what the envelope says of a gate and the id of the key that vouches for it.
+
+    Raises:
+        AttestationInvalid: with a code of :func:`open_envelope`, or of :func:`~mlplatform.attest.statement.parse_statement`.
+    """
+    payload, keyid = open_envelope(envelope, keys)
+    return parse_statement(payload), keyid
+
+
+def open_envelope(envelope: Mapping[str, Any], keys: Mapping[str, PublicKey]) -> tuple[bytes, str]:
+    """Return the payload and the id of the key that vouches for it, whatever statement it is.
 
     The payload is looked at only after a signature of one of the given keys has verified. Signatures of other keys beside
     it are ignored, as DSSE asks for; a second one with the same key id is refused.
 
     Raises:
-        AttestationInvalid: with the code ``malformed``, ``wrong_payload_type``, ``unknown_key``, ``bad_signature``, or one of
-            :func:`~mlplatform.attest.statement.parse_statement`.
+        AttestationInvalid: with the code ``malformed``, ``wrong_payload_type``, ``unknown_key`` or ``bad_signature``.
     """
     parsed = _parse(envelope)
     known = [keyid for keyid in parsed.signatures if keyid in keys]
@@ -69,7 +78,7 @@ def verify(envelope: Mapping[str, Any], keys: Mapping[str, PublicKey]) -> tuple[
     message = parsed.pae()
     for keyid in known:
         if keys[keyid].verify(message, bytes.fromhex(parsed.signatures[keyid].signature)):
-            return parse_statement(parsed.payload), keyid
+            return parsed.payload, keyid
     raise AttestationInvalid("the signature does not fit the payload", code="bad_signature")
 
 

@@ -73,6 +73,9 @@ def _told(error: Explained) -> tuple[dict[str, Any], list[str]]:
     lines = [error.message]
     if isinstance(extra.get("requirements"), list):
         lines += requirement_lines(extra["requirements"])
+    access = extra.get("access")
+    if isinstance(access, dict) and access.get("rules"):
+        lines.append(f"denied by rule {', '.join(map(str, access['rules']))}")
     for item in extra.get("errors") or []:
         if isinstance(item, dict):
             lines.append(f"  {item.get('pointer', '')}: {item.get('detail', '')}")

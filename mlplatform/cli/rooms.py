@@ -2,9 +2,12 @@
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mlplatform.cli.errors import CliError
 
@@ -33,6 +36,22 @@ def launcher() -> ModuleType:
         fix = "run it in the platform's own checkout or environment (the distribution ml-golden-path)"
         raise CliError("the platform itself is not installed in this environment", fix)
     return importlib.import_module("backend.local.cli_api")
+
+
+def policy_cases(configs: Sequence[Path], cases: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return what came of putting test cases to the access policies of a configuration.
+
+    Raises:
+        CliError: the platform is not installed here, or its configuration or policies are wrong.
+    """
+    launcher()
+    files = importlib.import_module("backend.core.config_files")
+    try:
+        settings = importlib.import_module("backend.core.config").load_settings(configuration(configs), os.environ)
+        outcomes = importlib.import_module("backend.access.cases").run(settings, list(cases))
+    except files.ConfigError as error:
+        raise CliError("the configuration can't be used", "\n".join(error.faults)) from None
+    return [asdict(one) for one in outcomes]
 
 
 def configuration(named: Sequence[Path]) -> list[Path]:

@@ -43,6 +43,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "promote": Entry("decide:promote", "Skip the remaining analysis of a rollout."),
         "batch": Entry("batch.group:batch", "Score days of data: runs, backfills."),
     },
+    "Data": {
+        "data": Entry("data.group:data", "Find personal data, remove it, classify data sets."),
+    },
     "Platform": {
         "up": Entry("up:up", "Start the platform on this machine."),
         "down": Entry("up:down", "Stop the platform on this machine."),
@@ -52,15 +55,41 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "scaffold": Entry("scaffold:scaffold", "Show or cancel repositories being made."),
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
+        "access": Entry("access.group:access", "See who may do what; ask for access; review it."),
         "audit": Entry("audit:audit", "Read and verify the audit log."),
-        "data": Entry("data.group:data", "Classify data sets by column."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
+        "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
+        "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
+        "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
+        "evidence": Entry("evidence:evidence", "Export evidence for auditors, and verify it offline."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }
 
 GROUPS: dict[str, dict[str, Entry]] = {
+    "access": {
+        "check": Entry("access.grants:check", "Say whether you may, and by which rule."),
+        "request": Entry("access.grants:request", "Ask for access for a time."),
+        "grants": Entry("access.grants:grants", "List grants and requests."),
+        "approve": Entry("access.grants:approve", "Grant what was asked for."),
+        "deny": Entry("access.grants:deny", "Turn a request down."),
+        "revoke": Entry("access.grants:revoke", "End a grant before its time."),
+        "break-glass": Entry("access.grants:break_glass", "Take access in an emergency."),
+        "look-at": Entry("access.grants:look_at", "Look at a use of break-glass."),
+        "review": Entry("access.group:review", "Confirm or revoke the permissions that there are."),
+        "policies": Entry("access.policies:policies", "Show the policies that decide."),
+        "test": Entry("access.policies:test", "Put test cases to the policies."),
+        "duties": Entry("access.policies:duties", "Show who did alone what takes two."),
+    },
+    "access review": {
+        "open": Entry("access.reviews:open_review", "Open a review."),
+        "list": Entry("access.reviews:list_reviews", "List reviews, or what waits for you."),
+        "show": Entry("access.reviews:show", "Show a review and its permissions."),
+        "confirm": Entry("access.reviews:confirm", "Say that a permission is still needed."),
+        "revoke": Entry("access.reviews:revoke", "Take a permission away."),
+        "close": Entry("access.reviews:close", "Close a review before it is due."),
+    },
     "batch": {
         "run": Entry("batch.runs:run", "Score a day on the platform."),
         "backfill": Entry("batch.backfills:backfill", "Score a range of days on the platform."),
@@ -71,6 +100,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     "compliance": {
         "status": Entry("compliance.status:status", "Show how the controls stand."),
         "evaluate": Entry("compliance.status:evaluate", "Have every check run now."),
+        "document": Entry("compliance.document:document", "Write a model card or a technical file."),
         "waivers": Entry("compliance.waivers:waivers", "List waivers, newest first."),
         "waive": Entry("compliance.waivers:waive", "Ask that a finding may pass for a time."),
         "decide": Entry("compliance.waivers:decide", "Approve or reject a waiver."),
@@ -81,6 +111,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "list": Entry("data.datasets:list_datasets", "List data sets and their classification."),
         "show": Entry("data.datasets:show", "Show a data set and its columns."),
         "confirm": Entry("data.datasets:confirm", "Confirm the classification of columns."),
+        "scan": Entry("data.scan:scan", "Look for personal data in files, stores and databases."),
+        "deidentify": Entry("data.deidentify:deidentify", "Write a copy without personal data."),
+        "reveal": Entry("data.reveal:reveal", "Show what tokens stand for, on record."),
     },
     "fleet": {
         "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),
@@ -96,6 +129,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "retry": Entry("fleet.campaign:retry", "Try again what failed."),
         "abort": Entry("fleet.campaign:abort", "End a campaign and close its requests."),
     },
+    "keys": {
+        "list": Entry("privacy.keys:list_keys", "Show the data keys."),
+        "rotate": Entry("privacy.keys:rotate", "Encrypt everything anew."),
+    },
     "pr": {
         "list": Entry("pull_requests:list_pulls", "List pull requests, newest first."),
         "show": Entry("pull_requests:show", "Show a pull request."),
@@ -103,6 +140,21 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "merge": Entry("pull_requests:merge", "Merge a pull request."),
         "close": Entry("pull_requests:close", "Close a pull request without merging it."),
         "ready": Entry("pull_requests:ready", "Mark a draft as ready to be merged."),
+    },
+    "privacy": {
+        "find": Entry("privacy.subjects:find", "Find a person in what the platform holds."),
+        "requests": Entry("privacy.subjects:requests", "Show data-subject requests."),
+        "show": Entry("privacy.subjects:show", "Show a request and where the person was found."),
+        "erase": Entry("privacy.subjects:erase", "Ask for the person to be erased."),
+        "confirm": Entry("privacy.subjects:confirm", "Confirm what somebody else asked for."),
+    },
+    "retention": {
+        "show": Entry("privacy.retention:show", "Show how long things are kept."),
+        "run": Entry("privacy.retention:run", "Delete what is over, or list it."),
+        "hold": Entry("privacy.retention:hold", "Place a legal hold."),
+        "holds": Entry("privacy.retention:holds", "Show legal holds."),
+        "release": Entry("privacy.retention:release", "Lift a legal hold."),
+        "certificates": Entry("privacy.retention:certificates", "Show deletion certificates."),
     },
     "scaffold": {
         "list": Entry("scaffold:list_scaffolds", "List repositories that were made or are being made."),

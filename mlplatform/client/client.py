@@ -11,10 +11,13 @@ from typing import Any, Self
 
 import httpx
 
+from mlplatform.client.access import AccessCalls
 from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
 from mlplatform.client.errors import ClientError
 from mlplatform.client.fleet import FleetCalls
+from mlplatform.client.privacy import PrivacyCalls
+from mlplatform.client.record import RecordCalls
 from mlplatform.client.scaffolds import ScaffoldCalls
 from mlplatform.client.tokens import TokenSource
 from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
@@ -23,7 +26,7 @@ _UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _CHUNK = 1 << 20
 
 
-class PlatformClient(ScaffoldCalls, FleetCalls, ComplianceCalls):
+class PlatformClient(ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls, PrivacyCalls, RecordCalls):
     """A caller of one platform.
 
     Reads and writes are retried when the connection fails or the platform answers 503: every write carries an
@@ -279,18 +282,6 @@ class PlatformClient(ScaffoldCalls, FleetCalls, ComplianceCalls):
     def batch_standing(self, model: str, environment: str) -> Json:
         """Return the schedule of what is live, when it runs next, and how it went last."""
         return self._get(f"/environments/{path_part(environment)}/models/{path_part(model)}/batch")
-
-    # audit
-
-    def audit_events(self, **query: Any) -> Json:
-        """Return a page of audit events."""
-        return self._get("/audit/events", query)
-
-    def audit_verification(self) -> Json:
-        """Let the platform verify its audit log from the first event on."""
-        return json_object(
-            self._transport.send("GET", f"{PREFIX}/audit/verification", lambda: {"timeout": _UPLOAD_TIMEOUT})
-        )
 
     def pages(self, path: str, query: Mapping[str, Any], *, most: int | None = None) -> Iterator[Json]:
         """Yield the items of a list, page after page, at most ``most`` of them."""

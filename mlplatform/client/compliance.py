@@ -31,6 +31,11 @@ class ComplianceCalls(Calls):
         """Return how a model stands to the controls of a framework, examined now."""
         return self._get(f"/compliance/models/{path_part(model)}", {"framework": framework})
 
+    def document(self, document: str, model: str, version: int | str) -> Json:
+        """Return the model card or the technical file of a version, as Markdown."""
+        place = f"/compliance/models/{path_part(model)}/versions/{path_part(version)}"
+        return self._get(f"{place}/documents/{path_part(document)}")
+
     def evaluate_controls(self) -> Json:
         """Have all checks run."""
         return self._post("/compliance/evaluations", {})

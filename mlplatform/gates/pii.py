@@ -11,9 +11,14 @@ from mlplatform.gates.context import GateContext
 from mlplatform.gates.recorder import Recorder, checked_body, explain
 from mlplatform.gates.result import Gate, GateResult, Reference
 from mlplatform.pii import THRESHOLD, Finding, Scan, scan_artefact, scan_frame, scan_logs
+from mlplatform.pii.columns import Reader
+from mlplatform.pii.detectors import DetectionFailed
 from mlplatform.pii.language import model_name
+from mlplatform.pii.recognizers import OwnRecognizers, load_recognizers
 from mlplatform.spec.model import Classification, DataReference
 
+RECOGNIZERS = "pii-recognizers.yaml"
+"""File of the repository with recognisers of the organisation's own, in Presidio's form."""
 _PERSONAL = {Classification.PII, Classification.SENSITIVE_PII}
 _LIMIT = f"none with a confidence of {THRESHOLD:g} or more"
 
@@ -23,17 +28,23 @@ def evaluate(context: GateContext) -> GateResult:
     record = Recorder(Gate.PII, context)
     record.tool("presidio-analyzer", "spacy", model_name())
     record.datasets([reference.name for reference in context.spec.data])
+    try:
+        own = _own_recognizers(context)
+    except DetectionFailed as error:
+        record.failed("recognizers", error.message)
+        own = None
+    reader = Reader(own=own)
     for reference in context.spec.data:
-        _check_data(context, record, reference)
+        _check_data(context, record, reference, reader)
     if context.model.is_dir():
         record.against.append(Reference(name="build/model", digest={"sha256": artefact_digest(context.model)}))
         listed = {
             column.name: frozenset(map(str, column.enum)) for column in context.spec.schema_.inputs if column.enum
         }
-        _check_files(record, "artefact", "the model's files", scan_artefact(context.model, listed=listed))
+        _check_files(record, "artefact", "the model's files", scan_artefact(context.model, listed=listed, own=own))
     else:
         record.failed("artefact", "build/model does not exist: run `platform train`")
-    logs = scan_logs(context.build / "logs")
+    logs = scan_logs(context.build / "logs", own=own)
     if logs.files:
         record.against.append(Reference(name="build/logs"))
         _check_files(record, "logs", "the captured logs", logs)
@@ -47,10 +58,15 @@ def body(result: GateResult, context: GateContext) -> dict[str, Any]:
     return checked_body(result, context)
 
 
-def _check_data(context: GateContext, record: Recorder, reference: DataReference) -> None:
+def _own_recognizers(context: GateContext) -> OwnRecognizers | None:
+    path = context.repository / RECOGNIZERS
+    return load_recognizers(path) if path.is_file() else None
+
+
+def _check_data(context: GateContext, record: Recorder, reference: DataReference, reader: Reader) -> None:
     name = f"data.{reference.name}"
     try:
-        scan = scan_frame(context.load(reference.name), reference.name)
+        scan = scan_frame(context.load(reference.name), reference.name, reader)
     except Exception as error:
         record.failed(name, f"data set {reference.name} can't be scanned: {explain(error)}")
         return

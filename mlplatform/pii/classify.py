@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlplatform.pii.columns import scan_column
+from mlplatform.pii.columns import Reader, scan_column
 from mlplatform.pii.findings import Finding
 from mlplatform.pii.hints import hint_of
 from mlplatform.spec.model import Classification
@@ -48,14 +48,17 @@ class Proposal:
 def classify_frame(frame: "pd.DataFrame", name: str, floor: Classification) -> list[Proposal]:
     """Propose a class for each column; ``floor`` is what columns get of which nothing is known, at most ``internal``."""
     least = floor if floor is Classification.PUBLIC else Classification.INTERNAL
+    reader = Reader()
     return [
-        _classify(frame.iloc[:, position], str(column), f"{name}.{column}", least)
+        _classify(frame.iloc[:, position], str(column), f"{name}.{column}", least, reader)
         for position, column in enumerate(frame.columns)
     ]
 
 
-def _classify(values: "pd.Series[object]", column: str, location: str, least: Classification) -> Proposal:
-    findings = scan_column(values, column, location)
+def _classify(
+    values: "pd.Series[object]", column: str, location: str, least: Classification, reader: Reader
+) -> Proposal:
+    findings = scan_column(values, column, location, reader)
     certain = [one for one in findings if one.certain]
     said = _words(column)
     classification, reason = least, "nothing in its name or values speaks of people"

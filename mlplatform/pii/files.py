@@ -5,11 +5,13 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
-from mlplatform.pii.columns import scan_frame
+from mlplatform.pii.columns import Reader, scan_frame
 from mlplatform.pii.findings import Finding, Scan
 from mlplatform.pii.patterns import entities_in
-from mlplatform.pii.strings import Extracted, strings_of
+from mlplatform.pii.recognizers import OwnRecognizers
+from mlplatform.pii.strings import Extracted, strings_in, strings_of
 
 MAX_FILES = 2_000
 _MAX_NAMES_READ = 300
@@ -23,7 +25,12 @@ _TWO_NAMES = re.compile(
 _ABOUT_PEOPLE = re.compile(r"(?i)\b(?:customer|patient|client|user|employee|applicant|member|mr|mrs|ms|dr)\b")
 
 
-def scan_artefact(folder: Path, prefix: str = "model", listed: Mapping[str, frozenset[str]] | None = None) -> Scan:
+def scan_artefact(
+    folder: Path,
+    prefix: str = "model",
+    listed: Mapping[str, frozenset[str]] | None = None,
+    own: OwnRecognizers | None = None,
+) -> Scan:
     """Scan all files of a model folder; locations are paths below ``prefix``, archive members after a colon.
 
     ``listed`` has, by column, the only values that ``model.yaml`` accepts there. A few rows of an input example are too few
@@ -34,23 +41,32 @@ def scan_artefact(folder: Path, prefix: str = "model", listed: Mapping[str, froz
         location = f"{prefix}/{path.relative_to(folder).as_posix()}"
         scan.files += 1
         if path.name in _EXAMPLES:
-            example = _scan_example(path, location, listed or {})
+            example = _scan_example(path, location, listed or {}, own)
             if example is not None:
                 scan.extend(example)
                 continue
         for extracted in strings_of(path, location):
-            _scan_strings(extracted, scan, is_log=False)
+            _scan_strings(extracted, scan, own, is_log=False)
     scan.findings = _merged(scan.findings)
     return scan
 
 
-def scan_logs(folder: Path, prefix: str = "logs") -> Scan:
+def scan_logs(folder: Path, prefix: str = "logs", own: OwnRecognizers | None = None) -> Scan:
     """Scan captured logs line by line."""
     scan = Scan()
     for path in _files(folder, scan):
         scan.files += 1
         for extracted in strings_of(path, f"{prefix}/{path.relative_to(folder).as_posix()}"):
-            _scan_strings(extracted, scan, is_log=True)
+            _scan_strings(extracted, scan, own, is_log=True)
+    return scan
+
+
+def scan_content(stream: IO[bytes], location: str, own: OwnRecognizers | None = None) -> Scan:
+    """Scan one open file: text line by line, as a log, and anything else by the strings in it."""
+    scan = Scan(files=1)
+    for extracted in strings_in(stream, location):
+        _scan_strings(extracted, scan, own, is_log=extracted.is_text)
+    scan.findings = _merged(scan.findings)
     return scan
 
 
@@ -63,7 +79,7 @@ def _files(folder: Path, scan: Scan) -> list[Path]:
     return found[:MAX_FILES]
 
 
-def _scan_strings(extracted: Extracted, scan: Scan, *, is_log: bool) -> None:
+def _scan_strings(extracted: Extracted, scan: Scan, own: OwnRecognizers | None, *, is_log: bool) -> None:
     if extracted.note:
         scan.notes.append(extracted.note)
     counts: dict[str, int] = defaultdict(int)
@@ -71,9 +87,13 @@ def _scan_strings(extracted: Extracted, scan: Scan, *, is_log: bool) -> None:
         counts[text] += 1
     hits: dict[str, int] = defaultdict(int)
     confidence: dict[str, float] = defaultdict(float)
+    sure = _SURE_IN_BYTES | (own.kinds if own is not None else frozenset())
     for text, count in counts.items():
-        for entity, score in entities_in(text).items():
-            if extracted.is_raw and (entity not in _SURE_IN_BYTES or score < 0.9):
+        found = entities_in(text)
+        if own is not None:
+            found |= {kind: max(score, found.get(kind, 0)) for kind, score in own.kinds_in(text).items()}
+        for entity, score in found.items():
+            if extracted.is_raw and (entity not in sure or score < 0.9):
                 continue
             if is_log and entity == "SECRET":
                 score = max(
@@ -129,7 +149,9 @@ def _merged(findings: list[Finding]) -> list[Finding]:
     return list(best.values())
 
 
-def _scan_example(path: Path, location: str, listed: Mapping[str, frozenset[str]]) -> Scan | None:
+def _scan_example(
+    path: Path, location: str, listed: Mapping[str, frozenset[str]], own: OwnRecognizers | None
+) -> Scan | None:
     """Scan a saved input example column by column, since its column names are context."""
     import pandas as pd
 
@@ -140,4 +162,4 @@ def _scan_example(path: Path, location: str, listed: Mapping[str, frozenset[str]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     codes = [name for name in frame.columns if name in listed and set(frame[name].dropna().map(str)) <= listed[name]]
-    return scan_frame(frame.drop(columns=codes), location)
+    return scan_frame(frame.drop(columns=codes), location, Reader(own=own))

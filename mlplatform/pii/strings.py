@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from mlplatform.redaction.text import is_secret_name
 
@@ -46,7 +47,12 @@ class Extracted:
 def strings_of(path: Path, location: str) -> Iterator[Extracted]:
     """Return the strings of a file, and of the members of an archive."""
     with path.open("rb") as stream:
-        content = stream.read(MAX_BYTES + 1)
+        yield from strings_in(stream, location)
+
+
+def strings_in(stream: IO[bytes], location: str) -> Iterator[Extracted]:
+    """Return the strings of an open file, and of the members of an archive."""
+    content = stream.read(MAX_BYTES + 1)
     note = f"{location}: only the first {MAX_BYTES // 2**20} MiB were read" if len(content) > MAX_BYTES else None
     budget = _Budget(MAX_BYTES)
     yield from _extract(content[:MAX_BYTES], location, note, budget, 0)

@@ -11,18 +11,21 @@ _URL_FORM = re.compile(r"^(?:https?|ssh|git|git\+ssh)://(?:[^@/\s]+@)?([^/\s]+)/
 
 @dataclass(frozen=True)
 class GitState:
-    """The state of a working tree; ``commit`` is nothing where there is none yet."""
+    """The state of a working tree; ``commit`` and ``author`` (an address) are nothing where there is none yet."""
 
     repository: str
     commit: str | None
     dirty: bool
+    author: str | None = None
 
 
 def git_state(path: Path) -> GitState:
     """Return the state of the repository that holds ``path``; a folder outside of git counts as changed."""
     commit = _git(path, "rev-parse", "--verify", "--quiet", "HEAD")
     changes = _git(path, "status", "--porcelain")
-    return GitState(repository_id(path), commit or None, commit is None or changes is None or changes != "")
+    author = _git(path, "log", "-1", "--format=%ae") if commit else None
+    dirty = commit is None or changes is None or changes != ""
+    return GitState(repository_id(path), commit or None, dirty, (author or "")[:255] or None)
 
 
 def repository_id(path: Path) -> str:

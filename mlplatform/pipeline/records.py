@@ -27,6 +27,7 @@ class GitRecord(Record):
     commit: str | None
     repository: str
     dirty: bool
+    author: str | None = Field(default=None, description="Address of the commit's author, as the commit says.")
 
 
 class TrainingRecord(Record):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from mlplatform.redaction.checksums import IBAN_LENGTHS, card_valid, iban_valid
+from mlplatform.redaction.normal import encoded_in, normal
 
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -73,7 +74,8 @@ _PHONE = re.compile(
     r"(?<![\w+.])(?:\+|00(?=[1-9]\d[ ]))(?!\d{1,4}+\.\d{1,25}+(?![ ().-]{0,2}\d))[1-9](?:[ ()./-]{0,2}\d){7,14}(?!\d)"
     # (555) 123-4567, 555-123-4567, 555.123.4567
     r"|(?<![\w.-])(?:1[-. ])?(?:\([2-9]\d\d\)[ -]?|[2-9]\d\d([-.]))[2-9]\d\d[-.]\d{4}(?![\w-])(?!\.\d)"
-    # 030 1234567, 0171/2345678, 020 7946 0958
+    # 01 23 45 67 89; then 030 1234567, 0171/2345678, 020 7946 0958
+    r"|(?<![\w.,/+:-])(?<!\d[ ])0[1-9]([ .-])\d\d(?:\2\d\d){3}(?![\w-])(?!\.\d)"
     r"|(?<![\w.,/+:-])(?<!\d[ ])0[1-9]\d{1,3}[ /-]\d{3,8}(?:[ -]\d{2,5}){0,3}(?![\w.:-])"
 )
 _LABELLED_PHONE = re.compile(
@@ -81,6 +83,11 @@ _LABELLED_PHONE = re.compile(
     r"\+?\(?\d(?:[ ()./-]{0,2}\d){5,14}(?!\d)"
 )
 _IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w])(?!\.\d)")
+_MARK = "[REDACTED:"
+_KIND = re.compile(r"\[REDACTED:[A-Z_]+\]")
+_LONG = re.compile(r"[A-Za-z0-9+/_-]{16}")
+_MAX_ENCODINGS = 2
+"""How deep base64 within base64 is looked into."""
 _DIGITS = re.compile(r"\d(?:[ ()./-]{0,2}[\dA-Z]){5}")
 
 
@@ -89,8 +96,20 @@ def redact(text: str, *, addresses: bool = False) -> str:
 
     Kinds: ``PRIVATE_KEY``, ``CREDENTIALS`` (of a URL), ``JWT``, ``TOKEN``, ``SECRET`` (the value of a password, secret or key
     assignment), ``API_KEY``, ``EMAIL``, ``IBAN``, ``CARD``, ``SSN``, ``PHONE`` and, with ``addresses``, ``IP``. Redacting
-    twice changes nothing.
+    twice changes nothing. Base64 that holds any of it goes too. Where full-width digits, look-alikes or invisible characters
+    hide something, all of the text comes back in its normal form.
     """
+    redacted = _redact(text, addresses=addresses)
+    if not text.isascii():
+        plain = normal(redacted)
+        if plain != redacted:
+            looked_through = _redact(plain, addresses=addresses)
+            if looked_through.count(_MARK) > redacted.count(_MARK):
+                return looked_through
+    return redacted
+
+
+def _redact(text: str, *, addresses: bool, depth: int = 0) -> str:
     if "-----BEGIN" in text:
         text = _redact_keys(text)
     if "@" in text and "://" in text:
@@ -116,7 +135,19 @@ def redact(text: str, *, addresses: bool = False) -> str:
         text = _PHONE.sub("[REDACTED:PHONE]", text)
     if addresses:
         text = _IPV4.sub("[REDACTED:IP]", text)
-    return text
+    return _redact_encoded(text, depth) if depth < _MAX_ENCODINGS and _LONG.search(text) else text
+
+
+def _redact_encoded(text: str, depth: int) -> str:
+    """Replace base64 by the first kind of what it holds."""
+    parts = []
+    position = 0
+    for match, decoded in encoded_in(text):
+        found = _KIND.search(_redact(normal(decoded), addresses=False, depth=depth + 1))
+        if found and not _KIND.search(decoded):
+            parts += [text[position : match.start()], found.group()]
+            position = match.end()
+    return "".join([*parts, text[position:]])
 
 
 def is_secret_name(name: str) -> bool:

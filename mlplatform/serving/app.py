@@ -17,6 +17,7 @@ from mlplatform.serving.metrics import CONTENT_TYPE as METRICS_TYPE
 from mlplatform.serving.metrics import Metrics
 from mlplatform.serving.model import LoadedModel
 from mlplatform.serving.problems import Problem
+from mlplatform.serving.samples import Sampler
 from mlplatform.spec.model import Serving
 
 Scope = MutableMapping[str, Any]
@@ -66,6 +67,7 @@ class ServingApp:
         self.state = State.LOADING
         self.running = 0
         self._engine: Engine | None = None
+        self._sampler: Sampler | None = None
         self._metrics = metrics
         self._openapi = openapi
         self._max_bytes = serving.max_request_bytes
@@ -80,9 +82,9 @@ class ServingApp:
             lambda: float(self.state is State.READY),
         )
 
-    def ready(self, engine: Engine) -> None:
+    def ready(self, engine: Engine, sampler: Sampler | None = None) -> None:
         """Begin to answer predictions (unless the server is already asked to stop)."""
-        self._engine = engine
+        self._engine, self._sampler = engine, sampler
         if self.state is State.LOADING:
             self.state = State.READY
 
@@ -138,7 +140,8 @@ class ServingApp:
         started = time.perf_counter()
         self.running += 1
         try:
-            body = await self._predict(protocol, scope, receive)
+            asked = await self._body(scope, receive) if self.state is State.READY else b""
+            body = await self._predict(protocol, asked)
             self._metrics.answered(protocol, time.perf_counter() - started)
         except Problem as problem:
             self._metrics.refused(protocol, problem.status, problem.slug, time.perf_counter() - started)
@@ -151,20 +154,18 @@ class ServingApp:
             return
         finally:
             self.running -= 1
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [*self._fine_headers, (b"content-length", b"%d" % len(body))],
-            }
-        )
+        headers = [*self._fine_headers, (b"content-length", b"%d" % len(body))]
+        if self._sampler is not None and (id := self._sampler.id_for_one()) is not None:
+            self._sampler.take(id, asked, body)
+            headers.append((b"x-prediction-id", id.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _predict(self, protocol: Protocol, scope: Scope, receive: Receive) -> bytes:
+    async def _predict(self, protocol: Protocol, body: bytes) -> bytes:
         engine = self._engine
         if self.state is not State.READY or engine is None:
             raise self._not_ready()
-        request = _parsed(await self._body(scope, receive))
+        request = _parsed(body)
         model = engine.model
         if protocol == "v1":
             rows, columnar = v1.decode(request, model.inputs)

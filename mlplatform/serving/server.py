@@ -20,6 +20,7 @@ from mlplatform.serving.batching import Batcher
 from mlplatform.serving.execution import Execution
 from mlplatform.serving.metrics import Metrics
 from mlplatform.serving.output import one_line
+from mlplatform.serving.samples import Place, Sampler, sampler
 from mlplatform.serving.v2 import Encoder
 from mlplatform.serving.warm_up import Loaded, LoadFailed, load_and_warm
 from mlplatform.serving.worker import Worker
@@ -28,6 +29,7 @@ from mlplatform.spec.model import ModelSpec
 _logger = logging.getLogger(__name__)
 _WARM_UP_CALLS = 5
 _LAST_RESPONSES = 2.0
+_LAST_SAMPLES = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class ModelServer:
         )
         self._app = ServingApp(identity, settings.spec.serving, self._metrics, orjson.dumps(document))
         self._failure: str | None = None
+        self._sampler: Sampler | None = None
 
     def run(self) -> None:
         """Serve until asked to stop.
@@ -158,6 +161,8 @@ class ModelServer:
         else:
             _logger.info("drained")
         await asyncio.sleep(0.02)  # the last answers are on their way out
+        if self._sampler is not None:
+            await asyncio.to_thread(self._sampler.flush, _LAST_SAMPLES)
 
     async def _load(self) -> None:
         """Load and warm up in the worker's thread, then open the door."""
@@ -197,7 +202,9 @@ class ModelServer:
         self._metrics.loaded(seconds, flavour=model.flavour, way=model.way, row_wise=model.row_wise)
         engine = Engine(model, batcher, Encoder(identity.name, identity.version, model.outputs))
         await self._loaded(engine)
-        self._app.ready(engine)
+        place = Place(identity.environment, identity.name, identity.version)
+        self._sampler = sampler(serving.samples.rate, place) if serving.samples else None
+        self._app.ready(engine, self._sampler)
         facts = {
             "flavour": model.flavour,
             "way": model.way,

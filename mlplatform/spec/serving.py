@@ -58,6 +58,12 @@ class Resources(SpecModel):
     memory: Memory = Field(default="1Gi", description="Memory.")
 
 
+class Samples(SpecModel):
+    """Requests and answers that are kept to look at, redacted and encrypted; how long is in `retention.payloadSamples`."""
+
+    rate: float = Field(gt=0, le=1, description="Share of predictions, such as 0.01 for one in a hundred.")
+
+
 class Serving(SpecModel):
     """How the model is served."""
 
@@ -83,4 +89,7 @@ class Serving(SpecModel):
     )
     startup_timeout: Duration = Field(
         default=timedelta(minutes=2), description="A replica that is not ready after this has failed."
+    )
+    samples: Samples | None = Field(
+        default=None, description="Which share of the traffic is sampled; none of it if null."
     )

@@ -123,6 +123,12 @@ class View:
         all_past = self.services.deployments.past(self.session, self.now - WINDOW)
         return [one for one in all_past if self.covers(one.model)]
 
+    @cached_property
+    def running_for(self) -> timedelta:
+        """How long there has been a record."""
+        began = self.services.audit.began(self.session)
+        return timedelta(0) if began is None else self.now - began
+
     def covers(self, model: str) -> bool:
         """Say whether a model is looked at."""
         return self._models is None or model in self._models

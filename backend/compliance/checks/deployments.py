@@ -43,11 +43,11 @@ def _approved(view: View) -> Result:
 
 def _segregated(view: View) -> Result:
     approved = [one for one in view.past if one.approved_by]
-    deviations = []
+    people, deviations = view.services.access.people, []
     for one in approved:
         row = view.services.registry.get_version(view.session, one.model, one.version)
-        authors = {each for each in (row.created_by, row.lineage.get("onBehalfOf"), one.requested_by) if each}
-        own = {each.casefold() for each in authors} & {each.casefold() for each in one.approved_by}
+        made = people.behind(row.created_by, row.lineage.get("onBehalfOf"))
+        own = (made | {people.person(one.requested_by)}) & {people.person(each) for each in one.approved_by}
         deviations += [_deviation(one, f"{each} approved what they made or asked for") for each in sorted(own)]
     return Result(len(approved), tuple(deviations), "nobody approved anything in the last quarter")
 

@@ -4,7 +4,6 @@ from backend.audit.verify import snapshot, verify
 from backend.compliance import repository
 from backend.compliance.checks.base import Check, Deviation, Result, View
 from backend.compliance.models import Waiver
-from backend.deployments.admission import Actor
 
 LATE = 3
 """How many times its frequency a check may go without being run."""
@@ -35,10 +34,9 @@ def _bounded(view: View) -> Result:
     for row in rows:
         if row.expires_at - row.requested_at > longest:
             deviations.append(_about(row, f"holds for longer than {longest.days} days"))
-        asked = Actor(row.requested_by, row.on_behalf_of)
-        if row.decided_by and row.decided_by.casefold() in {
-            each.casefold() for each in (asked.ref, asked.person or "")
-        }:
+        people = view.services.access.people
+        asked = people.behind(row.requested_by, row.on_behalf_of)
+        if row.decided_by and people.person(row.decided_by) in asked:
             deviations.append(_about(row, f"was decided by {row.decided_by}, who asked for it"))
     return Result(len(rows), tuple(deviations), "no waiver was granted")
 

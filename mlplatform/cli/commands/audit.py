@@ -1,10 +1,12 @@
 """``platform audit``."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from mlplatform.cli import options, output, session
+from mlplatform.cli.errors import CliError
 
 
 @click.group(
@@ -13,7 +15,7 @@ from mlplatform.cli import options, output, session
     epilog="\b\nExamples:\n  $ platform audit events --subject model:wine\n  $ platform audit verify",
 )
 def audit() -> None:
-    """Hold the two commands."""
+    """Hold the commands."""
 
 
 @options.command(
@@ -50,19 +52,36 @@ def events(
 
 
 @options.command(
-    "Verify the whole audit log: any event that was edited, removed, inserted or put in another order is named.",
-    examples=["platform audit verify", "platform audit verify --json"],
+    "Verify the whole audit log: any event that was edited, removed, inserted or put in another order is named. With an earlier "
+    "checkpoint that was kept elsewhere, a log that was rewritten or cut off since is found, whoever did it.",
+    examples=[
+        "platform audit verify",
+        "platform audit verify --checkpoint january.checkpoint",
+        "platform audit verify --json",
+    ],
 )
-def verify(as_json: bool) -> int:
-    """Let the platform recompute the chain; exit 1 when it does not hold."""
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Earlier checkpoint from a second place; may be repeated.",
+)
+def verify(checkpoints: tuple[Path, ...], as_json: bool) -> int:
+    """Let the platform recompute the chain and the tree; exit 1 when they do not hold."""
+    notes = [_note(file) for file in checkpoints]
     with session.connected() as client:
-        found = client.audit_verification()
+        found = client.audit_verification(notes)
 
     def human() -> None:
         head = found.get("head") or {}
         word = "valid" if found["valid"] else "NOT VALID"
         text = f"{word}: {found['events']} events, head {head.get('seq', '-')} {str(head.get('hash', ''))[:12]}"
         output.write(text.rstrip())
+        if notes and found["valid"]:
+            output.write(f"goes on from {len(notes)} checkpoint{'s' if len(notes) != 1 else ''} from elsewhere")
+        for warning in found.get("warnings") or []:
+            output.write(f"  warning: {warning['message']}")
         for fault in found.get("faults") or []:
             output.write(f"  {fault['kind']}: event {fault['seq']} ({fault['id'] or '-'}): {fault['message']}")
 
@@ -70,8 +89,63 @@ def verify(as_json: bool) -> int:
     return 0 if found["valid"] else 1
 
 
+@options.command(
+    "Print the log's signed checkpoint (C2SP tlog-checkpoint): how many events there are, and the root of the tree over them. "
+    "Keep it where the platform can't reach it.",
+    examples=["platform audit checkpoint > january.checkpoint", "platform audit checkpoint --size 5120 --json"],
+)
+@click.option("--size", type=click.IntRange(1), metavar="N", help="As the log was with N events.")
+def checkpoint(size: int | None, as_json: bool) -> None:
+    """Print the note as it is."""
+    with session.connected() as client:
+        found = client.audit_checkpoint(size)
+    output.result(found, as_json=as_json, human=lambda: output.write(str(found["checkpoint"]).removesuffix("\n")))
+
+
+@options.command(
+    "Print a proof (RFC 6962): that an event is in the log, or that the log only grew from one size to another.",
+    examples=["platform audit prove --seq 214", "platform audit prove --from 1000 --to 5120 --json"],
+)
+@click.option("--seq", type=click.IntRange(1), metavar="N", help="Number of the event to prove.")
+@click.option(
+    "--size", type=click.IntRange(1), metavar="N", help="Size of the log to prove it for; the present one if left out."
+)
+@click.option("--from", "old", type=click.IntRange(1), metavar="N", help="Size of the log then.")
+@click.option(
+    "--to", "new", type=click.IntRange(1), metavar="N", help="Size of the log later; the present one if left out."
+)
+def prove(seq: int | None, size: int | None, old: int | None, new: int | None, as_json: bool) -> None:
+    """Ask for one of the two proofs."""
+    if (seq is None) == (old is None) or (seq is None and size is not None) or (old is None and new is not None):
+        raise click.UsageError("Give --seq with an optional --size, or --from with an optional --to.")
+    with session.connected() as client:
+        found = client.audit_inclusion(seq, size) if seq is not None else client.audit_consistency(old, new)
+
+    def human() -> None:
+        if seq is not None:
+            output.write(f"event {seq} is in the log of {found['size']} events with root {found['root']}")
+        else:
+            output.write(f"the log of {found['to']} events (root {found['toRoot']})")
+            output.write(f"goes on from that of {found['from']} events (root {found['fromRoot']})")
+        for one in found["proof"]:
+            output.write(f"  {one}")
+
+    output.result(found, as_json=as_json, human=human)
+
+
 audit.add_command(events, "events")
 audit.add_command(verify, "verify")
+audit.add_command(checkpoint, "checkpoint")
+audit.add_command(prove, "prove")
+
+
+def _note(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CliError(
+            f"{file} is no checkpoint: it is no text", "give a file that `platform audit checkpoint` wrote"
+        ) from None
 
 
 def _row(item: dict[str, Any]) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
 """Controls: what their checks come to over everything that is live, and for one model."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -132,5 +133,17 @@ def test_a_clock_that_went_backwards_makes_checks_due(lab: Lab, operator: Someon
         row = session.get(CheckRow, "versions.attested")
         assert row is not None
         row.evaluated_at = row.evaluated_at.replace(year=row.evaluated_at.year + 1)
+    with lab.services.database.read() as session:
+        assert lab.services.controls.due(session) == ["versions.attested"]
+
+
+@on_one_database
+def test_what_had_nothing_to_look_at_looks_again_soon(lab: Lab, operator: Someone) -> None:
+    evaluate(lab, operator)
+    with lab.services.database.write() as session:
+        for id in ("versions.attested", "audit.verifies"):
+            row = session.get(CheckRow, id)
+            assert row is not None
+            row.evaluated_at -= timedelta(minutes=2)
     with lab.services.database.read() as session:
         assert lab.services.controls.due(session) == ["versions.attested"]

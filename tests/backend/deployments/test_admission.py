@@ -9,7 +9,8 @@ from sqlalchemy import update
 
 from backend.attestations.models import AttestationRow
 from backend.core.config import ApprovalSettings, EnvironmentSettings
-from backend.deployments.admission import Actor, Decision, Facts, decide
+from backend.deployments.admission import Decision, Facts, decide
+from backend.identity.principal import Actor
 from mlplatform.attest import dsse
 from mlplatform.attest.statement import Subject, build_statement
 from mlplatform.gates.result import Check, Gate, GateResult, Outcome

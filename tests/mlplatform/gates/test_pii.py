@@ -81,3 +81,20 @@ def test_the_statement_names_the_checks(context_of):
     context = context_of()
     predicate = body(evaluate(context), context)
     assert (predicate["result"], predicate["failedTests"]) == ("PASSED", [])
+
+
+def test_recognisers_of_the_organisation_take_part(context_of, repository):
+    form = "[{name: form, regex: 'ST-[0-9]{6}', score: 0.8}]"
+    content = f"recognizers: [{{name: staff, supported_entity: STAFF_NUMBER, patterns: {form}}}]"
+    (repository / "pii-recognizers.yaml").write_text(content)
+    frame = wine_frame()
+    result = evaluate(context_of(frame.assign(code=[f"ST-{number:06d}" for number in range(len(frame))])))
+    (check,) = [check for check in result.checks if check.outcome is Outcome.FAILED]
+    assert check.name == "pii.data.wine-all.code.STAFF_NUMBER"
+
+
+def test_recognisers_that_are_not_usable_fail_the_gate(context_of, repository):
+    (repository / "pii-recognizers.yaml").write_text("recognizers: nothing")
+    result = evaluate(context_of())
+    assert result.outcome is Outcome.FAILED
+    assert "no list `recognizers`" in result.summary

@@ -23,6 +23,8 @@ _KILLED_FIRST = "500"
 
 
 SERVING, STREAMING = "mlplatform.serving", "mlplatform.streaming"
+SAMPLES = "ML_PLATFORM_SAMPLES"
+"""Where model servers spool payload samples; a variable, since toolkits that know of none would refuse an argument."""
 IN_HOME = "{home}/"
 """What the paths in a record begin with that lie in HOME, which may be copied to another place."""
 
@@ -99,7 +101,8 @@ def main() -> int:
     give_up_rights()
     os.chdir(scratch)
     try:
-        os.execvpe(command[0], [*command, *arguments], clean_environment(home=scratch))  # noqa: S606
+        environ = {**clean_environment(home=scratch), SAMPLES: str(folders.samples)}
+        os.execvpe(command[0], [*command, *arguments], environ)  # noqa: S606
     except OSError as fault:
         print(f"can't start: {command[0]}: {fault.strerror}", flush=True)  # noqa: T201 - goes to the replica's log
         return _CANNOT_START

@@ -1,6 +1,7 @@
+import { MarkdownContent } from '@backstage/core-components';
 import { Flex, Link, Text } from '@backstage/ui';
 
-import { usePages } from '../../api/hooks';
+import { useGet, usePages } from '../../api/hooks';
 import { Attestation, Version } from '../../api/types';
 import { Details } from '../../components/Details';
 import { Facts } from '../../components/Facts';
@@ -21,8 +22,33 @@ export const OneVersion = ({ of }: { of: Version }) => (
         .sort(([one], [other]) => one.localeCompare(other))
         .map(([name, value]) => [name, value.toPrecision(6)])}
     />
+    <Flex direction="column" gap="2">
+      <Details
+        title="Model card"
+        subtitle="What it is, what it was made from and how it was judged, from what is on record."
+      >
+        {() => <Written document="model-card" of={of} />}
+      </Details>
+      <Details
+        title="Technical file"
+        subtitle="In the order of Annex IV of the EU AI Act; what is still to be added is marked."
+      >
+        {() => <Written document="technical-file" of={of} />}
+      </Details>
+    </Flex>
   </Flex>
 );
+
+const Written = ({ document, of }: { document: string; of: Version }) => {
+  const found = useGet<{ markdown: string }>(
+    `/compliance/models/${of.model}/versions/${of.version}/documents/${document}`,
+  );
+  return (
+    <Show loaded={found}>
+      {({ markdown }) => <MarkdownContent content={markdown} />}
+    </Show>
+  );
+};
 
 const Lineage = ({
   of: { lineage, digest, createdBy, mlflowUrl },

@@ -1,0 +1,1 @@
+"""Evidence packs: a period of the record in one file that verifies offline."""

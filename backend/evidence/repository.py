@@ -1,0 +1,22 @@
+"""Queries on evidence packs."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.evidence.models import ENDED, EvidencePack
+
+
+def find(session: Session, *, before: str | None, limit: int) -> Sequence[EvidencePack]:
+    """Return packs, newest first."""
+    query = select(EvidencePack).order_by(EvidencePack.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(EvidencePack.id < before)
+    return session.execute(query).scalars().all()
+
+
+def to_work_on(session: Session) -> Sequence[str]:
+    """Return the ids of packs that are not over, oldest first."""
+    query = select(EvidencePack.id).where(EvidencePack.state.not_in(ENDED)).order_by(EvidencePack.id)
+    return session.execute(query).scalars().all()

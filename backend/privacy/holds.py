@@ -1,0 +1,125 @@
+"""Legal holds: what is not deleted, whatever its age and whoever asks."""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+from sqlalchemy.orm import Session
+
+from backend.core.container import Services
+from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from backend.core.ids import new_id
+from backend.identity.principal import Principal
+from backend.privacy import repository
+from backend.privacy.holdings.partitions import folders_of_models
+from backend.privacy.models import Kind, LegalHold, SubjectRequest
+
+EVENT = "ml-platform.privacy"
+EVERYTHING = "everything"
+_FORMS = (
+    "everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND, subject-request:ID"
+)
+_MODEL = re.compile(r"model:([a-z0-9-]+)(?:/versions/([1-9][0-9]{0,8}))?")
+
+
+class UnderLegalHold(Conflict):
+    """A legal hold forbids the deletion; ``holds`` lists which."""
+
+    slug: ClassVar[str] = "under-legal-hold"
+    title: ClassVar[str] = "Under legal hold"
+
+
+class Holds:
+    """Places and lifts holds, and says what they cover."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def place(self, session: Session, caller: Principal, subject: str, reason: str) -> LegalHold:
+        """Place a hold.
+
+        Raises:
+            Forbidden: the caller is no platform administrator.
+            InvalidInput: the subject has none of the forms.
+            NotFound: it is unknown.
+        """
+        self.may(caller, "place a legal hold", subject)
+        self._check(session, subject)
+        row = LegalHold(
+            id=new_id(), subject=subject, reason=reason, placed_by=caller.ref, placed_at=self._services.clock.now()
+        )
+        session.add(row)
+        self._record(session, row, "placed", caller, reason)
+        session.flush()
+        return row
+
+    def release(self, session: Session, caller: Principal, hold_id: str, reason: str) -> LegalHold:
+        """Lift a hold.
+
+        Raises:
+            Forbidden: the caller is no platform administrator.
+            NotFound: there is none with that id.
+            Conflict: it was lifted before.
+        """
+        row = repository.get(session, LegalHold, hold_id, "legal hold", lock=True)
+        self.may(caller, "lift a legal hold", row.subject)
+        if row.released_at is not None:
+            raise Conflict(f"the hold was lifted by {row.released_by} before")
+        row.released_by, row.released_at, row.release_reason = caller.ref, self._services.clock.now(), reason
+        self._record(session, row, "released", caller, reason)
+        session.flush()
+        return row
+
+    def covering(self, session: Session, refs: Collection[str]) -> Sequence[LegalHold]:
+        """Return the holds in force on anything that something belongs to."""
+        return repository.holds(session, [EVERYTHING, *refs])
+
+    def may(self, caller: Principal, verb: str, subject: str) -> None:
+        """Let platform administrators through."""
+        admins = self._services.settings.permissions.platform_admins
+        if not caller.in_any(admins):
+            raise Forbidden(f"{caller.ref} may not {verb}", fix=f"Members of {' or '.join(admins)} may.").audited(
+                type=f"{EVENT}.refused", subject=subject, actor=caller.ref, verb=verb
+            )
+
+    def _check(self, session: Session, subject: str) -> None:
+        kind, _, name = subject.partition(":")
+        if subject == EVERYTHING:
+            return
+        if model := _MODEL.fullmatch(subject):
+            if model[2] is None:
+                self._services.registry.get_model(session, model[1])
+            else:
+                self._services.registry.get_version(session, model[1], int(model[2]))
+            return
+        known: Collection[str]
+        match kind:
+            case "environment":
+                known = self._services.settings.environments
+            case "kind":
+                known = [one.value for one in Kind]
+            case "dataset":
+                folders = {one.folder for one in folders_of_models(self._services, session)}
+                known = folders | set(self._services.settings.retention.datasets)
+            case "subject-request":
+                repository.get(session, SubjectRequest, name, "data-subject request")
+                return
+            case _:
+                raise InvalidInput(f"subject: {subject[:80]!r} is nothing that can be held", fix=f"Write {_FORMS}.")
+        if name not in known:
+            listed = ", ".join(sorted(known)[:20]) or "none"
+            raise NotFound(f"there is no {kind} {name[:80]!r} to be held", fix=f"Known are: {listed}.")
+
+    def _record(self, session: Session, row: LegalHold, event: str, caller: Principal, reason: str) -> None:
+        self._services.audit.append(
+            session,
+            type=f"{EVENT}.hold.{event}",
+            subject=row.subject,
+            actor=caller,
+            data={"hold": row.id, "reason": reason},
+        )
+
+
+def said(holds: Sequence[LegalHold]) -> str:
+    """Return holds in words."""
+    return "; ".join(f"{hold.subject} is held since {hold.placed_at:%Y-%m-%d}: {hold.reason}" for hold in holds)

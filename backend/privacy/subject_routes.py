@@ -1,0 +1,228 @@
+"""HTTP routes of data-subject requests, payload samples and data keys."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from sqlalchemy.orm import Session
+
+from backend.core.config import ENVIRONMENT_PATTERN
+from backend.core.container import Services, ServicesOf
+from backend.core.errors import Forbidden
+from backend.core.http.problems import problems
+from backend.core.schemas import Page, Paging
+from backend.core.writes import Write
+from backend.identity.auth import Caller
+from backend.identity.principal import Principal, may_act_for
+from backend.privacy import key_repository, repository, sample_repository
+from backend.privacy.models import KeyRotation, SubjectRequest
+from backend.privacy.routes import Id
+from backend.privacy.schemas import (
+    DataKeyOut,
+    ReasonIn,
+    RotationOut,
+    SampleDetailOut,
+    SampleOut,
+    SubjectRequestDetailOut,
+    SubjectRequestIn,
+    SubjectRequestOut,
+)
+from mlplatform.spec.model import NAME_PATTERN
+
+router = APIRouter(prefix="/privacy", tags=["privacy"])
+
+
+@router.post(
+    "/subject-requests",
+    summary="Find a person",
+    status_code=201,
+    responses=problems(401, 403, 422, 503),
+)
+def find(services: ServicesOf, caller: Caller, body: SubjectRequestIn) -> SubjectRequestDetailOut:
+    """Have a person looked for in all that the platform holds. Of the identifiers, only keyed hashes are stored.
+
+    There is no `Idempotency-Key` here: remembering the request would mean to remember what is in it.
+    """
+    with services.database.write() as session:
+        row = services.privacy.requests.request(session, caller, body.identifiers, body.reason)
+        out = _detail(services, session, row)
+    services.runtime.wake()
+    return out
+
+
+@router.get("/subject-requests", summary="Data-subject requests", responses=problems(401, 403, 422))
+def requests(
+    services: ServicesOf,
+    caller: Caller,
+    page: Paging,
+    overdue: Annotated[bool, Query(description="Only those whose time is over.")] = False,
+) -> Page[SubjectRequestOut]:
+    """Return requests, newest first."""
+    (after,) = page.after(str) or (None,)
+    with services.database.read() as session:
+        _may_look(services, session, caller)
+        now = services.clock.now() if overdue else None
+        rows = repository.page_requests(session, overdue_at=now, after=after, limit=page.limit)
+        shown = {row.id: SubjectRequestOut(**_summary(services, session, row)) for row in rows}
+    return page.page(rows, lambda row: [row.id], lambda row: shown[row.id])
+
+
+@router.get("/subject-requests/{id}", summary="One data-subject request", responses=problems(401, 403, 404, 422))
+def request(services: ServicesOf, caller: Caller, request_id: Id) -> SubjectRequestDetailOut:
+    """Return where the person was found (never what is there), and which versions were trained on it."""
+    with services.database.read() as session:
+        _may_look(services, session, caller)
+        row = repository.get(session, SubjectRequest, request_id, "data-subject request")
+        return _detail(services, session, row)
+
+
+@router.post(
+    "/subject-requests/{id}/erasure",
+    summary="Ask for the erasure",
+    response_model=SubjectRequestDetailOut,
+    responses=problems(401, 403, 404, 409, 422),
+)
+def ask_to_erase(services: ServicesOf, caller: Caller, write: Write, request_id: Id, body: ReasonIn) -> Response:
+    """Ask for the person to be erased wherever it was found. Somebody else has to confirm it."""
+    return _decided(services, caller, write, request_id, body.reason, services.privacy.requests.ask_to_erase)
+
+
+@router.post(
+    "/subject-requests/{id}/confirmation",
+    summary="Confirm the erasure",
+    response_model=SubjectRequestDetailOut,
+    responses=problems(401, 403, 404, 409, 422),
+)
+def confirm(services: ServicesOf, caller: Caller, write: Write, request_id: Id, body: ReasonIn) -> Response:
+    """Confirm an erasure that somebody else asked for; it begins at once and can't be taken back."""
+    return _decided(services, caller, write, request_id, body.reason, services.privacy.requests.confirm)
+
+
+@router.get("/samples", summary="Payload samples", responses=problems(401, 403, 404, 422))
+def samples(
+    services: ServicesOf,
+    caller: Caller,
+    page: Paging,
+    environment: Annotated[str, Query(pattern=ENVIRONMENT_PATTERN, max_length=63)],
+    model: Annotated[str, Query(pattern=NAME_PATTERN, max_length=63)],
+) -> Page[SampleOut]:
+    """Return which predictions of a model were sampled, newest first."""
+    (after,) = page.after(str) or (None,)
+    with services.database.read() as session:
+        _may_read(services, session, caller, model)
+        rows = sample_repository.page(session, environment, model, after=after, limit=page.limit)
+    return page.page(rows, lambda row: [row.id], SampleOut.model_validate)
+
+
+@router.get("/samples/{id}", summary="One payload sample", responses=problems(401, 403, 404, 409, 422, 503))
+def sample(
+    services: ServicesOf, caller: Caller, prediction_id: Annotated[str, Path(alias="id", pattern=r"^[0-9a-f-]{36}$")]
+) -> SampleDetailOut:
+    """Return a sample by its prediction's id (`x-prediction-id` of the answer). Reading one is in the audit log."""
+    with services.database.write() as session:
+        found = services.privacy.samples.get(session, prediction_id)
+        _may_read(services, session, caller, found.model)
+        services.audit.append(
+            session,
+            type="ml-platform.privacy.sample.read",
+            subject=f"model:{found.model}",
+            actor=caller,
+            data={"prediction": found.id, "environment": found.environment},
+        )
+        return SampleDetailOut.model_validate(found)
+
+
+@router.get("/keys", summary="Data keys", responses=problems(401, 403, 422))
+def keys(services: ServicesOf, caller: Caller, page: Paging) -> Page[DataKeyOut]:
+    """Return data keys, newest first: what each is for and which key wraps it, never the key itself."""
+    services.privacy.holds.may(caller, "see data keys", "data-keys")
+    (after,) = page.after(str) or (None,)
+    with services.database.read() as session:
+        rows = key_repository.page(session, after=after, limit=page.limit)
+    return page.page(rows, lambda row: [row.id], DataKeyOut.model_validate)
+
+
+@router.post(
+    "/keys/rotations",
+    summary="Rotate the keys",
+    status_code=201,
+    response_model=RotationOut,
+    responses=problems(401, 403, 409, 422),
+)
+def rotate(services: ServicesOf, caller: Caller, write: Write, body: ReasonIn) -> Response:
+    """Have everything sealed anew and all data keys wrapped by the present key, while reading and writing go on."""
+    services.privacy.holds.may(caller, "rotate keys", "data-keys")
+
+    def work(session: Session) -> KeyRotation:
+        return services.privacy.rotations.request(session, caller, body.reason)
+
+    answer = write.run(work, RotationOut, 201)
+    services.runtime.wake()
+    return answer
+
+
+@router.get("/keys/rotations", summary="Key rotations", responses=problems(401, 422))
+def rotations(services: ServicesOf, caller: Caller, page: Paging) -> Page[RotationOut]:
+    """Return rotations, newest first."""
+    (after,) = page.after(str) or (None,)
+    with services.database.read() as session:
+        rows = key_repository.rotations(session, after=after, limit=page.limit)
+    return page.page(rows, lambda row: [row.id], RotationOut.model_validate)
+
+
+@router.get("/keys/rotations/{id}", summary="One key rotation", responses=problems(401, 404, 422))
+def rotation(services: ServicesOf, caller: Caller, rotation_id: Id) -> RotationOut:
+    """Return a rotation and how far it is."""
+    with services.database.read() as session:
+        return RotationOut.model_validate(key_repository.rotation(session, rotation_id))
+
+
+def _decided(
+    services: Services,
+    caller: Principal,
+    write: Write,
+    request_id: str,
+    reason: str,
+    decide: Callable[[Session, Principal, str, str], SubjectRequest],
+) -> Response:
+    def work(session: Session) -> SubjectRequestDetailOut:
+        return _detail(services, session, decide(session, caller, request_id, reason))
+
+    answer = write.run(work, SubjectRequestDetailOut)
+    services.runtime.wake()
+    return answer
+
+
+def _may_look(services: Services, session: Session, caller: Principal) -> None:
+    if why_not := services.privacy.requests.may_ask(session, caller):
+        raise Forbidden(f"{caller.ref} may not see data-subject requests: {why_not}")
+
+
+def _may_read(services: Services, session: Session, caller: Principal, model: str) -> None:
+    row = services.registry.get_model(session, model)
+    permissions = services.settings.permissions
+    if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=permissions):
+        raise Forbidden(f"{caller.ref} may not read samples of {model}", fix=f"Members of {row.owner} may.").audited(
+            type="ml-platform.privacy.refused", subject=f"model:{model}", actor=caller.ref, verb="read samples"
+        )
+
+
+def _summary(services: Services, session: Session, row: SubjectRequest) -> dict[str, Any]:
+    found = repository.findings(session, row.id)
+    signed = repository.certificate_of(session, f"subject-request:{row.id}")
+    own = {name: getattr(row, name) for name in SubjectRequestOut.model_fields if hasattr(row, name)}
+    looked_again = [one.remaining for one in found if one.remaining is not None]
+    return {
+        **own,
+        "overdue": services.privacy.requests.is_overdue(row, services.clock.now()),
+        "found": sum(one.found for one in found),
+        "remaining": sum(looked_again) if looked_again else None,
+        "certificate": signed.id if signed else None,
+    }
+
+
+def _detail(services: Services, session: Session, row: SubjectRequest) -> SubjectRequestDetailOut:
+    findings = repository.findings(session, row.id)
+    return SubjectRequestDetailOut.model_validate(
+        {**_summary(services, session, row), "findings": list(findings), "models": row.models}
+    )

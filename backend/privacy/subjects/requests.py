@@ -1,0 +1,188 @@
+"""Data-subject requests: asked for, confirmed by somebody else, worked off durably, and proved."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy.orm import Session
+
+from backend.access.resources import Action, PlatformResource
+from backend.core.container import Services
+from backend.core.errors import Conflict, Forbidden, InvalidInput
+from backend.core.ids import new_id
+from backend.identity.principal import Principal
+from backend.privacy import repository
+from backend.privacy.holds import EVENT, UnderLegalHold, said
+from backend.privacy.models import ItemState, LegalHold, RequestState, SubjectFinding, SubjectRequest
+from backend.privacy.subjects.matching import Matcher, Unsearchable, identifier
+
+_MOST_IDENTIFIERS = 50
+
+
+class WrongStep(Conflict):
+    """The request is not at the step that was asked for."""
+
+    slug: ClassVar[str] = "wrong-step"
+    title: ClassVar[str] = "Wrong step"
+
+
+class SubjectRequests:
+    """What people ask of data-subject requests; the work is in :mod:`backend.privacy.subjects.work`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def may_ask(self, session: Session, caller: Principal) -> str | None:
+        """Return why the policies do not let the caller search for a person and ask for the erasure, or ``None``."""
+        decision = self._services.access.decide(session, caller, Action.ERASE_SUBJECT, PlatformResource())
+        return None if decision.allowed else decision.explanation
+
+    def may_confirm(self, session: Session, caller: Principal, request: SubjectRequest) -> str | None:
+        """Return why the caller may not confirm the erasure, or ``None``: nobody does who had a part in asking."""
+        people = self._services.access.people
+        asked = people.behind(request.requested_by, request.on_behalf_of)
+        if request.erasure_requested_by is not None:
+            asked |= people.behind(request.erasure_requested_by)
+        if asked & people.of(caller):
+            return "somebody else than who asked for it must confirm"
+        return self.may_ask(session, caller)
+
+    def request(self, session: Session, caller: Principal, identifiers: Sequence[str], reason: str) -> SubjectRequest:
+        """Ask for a person to be found. The identifiers are hashed here and are nowhere else.
+
+        Raises:
+            Forbidden: the caller may not ask.
+            InvalidInput: an identifier can't be looked for.
+        """
+        self._let_through(caller, self.may_ask(session, caller), "search for a person", "subject-requests")
+        known: dict[str, int] = {}
+        for index, text in enumerate(identifiers):
+            try:
+                whole, length = identifier(text)
+            except Unsearchable as error:
+                raise InvalidInput(
+                    f"identifiers/{index}: {error}",
+                    fix="Give what stands for this person alone: an e-mail address, a customer number, a full name.",
+                ) from None
+            known[whole] = length
+        if not 0 < len(known) <= _MOST_IDENTIFIERS:
+            raise InvalidInput(f"identifiers: give between 1 and {_MOST_IDENTIFIERS}")
+        key = self._services.privacy.keys.subject_index(session)
+        now = self._services.clock.now()
+        row = SubjectRequest(
+            id=new_id(),
+            state=RequestState.SEARCHING,
+            hashes=sorted(key.hashed(whole.encode()) for whole in known),
+            words=sorted(set(known.values())),
+            reason=reason,
+            requested_by=caller.ref,
+            on_behalf_of=caller.on_behalf_of,
+            requested_at=now,
+            due_at=now + self._services.settings.privacy.deadline,
+            models=[],
+        )
+        session.add(row)
+        self.record(
+            session, row, "requested", caller, reason=reason, identifiers=len(known), due=row.due_at.isoformat()
+        )
+        session.flush()
+        return row
+
+    def ask_to_erase(self, session: Session, caller: Principal, request_id: str, reason: str) -> SubjectRequest:
+        """Ask for the person to be erased; somebody else has to confirm it.
+
+        Raises:
+            Forbidden: the caller may not ask.
+            WrongStep: the search is not over, or there is nothing to erase.
+            UnderLegalHold: something that holds the person must be kept.
+        """
+        row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
+        self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row))
+        self._at(row, RequestState.FOUND, RequestState.PARTLY_ERASED, RequestState.FAILED)
+        self._not_held(session, caller, row)
+        row.state, row.erasure_requested_by = RequestState.AWAITING_CONFIRMATION, caller.ref
+        self.record(session, row, "erasure.requested", caller, reason=reason)
+        session.flush()
+        return row
+
+    def confirm(self, session: Session, caller: Principal, request_id: str, reason: str) -> SubjectRequest:
+        """Confirm that the person is to be erased; it begins at once.
+
+        Raises:
+            Forbidden: the caller may not confirm.
+            WrongStep: it does not wait for that.
+            UnderLegalHold: something that holds the person must be kept.
+        """
+        row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
+        self._let_through(caller, self.may_confirm(session, caller, row), "confirm this erasure", _subject(row))
+        self._at(row, RequestState.AWAITING_CONFIRMATION)
+        self._not_held(session, caller, row)
+        row.state, row.confirmed_by = RequestState.ERASING, caller.ref
+        row.confirmed_at = self._services.clock.now()
+        for finding in repository.findings(session, row.id):
+            if finding.found and finding.state != ItemState.DELETED:
+                finding.state, finding.reason, finding.remaining = ItemState.PLANNED, None, None
+        self.record(session, row, "erasure.confirmed", caller, reason=reason)
+        session.flush()
+        return row
+
+    def matcher(self, session: Session, row: SubjectRequest) -> Matcher:
+        """Return what recognises the person of a request."""
+        return Matcher(self._services.privacy.keys.subject_index(session).hashed, row.hashes, row.words)
+
+    def overdue(self, session: Session, now: datetime) -> tuple[list[tuple[str, datetime]], int]:
+        """Return the requests whose time is over, each with when it was due, and how many are open in all."""
+        rows = repository.unfinished_requests(session)
+        return [(row.id, row.due_at) for row in rows if row.due_at < now], len(rows)
+
+    def is_overdue(self, row: SubjectRequest, now: datetime) -> bool:
+        """Say whether a request is not finished though its time is over."""
+        return row.state in repository.UNFINISHED and row.due_at < now
+
+    def record(self, session: Session, row: SubjectRequest, event: str, actor: Principal | str, **data: Any) -> None:
+        """Write an audit event about a request; never with anything that the person goes by."""
+        self._services.audit.append(
+            session,
+            type=f"{EVENT}.subject.{event}",
+            subject=_subject(row),
+            actor=actor,
+            data={"request": row.id, **data},
+        )
+
+    def holds_on(self, session: Session, row: SubjectRequest, findings: Sequence[SubjectFinding]) -> list[LegalHold]:
+        """Return the holds on a request or on anything that holds its person."""
+        refs = {_subject(row), *(ref for finding in findings if finding.found for ref in finding.refs)}
+        return list(self._services.privacy.holds.covering(session, refs))
+
+    def _not_held(self, session: Session, caller: Principal, row: SubjectRequest) -> None:
+        if holds := self.holds_on(session, row, repository.findings(session, row.id)):
+            raise UnderLegalHold(
+                f"the person can't be erased: {said(holds)}",
+                fix="Lift the hold first (`platform retention release HOLD`), if its reason is gone.",
+                holds=[{"id": hold.id, "subject": hold.subject, "reason": hold.reason} for hold in holds],
+            ).audited(
+                type=f"{EVENT}.subject.refused",
+                subject=_subject(row),
+                actor=caller.ref,
+                holds=[hold.id for hold in holds],
+            )
+
+    def _let_through(self, caller: Principal, why_not: str | None, verb: str, subject: str) -> None:
+        if why_not is not None:
+            raise Forbidden(f"{caller.ref} may not {verb}: {why_not}").audited(
+                type=f"{EVENT}.refused", subject=subject, actor=caller.ref, verb=verb
+            )
+
+    @staticmethod
+    def _at(row: SubjectRequest, *states: RequestState) -> None:
+        if row.state not in states:
+            fix = {
+                RequestState.SEARCHING: "Wait until the search is over.",
+                RequestState.FOUND: f"Ask for the erasure first: `platform privacy erase {row.id}`.",
+                RequestState.AWAITING_CONFIRMATION: f"It waits for somebody else: `platform privacy confirm {row.id}`.",
+            }.get(RequestState(row.state))
+            raise WrongStep(f"the request is {row.state.replace('_', ' ')}", fix=fix, state=row.state)
+
+
+def _subject(row: SubjectRequest) -> str:
+    return f"subject-request:{row.id}"

@@ -1,0 +1,1 @@
+"""Personal data: what is found of it, and how fast."""

@@ -1,0 +1,1 @@
+"""``platform retention``, ``platform privacy`` and ``platform keys``."""

@@ -1,0 +1,178 @@
+"""Payload samples: some predictions, redacted in this process, sealed for the platform alone, and spooled.
+
+Sealed is by HPKE (RFC 9180) for the public key that the platform has put into the spool's folder, so neither this process nor
+the model in it can read what others have spooled. The work is done by a thread; when that falls behind, or nobody takes the
+spool over, samples are dropped rather than requests held up.
+"""
+
+import json
+import logging
+import os
+import queue
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mlplatform.crypto.binding import Binding
+from mlplatform.redaction.logging import clean
+
+FOLDER_VARIABLE = "ML_PLATFORM_SAMPLES"
+"""Where the platform's launcher says the spool is; not an argument, since older toolkits would refuse one."""
+RECIPIENT = "recipient.json"
+SEALED = ".sealed"
+_MOST_WAITING = 64
+_MOST_BYTES = 64 << 20
+"""Of all servers' spooled samples together."""
+_LARGEST = 1 << 20
+_FLUSH_SECONDS = 1.0
+
+_logger = logging.getLogger(__name__)
+
+Seal = Callable[[bytes, bytes], bytes]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which version answers, and where."""
+
+    environment: str
+    model: str
+    version: str
+
+
+def binding_text(environment: str, model: str, id: str) -> str:
+    """Return what a sample is bound to."""
+    return f"{environment}/{model}/{id}"
+
+
+class Sampler:
+    """Takes a share of the predictions."""
+
+    def __init__(self, folder: Path, place: Place, rate: float, key_id: str, seal: Seal) -> None:
+        self._folder, self._place, self._rate = folder, place, rate
+        self._key_id, self._seal = key_id, seal
+        self._waiting: queue.Queue[tuple[str, float, bytes, bytes]] = queue.Queue(_MOST_WAITING)
+        self._written = 0
+        self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
+        self._thread.start()
+
+    def id_for_one(self) -> str | None:
+        """Return an id for the prediction that is about to be answered, if it is one to be sampled."""
+        if random.random() >= self._rate or self._waiting.full():  # noqa: S311 - not a secret
+            return None
+        return _new_id()
+
+    def take(self, id: str, request: bytes, answer: bytes) -> None:
+        """Hand a prediction over; returns at once."""
+        try:
+            self._waiting.put_nowait((id, time.time(), request, answer))
+        except queue.Full:
+            return
+
+    def flush(self, patience: float) -> None:
+        """Wait until what was taken is spooled."""
+        until = time.monotonic() + patience
+        while self._waiting.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _work(self) -> None:
+        while True:
+            taken = [self._waiting.get()]
+            until = time.monotonic() + _FLUSH_SECONDS
+            while len(taken) < _MOST_WAITING and (left := until - time.monotonic()) > 0:
+                try:
+                    taken.append(self._waiting.get(timeout=left))
+                except queue.Empty:
+                    break
+            try:
+                self._spool(taken)
+            except Exception as error:
+                # Also a full disk: predictions are answered without samples.
+                _logger.warning("samples could not be spooled: %s", type(error).__name__)
+            for _ in taken:
+                self._waiting.task_done()
+
+    def _spool(self, taken: list[tuple[str, float, bytes, bytes]]) -> None:
+        if sum(file.stat().st_size for file in self._folder.glob(f"*{SEALED}")) > _MOST_BYTES:
+            return
+        self._written += 1
+        name = f"{time.time_ns():020d}-{os.getpid()}-{self._written}"
+        temporary = self._folder / f".{name}"
+        with temporary.open("wb") as file:
+            for id, at, request, answer in taken:
+                file.write(self._line(id, at, request, answer) + b"\n")
+        temporary.rename(self._folder / f"{name}{SEALED}")
+
+    def _line(self, id: str, at: float, request: bytes, answer: bytes) -> bytes:
+        content = json.dumps({"request": _redacted(request), "answer": _redacted(answer)}).encode()
+        place = self._place
+        bound = Binding("payload-sample", binding_text(place.environment, place.model, id)).encoded()
+        return json.dumps(
+            {
+                "id": id,
+                "at": at,
+                "environment": place.environment,
+                "model": place.model,
+                "version": place.version,
+                "key": self._key_id,
+                "sealed": self._seal(content, bound).hex(),
+            }
+        ).encode()
+
+
+def sampler(rate: float, place: Place) -> Sampler | None:
+    """Return a sampler for this process, if the platform wants samples here and they can be sealed."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    if not named:
+        return None
+    folder = Path(named)
+    try:
+        recipient = json.loads((folder / RECIPIENT).read_text(encoding="utf-8"))
+        seal = _sealing(bytes.fromhex(recipient["x25519"]))
+        return Sampler(folder, place, rate, str(recipient["id"]), seal)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        _logger.warning("no payload samples are taken: %s", type(error).__name__)
+        return None
+
+
+def spooled(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a spooled file; what is no JSON object is left out."""
+    for line in file.read_bytes().splitlines():
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def _sealing(public: bytes) -> Seal:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+    suite, key = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM), X25519PublicKey.from_public_bytes(public)
+    return lambda data, info: suite.encrypt(data, key, info=info)
+
+
+def _redacted(body: bytes) -> Any:
+    if len(body) > _LARGEST:
+        return {"omitted": f"{len(body)} bytes"}
+    try:
+        return clean(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return {"omitted": "no JSON"}
+
+
+def _new_id() -> str:
+    """Return a UUIDv7 (RFC 9562, section 5.7), so that samples sort by time."""
+    value = (time.time_ns() // 1_000_000) << 80 | random.SystemRandom().getrandbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))
