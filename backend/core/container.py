@@ -93,5 +93,10 @@ def services_of(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
-ServicesOf = Annotated[Services, Depends(services_of)]
+async def _services(request: Request) -> Services:
+    # FastAPI calls what is not async in a thread, which takes longer than this, above all while other threads are busy.
+    return services_of(request)
+
+
+ServicesOf = Annotated[Services, Depends(_services)]
 """Type of a route's parameter that gets the services."""

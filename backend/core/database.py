@@ -4,14 +4,17 @@ Sessions come from :meth:`Database.read` and :meth:`Database.write`. Services an
 commit: the block that opened it does, once, so a change and its audit event stand or fall together.
 """
 
+import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DateTime, Engine, MetaData, create_engine, event, text
 from sqlalchemy.engine import Connection, Dialect, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -68,6 +71,8 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         self._reading = sessionmaker(self.engine, expire_on_commit=False)
         self._writing = sessionmaker(self.engine.execution_options(writing=True), expire_on_commit=False)
+        self._watching = threading.Lock()
+        self._watcher: sqlite3.Connection | None = None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -90,8 +95,33 @@ class Database:
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
+    def version(self) -> str:
+        """Return what differs from every earlier answer of this object as soon as anything was committed in between.
+
+        It takes no look at any table. Ask before reading: what is read afterwards is at least as new. SQLite has
+        ``PRAGMA data_version`` for it, which counts the commits of other connections, so one connection does nothing else.
+        In PostgreSQL a snapshot names the transactions that are not over, so a commit makes it another one.
+        """
+        if not self.is_sqlite:
+            with self.engine.connect() as connection:
+                return str(connection.execute(text("SELECT pg_current_snapshot()::text")).scalar_one())
+        with self._watching:
+            try:
+                if self._watcher is None:
+                    self._watcher = sqlite3.connect(
+                        str(self.url.database), isolation_level=None, check_same_thread=False
+                    )
+                with closing(self._watcher.execute("PRAGMA data_version")) as cursor:
+                    return str(cursor.fetchone()[0])
+            except sqlite3.Error as error:
+                raise OperationalError("PRAGMA data_version", None, error) from None
+
     def close(self) -> None:
-        """Close all pooled connections."""
+        """Close all connections."""
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
         self.engine.dispose()
 
 

@@ -55,11 +55,7 @@ class Page(Schema, Generic[Item]):
 class PageRequest:
     """``?limit=50&cursor=...`` of a list."""
 
-    def __init__(
-        self,
-        limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most items on a page.")] = 50,
-        cursor: Annotated[str | None, Query(max_length=1000, description="`nextCursor` of the page before.")] = None,
-    ) -> None:
+    def __init__(self, limit: int, cursor: str | None) -> None:
         self.limit = limit
         self._cursor = cursor
 
@@ -87,7 +83,14 @@ class PageRequest:
         return Page(items=[item(row) for row in shown], next_cursor=cursor)
 
 
-Paging = Annotated[PageRequest, Depends()]
+async def _asked_for(
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most items on a page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=1000, description="`nextCursor` of the page before.")] = None,
+) -> PageRequest:
+    return PageRequest(limit, cursor)
+
+
+Paging = Annotated[PageRequest, Depends(_asked_for)]
 """Type of a route's parameter that gets the asked-for page."""
 
 

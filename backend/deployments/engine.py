@@ -40,7 +40,8 @@ class RolloutEngine:
         self.reconciler = Reconciler(services, self.target)
         world = World(services, self.target, self.reconciler, runtime, Lifecycle(services))
         self._steps = RolloutSteps(world)
-        self._known: object = None
+        self._known: list[tuple[object, ...]] = []
+        self._version = ""
         self._synced = float("-inf")
         self._said = ""
         runtime.add(self)
@@ -63,15 +64,16 @@ class RolloutEngine:
 
     def beat(self, *, changed: bool) -> None:
         """Compare desired and real traffic: when the desired one was changed, and now and then anyway."""
-        with self._services.database.read() as session:
-            wanted = [
-                (row.environment, row.model, row.version, row.weight, row.mirror) for row in repository.traffic(session)
-            ]
+        version = self._services.database.version()
+        wanted = self._known
+        if version != self._version:
+            with self._services.database.read() as session:
+                wanted = [(*row[:4], row[5]) for row in repository.shares(session)]
         interval = self._services.settings.rollouts.reconcile_interval.total_seconds()
         if wanted != self._known or changed or time.monotonic() - self._synced >= interval:
             self._synced = time.monotonic()
             self._sync()
-            self._known = wanted
+        self._known, self._version = wanted, version
 
     def close(self) -> None:
         """Let go of the target; what serves goes on serving."""

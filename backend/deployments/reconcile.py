@@ -3,14 +3,15 @@
 What is desired is the ``traffic`` table. What is real are the target's replicas and what the proxy confirmed last. A pass
 starts what is missing, sends weight past dead versions, tells the proxy when anything differs, and stops what nobody
 wants any more. It never decides about a rollout.
+
+A pass compares both with what the pass before saw, and works on the models where either changed or where something is
+still to be done: with thousands of models that run as they should there is nothing to do. Now and then it works on all.
 """
 
 import logging
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -22,9 +23,9 @@ from backend.deployments import repository
 from backend.deployments.artefacts import VerifiedArtefacts
 from backend.deployments.lifecycle import EVENT
 from backend.deployments.models import Traffic, TrafficState
+from backend.deployments.places import Place, PlaceKey, Places, Share
 from backend.deployments.targets.base import (
     ReplicaSetSpec,
-    ReplicaState,
     Route,
     SomeLate,
     Target,
@@ -34,27 +35,14 @@ from backend.deployments.targets.base import (
 from backend.registry.models import VersionRow
 from mlplatform.spec.model import ModelSpec, ModelType
 
-_APPLY_AGAIN = 10.0
-"""Seconds after which the proxy is told again although nothing changed: somebody may have deleted its files."""
+_WHOLE_AGAIN = 10.0
+"""Seconds after which all is looked at and the proxy told again although nothing changed: somebody may have deleted its files."""
 _START_AGAIN = 5.0
 """Seconds between attempts to bring back a version with failed or missing replicas."""
 
 _USUAL_TIMEOUT = timedelta(seconds=10)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Share:
-    """A version's part of the traffic, as plain values."""
-
-    key: VersionKey
-    weight: int
-    served: int | None
-    mirror: int
-    state: str
-    failed_over: bool
-    replicas: int
 
 
 class Reconciler:
@@ -66,10 +54,14 @@ class Reconciler:
         self._turn = threading.Lock()
         self._versions: dict[VersionKey, VersionRow] = {}
         self._specs: dict[VersionKey, ModelSpec] = {}
-        self._applied: object = None
-        self._applied_at = float("-inf")
+        self._places = Places()
+        self._open: set[PlaceKey] = set()
+        self._version = ""
+        self._routes: dict[PlaceKey, tuple[Route | None, frozenset[object]]] = {}
+        self._applied = False
+        self._whole_at = float("-inf")
         self._started: dict[VersionKey, float] = {}
-        self._late: dict[tuple[str, str], str] = {}
+        self._late: dict[PlaceKey, str] = {}
 
     def settle(self, environment: str, model: str) -> None:
         """Take a pass, and make sure of one model.
@@ -93,22 +85,48 @@ class Reconciler:
             self._retire()
             # Replicas first: a version is written into the table before it is started, so what runs and is in no row
             # read afterwards is wanted by nobody.
-            replicas = self._target.replicas()
-            with self._services.database.read() as session:
-                shares = [_share(row) for row in repository.traffic(session)]
-                self._remember_specs(session, shares)
-            late = self._start_missing(shares, replicas)
-            effective = effective_weights(shares, self._alive(replicas))
-            self._apply(shares, effective, replicas)
-            self._confirm(shares, effective)
-            self._stop_unwanted(shares, replicas)
+            self._open |= self._places.see(self._target.replicas())
+            self._open |= self._read()
+            if time.monotonic() - self._whole_at >= _WHOLE_AGAIN:
+                self._whole_at, self._applied = time.monotonic(), False
+                self._open |= self._places.keys()
+            elif self._applied and not self._open:
+                return
+            places = {key: self._places.at(key) for key in sorted(self._open)}
+            self._remember_specs([share for place in places.values() for share in place.shares])
+            late = self._start_missing(places.values())
+            effective: dict[VersionKey, int] = {}
+            for key, place in places.items():
+                weights = effective_weights(place.shares, self._alive(place))
+                effective |= weights
+                self._take_route(key, place, weights)
+            self._apply()
+            self._confirm(places, effective)
+            self._stop_unwanted(places.values())
+            self._open = {key for key, place in places.items() if not self._is_settled(key, place, effective)}
             if late is not None:
                 raise late
 
-    def _alive(self, replicas: Sequence[ReplicaState]) -> set[VersionKey]:
+    def _read(self) -> set[PlaceKey]:
+        """Read the desired traffic, if anything was written since it was read; return where it changed."""
+        version = self._services.database.version()
+        if version == self._version:
+            return set()
+        with self._services.database.read() as session:
+            changed = self._places.want(repository.shares(session))
+        self._version = version
+        return changed
+
+    def _alive(self, place: Place) -> set[VersionKey]:
         """Return the versions that can take their weight. A batch version always can: nobody waits for an answer."""
-        ready = {one.key for one in replicas if one.state == "ready"}
-        return ready | {key for key, spec in self._specs.items() if spec.type is ModelType.BATCH}
+        batch = {one.key for one in place.shares if self._specs[one.key].type is ModelType.BATCH}
+        return batch | {one.key for one in place.replicas if one.state == "ready"}
+
+    def _is_settled(self, key: PlaceKey, place: Place, effective: Mapping[VersionKey, int]) -> bool:
+        """Say whether there is nothing to do about a model until it changes."""
+        if key in self._late or _unwanted(place):
+            return False
+        return not any(_is_missing(one, place) or _is_unconfirmed(one, effective) for one in place.shares)
 
     def _retire(self) -> None:
         """Take out versions that were kept warm long enough."""
@@ -123,26 +141,21 @@ class Reconciler:
                 self._record(session, "traffic.retired", _key(row), reason)
                 session.delete(row)
 
-    def _remember_specs(self, session: Session, shares: Sequence[Share]) -> None:
+    def _remember_specs(self, shares: Sequence[Share]) -> None:
+        new = [(share.key.model, share.key.version) for share in shares if share.key not in self._specs]
+        if not new:
+            return
+        with self._services.database.read() as session:
+            found = {(one.model, one.version): one for one in self._services.registry.versions_of(session, new)}
         for key in (share.key for share in shares):
             if key not in self._specs:
-                version = self._services.registry.get_version(session, key.model, key.version)
+                version = found[key.model, key.version]
                 self._versions[key], self._specs[key] = version, ModelSpec.model_validate(version.spec)
 
-    def _start_missing(self, shares: Sequence[Share], replicas: Sequence[ReplicaState]) -> PlatformError | None:
+    def _start_missing(self, places: Iterable[Place]) -> PlatformError | None:
         """Start what is missing; what goes wrong is returned, for traffic must not wait for it."""
         late: PlatformError | None = None
-        up: dict[VersionKey, list[ReplicaState]] = defaultdict(list)
-        for replica in replicas:
-            if replica.state != "stopped":
-                up[replica.key].append(replica)
-        for share in shares:
-            present = up[share.key]
-            failed = any(replica.state == "failed" for replica in present)
-            # A canary that failed is judged by its rollout. What serves or stands by is brought back.
-            again = failed and share.state != TrafficState.CANARY
-            if len(present) >= share.replicas and not again:
-                continue
+        for share in (share for place in places for share in place.shares if _is_missing(share, place)):
             since = time.monotonic() - self._started.get(share.key, float("-inf"))
             if since < _START_AGAIN:
                 continue
@@ -162,73 +175,71 @@ class Reconciler:
                 late = TargetUnavailable(f"{share.key} can't be started: {error.strerror or error}")
         return late
 
-    def _apply(
-        self, shares: Sequence[Share], effective: Mapping[VersionKey, int], replicas: Sequence[ReplicaState]
-    ) -> None:
-        routes = self._routes(shares, effective)
-        ready = frozenset((one.key, one.replica, one.port, one.pid) for one in replicas if one.state == "ready")
-        wanted = (tuple(routes), ready)
-        if wanted == self._applied and time.monotonic() - self._applied_at < _APPLY_AGAIN:
+    def _take_route(self, key: PlaceKey, place: Place, effective: Mapping[VersionKey, int]) -> None:
+        """Note what the proxy is to do for a model, and that it is to be told if that is not what it did."""
+        if not place.shares and not place.replicas:
+            self._applied = self._applied and self._routes.get(key, (None,))[0] is None
+            self._routes.pop(key, None)
             return
-        self._applied = None
-        late: dict[tuple[str, str], str] = {}
+        ready = frozenset((one.key, one.replica, one.port, one.pid) for one in place.replicas if one.state == "ready")
+        wanted = (self._route(key, place.shares, effective), ready)
+        if self._routes.get(key) != wanted:
+            self._routes[key], self._applied = wanted, False
+
+    def _apply(self) -> None:
+        if self._applied:
+            return
+        late: dict[PlaceKey, str] = {}
         try:
-            self._target.apply(routes)
+            self._target.apply([route for _, (route, _) in sorted(self._routes.items()) if route is not None])
         except SomeLate as some:
             late = some.reasons
         self._say_late(late)
-        if not late:
-            self._applied, self._applied_at = wanted, time.monotonic()
+        self._applied = not late
 
-    def _say_late(self, late: dict[tuple[str, str], str]) -> None:
+    def _say_late(self, late: dict[PlaceKey, str]) -> None:
         for (environment, model), reason in late.items():
             if self._late.get((environment, model)) != reason:
                 _log.warning("the shares of %s in %s are not as they should be yet: %s", model, environment, reason)
         self._late = late
 
-    def _routes(self, shares: Sequence[Share], effective: Mapping[VersionKey, int]) -> list[Route]:
-        places: dict[tuple[str, str], list[Share]] = defaultdict(list)
-        for share in shares:
-            places[share.key.environment, share.key.model].append(share)
-        routes = []
-        for (environment, model), members in sorted(places.items()):
-            weights = tuple((one.key.version, effective[one.key]) for one in members if effective[one.key])
-            if not weights:
-                continue  # the first version here is still starting
-            weighted = {version for version, _ in weights}
-            timeouts = [self._specs[one.key].serving.request_timeout for one in members if one.key.version in weighted]
-            routes.append(
-                Route(
-                    environment=environment,
-                    model=model,
-                    weights=weights,
-                    mirror=next(((one.key.version, one.mirror) for one in members if one.mirror), None),
-                    warm=tuple(one.key.version for one in members if one.key.version not in weighted),
-                    request_timeout=max(timeouts, default=_USUAL_TIMEOUT),
-                )
-            )
-        return routes
+    def _route(self, key: PlaceKey, shares: Sequence[Share], effective: Mapping[VersionKey, int]) -> Route | None:
+        weights = tuple((one.key.version, effective[one.key]) for one in shares if effective[one.key])
+        if not weights:
+            return None  # the first version here is still starting
+        weighted = {version for version, _ in weights}
+        timeouts = [self._specs[one.key].serving.request_timeout for one in shares if one.key.version in weighted]
+        environment, model = key
+        return Route(
+            environment=environment,
+            model=model,
+            weights=weights,
+            mirror=next(((one.key.version, one.mirror) for one in shares if one.mirror), None),
+            warm=tuple(one.key.version for one in shares if one.key.version not in weighted),
+            request_timeout=max(timeouts, default=_USUAL_TIMEOUT),
+        )
 
-    def _confirm(self, shares: Sequence[Share], effective: Mapping[VersionKey, int]) -> None:
+    def _confirm(self, places: Mapping[PlaceKey, Place], effective: Mapping[VersionKey, int]) -> None:
         """Write down what the proxy does now, and record when that is not what was wanted."""
-        changed = [
-            share
-            for share in shares
-            if (share.key.environment, share.key.model) not in self._late
-            and (share.served != effective[share.key] or share.failed_over != (effective[share.key] < share.weight))
-        ]
+        changed = {
+            share: key
+            for key, place in places.items()
+            if key not in self._late
+            for share in place.shares
+            if _is_unconfirmed(share, effective)
+        }
         if not changed:
             return
         with self._services.database.write() as session:
-            rows = {_key(row): row for row in repository.traffic(session, lock=True)}
-            for share in changed:
+            rows = {_key(row): row for row in repository.traffic_at(session, set(changed.values()))}
+            for share, key in changed.items():
                 row = rows.get(share.key)
                 if row is None or row.weight != share.weight:
                     continue  # changed meanwhile; the next pass sees to it
                 row.served = effective[share.key]
                 dead = effective[share.key] < share.weight
                 if dead and not row.failed_over:
-                    others = _others(share, shares, effective)
+                    others = _others(share, places[key].shares, effective)
                     reason = f"v{row.version} has no live replica; its {row.weight} % of traffic went to {others}"
                     _log.warning("%s", reason)
                     self._record(session, "traffic.failed_over", share.key, reason)
@@ -237,9 +248,8 @@ class Reconciler:
                     self._record(session, "traffic.restored", share.key, reason)
                 row.failed_over = dead
 
-    def _stop_unwanted(self, shares: Sequence[Share], replicas: Sequence[ReplicaState]) -> None:
-        wanted = {share.key for share in shares}
-        for key in sorted({replica.key for replica in replicas if replica.state != "stopped"} - wanted):
+    def _stop_unwanted(self, places: Iterable[Place]) -> None:
+        for key in sorted(key for place in places for key in _unwanted(place)):
             self._target.stop(key)
             self._specs.pop(key, None)
             self._versions.pop(key, None)
@@ -281,15 +291,25 @@ def _key(row: Traffic) -> VersionKey:
     return VersionKey(row.environment, row.model, row.version)
 
 
-def _share(row: Traffic) -> Share:
-    return Share(_key(row), row.weight, row.served, row.mirror, row.state, row.failed_over, row.replicas)
+def _is_missing(share: Share, place: Place) -> bool:
+    """Say whether a version has too few replicas, or one to be brought back."""
+    present = [one for one in place.replicas if one.key == share.key and one.state != "stopped"]
+    # A canary that failed is judged by its rollout. What serves or stands by is brought back.
+    again = share.state != TrafficState.CANARY and any(one.state == "failed" for one in present)
+    return len(present) < share.replicas or again
+
+
+def _is_unconfirmed(share: Share, effective: Mapping[VersionKey, int]) -> bool:
+    weight = effective[share.key]
+    return share.served != weight or share.failed_over != (weight < share.weight)
+
+
+def _unwanted(place: Place) -> set[VersionKey]:
+    """Return the versions that run and that nobody wants."""
+    running = {one.key for one in place.replicas if one.state != "stopped"}
+    return running - {share.key for share in place.shares}
 
 
 def _others(dead: Share, shares: Sequence[Share], effective: Mapping[VersionKey, int]) -> str:
-    place = (dead.key.environment, dead.key.model)
-    names = [
-        f"v{one.key.version}"
-        for one in shares
-        if (one.key.environment, one.key.model) == place and effective[one.key] and one.key != dead.key
-    ]
-    return ", ".join(names)
+    """Return the versions of the same model that have the traffic instead."""
+    return ", ".join(f"v{one.key.version}" for one in shares if effective[one.key] and one.key != dead.key)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from backend.deployments.models import (
@@ -20,6 +20,7 @@ from backend.deployments.models import (
     TrafficState,
 )
 
+_AT_ONCE = 500
 _WHOLE = (selectinload(Deployment.steps), selectinload(Deployment.approvals))
 
 
@@ -138,6 +139,27 @@ def traffic(
         query = query.where(Traffic.model == model)
     query = query.with_for_update() if lock else query
     return list(session.execute(query.execution_options(populate_existing=True)).scalars())
+
+
+def shares(session: Session) -> list[tuple[Any, ...]]:
+    """Return the desired traffic as plain values, versions rising: environment, model, version, weight, served, mirror, state,
+    whether it failed over, replicas. Rows of thousands of models take much longer to be made than to be read.
+    """
+    has = Traffic
+    columns = (has.environment, has.model, has.version, has.weight, has.served, has.mirror, has.state)
+    query = select(*columns, has.failed_over, has.replicas).order_by(has.environment, has.model, has.version)
+    return [tuple(row) for row in session.execute(query)]
+
+
+def traffic_at(session: Session, places: Collection[tuple[str, str]]) -> list[Traffic]:
+    """Return the desired traffic of models in environments, for changing it: nobody else does until the transaction ends."""
+    wanted = sorted(places)
+    found: list[Traffic] = []
+    for first in range(0, len(wanted), _AT_ONCE):
+        query = select(Traffic).where(tuple_(Traffic.environment, Traffic.model).in_(wanted[first : first + _AT_ONCE]))
+        query = query.order_by(Traffic.environment, Traffic.model, Traffic.version).with_for_update()
+        found += session.execute(query.execution_options(populate_existing=True)).scalars()
+    return found
 
 
 def traffic_of(session: Session, environment: str, model: str, version: int) -> Traffic | None:

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from backend.overview.models import ModelPlace, ModelSummary
 
 SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "slo", "cost"]
+_SUMMARY = tuple(ModelSummary.__table__.columns)
+_PLACE = tuple(ModelPlace.__table__.columns)
+SummaryRow = Row[Any]
+PlaceRow = Row[Any]
 _COLUMNS: dict[str, Any] = {
     "owner": ModelSummary.owner,
     "system": ModelSummary.system,
@@ -70,9 +74,12 @@ def find(session: Session, name: str) -> ModelSummary | None:
 
 def page(
     session: Session, wanted: Filter, *, key: SortKey, descending: bool, after: tuple[Any, str] | None, limit: int
-) -> Sequence[ModelSummary]:
-    """Return models in order, those of the same value by name, after a value and a name."""
-    query = select(ModelSummary).where(*_conditions(wanted))
+) -> Sequence[SummaryRow]:
+    """Return models in order, those of the same value by name, after a value and a name.
+
+    As plain values, named as in :class:`ModelSummary`: making objects of a page takes longer than finding it.
+    """
+    query = select(*_SUMMARY).where(*_conditions(wanted))
     column = _COLUMNS.get(key)
     # Both run the same way, so that one index serves both directions.
     columns = [ModelSummary.name] if column is None else [column, ModelSummary.name]
@@ -81,7 +88,7 @@ def page(
         value: Any = after[1] if column is None else after
         query = query.where(place < value if descending else place > value)
     ordered = [one.desc() for one in columns] if descending else columns
-    return session.execute(query.order_by(*ordered).limit(limit)).scalars().all()
+    return session.execute(query.order_by(*ordered).limit(limit)).all()
 
 
 def count(session: Session, wanted: Filter) -> int:
@@ -90,11 +97,11 @@ def count(session: Session, wanted: Filter) -> int:
     return session.execute(query).scalar_one()
 
 
-def places(session: Session, names: Collection[str]) -> dict[str, list[ModelPlace]]:
-    """Return the places of models, environments by name."""
-    found: dict[str, list[ModelPlace]] = {name: [] for name in names}
-    query = select(ModelPlace).where(ModelPlace.model.in_(names)).order_by(ModelPlace.environment)
-    for row in session.execute(query).scalars():
+def places(session: Session, names: Collection[str]) -> dict[str, list[PlaceRow]]:
+    """Return the places of models, environments by name; as plain values, named as in :class:`ModelPlace`."""
+    found: dict[str, list[PlaceRow]] = {name: [] for name in names}
+    query = select(*_PLACE).where(ModelPlace.model.in_(names)).order_by(ModelPlace.environment)
+    for row in session.execute(query):
         found[row.model].append(row)
     return found
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from backend.core.config import ENVIRONMENT_PATTERN
 from backend.core.container import ServicesOf
@@ -16,8 +16,8 @@ from backend.identity.auth import Caller
 from backend.observability.models import SloState
 from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
-from backend.overview.models import ModelPlace, ModelSummary
-from backend.overview.repository import Filter, SortKey
+from backend.overview.models import ModelSummary
+from backend.overview.repository import Filter, PlaceRow, SortKey, SummaryRow
 from backend.overview.schemas import (
     ComplianceOut,
     EvidenceOut,
@@ -44,7 +44,7 @@ Sort = Literal[
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
 
-@router.get("/models", summary="All models at a glance", responses=problems(401, 422))
+@router.get("/models", summary="All models at a glance", response_model=OverviewPage, responses=problems(401, 422))
 def models(
     services: ServicesOf,
     caller: Caller,
@@ -71,7 +71,7 @@ def models(
     sort: Annotated[
         Sort, Query(description="With `-` the other way round; models with the same value by name.")
     ] = "name",
-) -> OverviewPage:
+) -> Response:
     """Return models with where each of their versions is, a page at a time, and how many there are."""
     wanted = Filter(
         q or None,
@@ -88,17 +88,26 @@ def models(
     )
     key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
     after = _after(page, sort, key)
-    with services.database.read() as session:
-        rows = repository.page(
-            session, wanted, key=key, descending=sort.startswith("-"), after=after, limit=page.limit + 1
+    remembered = services.overview.remembered
+
+    def made() -> bytes:
+        with services.database.read() as session:
+            rows = repository.page(
+                session, wanted, key=key, descending=sort.startswith("-"), after=after, limit=page.limit + 1
+            )
+            # All pages of a list have the same.
+            total = remembered.get(wanted, lambda: repository.count(session, wanted))
+            places = repository.places(session, [row.name for row in rows[: page.limit]])
+        currency = services.cost.sheet.currency
+        found = page.page(
+            rows,
+            lambda row: [sort, _value(row, key), row.name],
+            lambda row: overview_out(row, places[row.name], currency),
         )
-        total = repository.count(session, wanted)
-        places = repository.places(session, [row.name for row in rows[: page.limit]])
-    currency = services.cost.sheet.currency
-    made = page.page(
-        rows, lambda row: [sort, _value(row, key), row.name], lambda row: overview_out(row, places[row.name], currency)
-    )
-    return OverviewPage(items=made.items, next_cursor=made.next_cursor, total=total)
+        answer = OverviewPage(items=found.items, next_cursor=found.next_cursor, total=total)
+        return answer.model_dump_json().encode()
+
+    return Response(remembered.get((wanted, sort, after, page.limit), made), media_type="application/json")
 
 
 @router.get("/models/{name}", summary="One model at a glance", responses=problems(401, 404, 422))
@@ -156,7 +165,7 @@ def figure(
     )
 
 
-def overview_out(row: ModelSummary, places: list[ModelPlace], currency: str) -> OverviewOut:
+def overview_out(row: ModelSummary | SummaryRow, places: list[PlaceRow], currency: str) -> OverviewOut:
     """Return a model as the API shows it."""
     template = None
     if row.template is not None:
@@ -182,7 +191,7 @@ def overview_out(row: ModelSummary, places: list[ModelPlace], currency: str) -> 
     )
 
 
-def _slo(row: ModelSummary) -> SloSummaryOut | None:
+def _slo(row: ModelSummary | SummaryRow) -> SloSummaryOut | None:
     if not row.slo:
         return None
     return SloSummaryOut(
@@ -190,7 +199,7 @@ def _slo(row: ModelSummary) -> SloSummaryOut | None:
     )
 
 
-def _value(row: ModelSummary, key: SortKey) -> Any:
+def _value(row: SummaryRow, key: SortKey) -> Any:
     if key == "updated":
         return utc(row.updated_at)
     columns = {"slo": "budget", "cost": "monthly_cost"}

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from backend.core.database import lock_for_transaction
 from backend.core.errors import NotFound
+from backend.core.remembered import Remembered
 from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
 from backend.overview.models import ModelSummary
@@ -32,6 +33,8 @@ class OverviewService:
 
     def __init__(self, services: "Services") -> None:
         self._services = services
+        self.remembered = Remembered(services.database)
+        """Answers about all models, which many ask for again and again."""
 
     def changed(self, session: Session, model: str) -> None:
         """Say that something about a model changes in this transaction; a name that is no model's is no harm."""

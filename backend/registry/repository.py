@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from backend.registry.models import AliasRow, ModelRow, VersionRow
 
+_AT_ONCE = 500
+
 
 def find_models(session: Session, *, owner: str | None, q: str | None, after: str, limit: int) -> Sequence[ModelRow]:
     """Return models by name, after a name; ``q`` is looked for in name and description."""
@@ -38,6 +40,16 @@ def find_same(session: Session, model: str, *, digest: str, commit: str, reposit
         VersionRow.repository == repository,
     )
     return session.execute(query).scalar_one_or_none()
+
+
+def versions_of(session: Session, wanted: Sequence[tuple[str, int]]) -> list[VersionRow]:
+    """Return those of these versions (model and number) that there are."""
+    found: list[VersionRow] = []
+    for first in range(0, len(wanted), _AT_ONCE):
+        part = wanted[first : first + _AT_ONCE]
+        query = select(VersionRow).where(tuple_(VersionRow.model, VersionRow.version).in_(part))
+        found += session.execute(query).scalars()
+    return found
 
 
 def newest_versions(session: Session, models: Sequence[str]) -> dict[str, int]:

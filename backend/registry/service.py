@@ -33,6 +33,7 @@ from backend.registry.repository import (
     newest_versions,
     registered,
     registered_at,
+    versions_of,
     versions_since,
 )
 from backend.registry.schemas import ModelOut, VersionOut
@@ -134,6 +135,10 @@ class RegistryService(RegistryContents):
         if row is None:
             raise NotFound(f"the model {name} has no version {number or version}")
         return row
+
+    def versions_of(self, session: Session, wanted: Sequence[tuple[str, int]]) -> list[VersionRow]:
+        """Return those of these versions (model and number) that there are."""
+        return versions_of(session, wanted)
 
     def _aliased(self, session: Session, name: str, alias: str) -> int:
         row = session.get(AliasRow, (name, alias))

@@ -306,6 +306,30 @@ class TestPortal:
         expect(page.get_by_role("cell", name="the approvers are all away")).to_be_visible()
         tab.shot("fleet-helped")
 
+    def test_a_session_that_ends_loses_nothing_that_was_typed(self, story: Story) -> None:
+        tab = Tab(story.browser, story.platform.portal, story.link("operator"))
+        page = tab.open(f"{ENTITY}/deployments")
+        button(page, "Deploy a version…").click()
+        # As an issuer's clock or a revoked key would have it: the platform does not take the token any more.
+        refused = {
+            "status": 401,
+            "content_type": "application/problem+json",
+            "body": '{"detail": "the token has expired"}',
+        }
+        allowed = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
+        page.route("**/api/ml-platform/deployments", lambda route: route.fulfill(**refused, headers=allowed))
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name=re.compile("Environment")).click()
+        page.get_by_role("option", name=ENVIRONMENT).click()
+        button(page, "Deploy").click()
+        expect(page.get_by_text("Your session has ended.").first).to_be_visible()
+        tab.shot("session-ended")
+        with page.context.expect_page() as opened:
+            page.get_by_role("button", name="Sign in again").first.click()
+        expect(opened.value.get_by_role("heading", name="Models")).to_be_visible()
+        page.unroute("**/api/ml-platform/deployments")
+        expect(dialog.get_by_role("button", name=re.compile(ENVIRONMENT))).to_be_visible()
+
     def test_pages_say_that_the_backend_is_down_and_recover(self, story: Story) -> None:
         tab = story.tab("ada")
         page = tab.open("/")

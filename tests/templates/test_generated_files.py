@@ -4,13 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from git import Git
+from markdown import Markdown
 
 from mlplatform.generate.render import render
 from scaffolder import lock_merge, release
+from tests.mlplatform.generate.specs import alerts_of
 from tests.templates.conftest import Generated, make
 
 pytestmark = pytest.mark.slow
@@ -32,7 +35,7 @@ def texts(generated: Generated) -> Iterator[tuple[str, str]]:
             yield name, (generated.path / name).read_text(encoding="utf-8")
 
 
-def entities(generated: Generated) -> list[dict[str, object]]:
+def entities(generated: Generated) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((generated.path / "catalog-info.yaml").read_text(encoding="utf-8")))
 
 
@@ -116,11 +119,34 @@ def test_catalog_entities_refer_to_one_another(generated: Generated) -> None:
     }
 
 
-def test_the_runbook_has_a_section_for_each_alert_and_no_other(generated: Generated) -> None:
-    rules = yaml.safe_load((generated.path / "observability/rules.yaml").read_text(encoding="utf-8"))
-    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
-    runbook = (generated.path / "docs/runbook.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^### (\w+)$", runbook, flags=re.MULTILINE)) == alerts
+def sections(runbook: Path) -> set[str]:
+    """Return the anchors that MkDocs gives to a page's sections: it slugs them by this very extension."""
+    markdown = Markdown(extensions=["toc"])
+    markdown.convert(runbook.read_text(encoding="utf-8"))
+    waiting, found = list(markdown.toc_tokens), set()
+    while waiting:
+        one = waiting.pop()
+        found.add(one["id"])
+        waiting += one["children"]
+    return found
+
+
+def test_each_alert_links_to_a_section_that_its_documentation_has(generated: Generated) -> None:
+    """Backstage serves a component's TechDocs at /docs/NAMESPACE/KIND/NAME, a page as a folder, a section by its anchor."""
+    listed = entities(generated)
+    (component,) = [
+        f"{one['metadata'].get('namespace', 'default')}/component/{one['metadata']['name']}"
+        for one in listed
+        if one["kind"] == "Component" and "backstage.io/techdocs-ref" in one["metadata"].get("annotations", {})
+    ]
+    navigation = yaml.safe_load((generated.path / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    pages = {page.removesuffix(".md"): generated.path / "docs" / page for one in navigation for page in one.values()}
+    for alert in alerts_of((generated.path / "observability/rules.yaml").read_text(encoding="utf-8")):
+        link = alert["annotations"]["runbook_url"]
+        place = re.fullmatch(r"\{\{ .* \}\}/docs/(?P<entity>.+)/(?P<page>[^/]+)/#(?P<section>.+)", link)
+        assert place, link
+        assert place["entity"] == component
+        assert place["section"] in sections(pages[place["page"]]), alert["alert"]
 
 
 def test_uv_is_the_version_that_the_platform_uses(generated: Generated) -> None:

@@ -130,3 +130,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_access_review_items_owner", "access_review_items", ["review_id", "owner", "id"])
     op.create_index("ix_access_review_items_state", "access_review_items", ["review_id", "state", "id"])
+
+
+def downgrade() -> None:
+    for table in ("access_review_items", "access_reviews", "access_grants", "access_clock", "access_policy_sets"):
+        op.drop_table(table)

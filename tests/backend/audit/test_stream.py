@@ -66,7 +66,7 @@ def ids(text: str) -> list[int]:
 
 def test_it_begins_with_what_happens_from_now_on(platform: Platform) -> None:
     platform.happen("test.before")
-    with platform.followed() as said:
+    with platform.followed(type="test.") as said:  # the platform has events of its own
         seqs = platform.happen("test.one", "test.two")
         wait_a_look()
     assert ids(said[0]) == seqs

@@ -67,7 +67,7 @@ def test_variables_defaults_and_escapes(tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[list[str], list[str]]] = [
-    (["{bakend: {}}"], ["0: mlPlatform.bakend: unknown key; accepted here: backend, batch, catalog, database,"]),
+    (["{bakend: {}}"], ["0: mlPlatform.bakend: unknown key; accepted here: access, audit, backend, batch,"]),
     (
         ["{}", "{backend: {prot: 1}}"],
         ["1: mlPlatform.backend.prot: unknown key; accepted here: allowedOrigins, baseUrl, host, port"],

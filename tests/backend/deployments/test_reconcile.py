@@ -2,19 +2,27 @@
 
 import queue
 import threading
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import delete
 
 from backend.core.container import Services
 from backend.core.database import Database
 from backend.core.workflows.lock import runtime_lock
-from backend.deployments import repository
+from backend.deployments import reconcile, repository
 from backend.deployments.models import Traffic, TrafficState
-from backend.deployments.reconcile import Share, effective_weights
-from backend.deployments.targets.base import VersionKey
+from backend.deployments.places import Share
+from backend.deployments.reconcile import Reconciler, effective_weights
+from backend.deployments.targets.base import TargetUnavailable, VersionKey
+from tests.backend.deployments.conftest import add_version
+from tests.backend.deployments.scripted import ScriptedTarget
+from tests.waiting import wait_until
 
 
 def share(version: int, weight: int, state: str) -> Share:
@@ -103,3 +111,132 @@ def test_retiring_and_rolling_back_take_turns(services: Services) -> None:
         session.delete(row)
     thread.join(20)
     assert [order.get(timeout=1) for _ in range(2)] == ["retired", "rolling back finds 0"]
+
+
+def until_running(passes: Reconciler, target: ScriptedTarget, versions: list[int]) -> None:
+    def running() -> bool:
+        passes.sync()
+        return target.running == versions
+
+    wait_until(running, 10)
+
+
+@pytest.fixture
+def reconciler(services: Services, tmp_path: Path) -> Iterator[tuple[Reconciler, ScriptedTarget]]:
+    """A reconciler whose passes a test takes itself, with wine live and its replica up."""
+    add_version(services, 1)
+    target = ScriptedTarget(tmp_path / "target")
+    live = {"model": "wine", "version": 1, "weight": 100, "served": 100, "replicas": 1, "state": "live"}
+    with services.database.write() as session:
+        session.add(Traffic(environment="lab", **live))
+    found = Reconciler(services, target)
+    services.runtime._leading = True
+    until_running(found, target, [1])
+    found.sync()
+    yield found, target
+    found.artefacts.close()
+
+
+class Counted:
+    """Counts the calls of a target's method."""
+
+    def __init__(self, target: ScriptedTarget, name: str) -> None:
+        self.calls = 0
+        self._method = getattr(target, name)
+        setattr(target, name, self)
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls += 1
+        return self._method(*arguments)
+
+
+def test_a_pass_over_what_is_as_it_should_be_does_nothing(
+    services: Services, reconciler: tuple[Reconciler, ScriptedTarget], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, target = reconciler
+    monkeypatch.setattr(repository, "shares", lambda session: pytest.fail("the table was read"))
+    applied, started = Counted(target, "apply"), Counted(target, "start")
+    for _ in range(3):
+        passes.sync()
+    assert (applied.calls, started.calls) == (0, 0)
+
+
+def test_all_is_looked_at_and_told_again_now_and_then(
+    reconciler: tuple[Reconciler, ScriptedTarget], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, target = reconciler
+    monkeypatch.setattr(reconcile, "_WHOLE_AGAIN", 0.0)
+    applied = Counted(target, "apply")
+    passes.sync()
+    assert applied.calls == 1
+
+
+def test_a_proxy_that_did_not_take_it_over_is_told_in_the_next_pass(
+    services: Services, reconciler: tuple[Reconciler, ScriptedTarget]
+) -> None:
+    passes, target = reconciler
+    add_version(services, 2)
+    with services.database.write() as session:
+        warm = {"weight": 0, "replicas": 1, "state": "warm", "warm_until": services.clock.now() + timedelta(hours=1)}
+        session.add(Traffic(environment="lab", model="wine", version=2, **warm))
+    target.play(down=True)
+    with pytest.raises(TargetUnavailable):
+        passes.sync()
+    target.play()
+    passes.sync()
+    assert target.state["routes"][0]["warm"] == [2]
+
+
+def test_what_another_process_writes_is_seen(
+    services: Services, database_url: str, reconciler: tuple[Reconciler, ScriptedTarget]
+) -> None:
+    passes, target = reconciler
+    other = Database(database_url)
+    with other.write() as session:
+        session.execute(delete(Traffic))
+    other.close()
+    passes.sync()
+    assert target.running == []
+    passes.sync()
+    assert target.state["routes"] == []
+
+
+def test_a_version_that_dies_is_sent_past_and_gets_its_weight_back(
+    services: Services, reconciler: tuple[Reconciler, ScriptedTarget]
+) -> None:
+    passes, target = reconciler
+    add_version(services, 2)
+    with services.database.write() as session:
+        warm = {"weight": 0, "replicas": 1, "state": "warm", "warm_until": services.clock.now() + timedelta(hours=1)}
+        session.add(Traffic(environment="lab", model="wine", version=2, **warm))
+    until_running(passes, target, [1, 2])
+    passes.sync()
+    target.play(v1={"dead": True})
+    passes.sync()
+    assert target.weights == {2: 100}
+    target.play()
+    passes.sync()
+    assert target.weights == {1: 100}
+    with services.database.read() as session:
+        assert [(row.version, row.served, row.failed_over) for row in repository.traffic(session)] == [
+            (1, 100, False),
+            (2, 0, False),
+        ]
+
+
+def test_the_databases_version_differs_after_every_commit(database_url: str, services: Services) -> None:
+    database, seen = services.database, set()
+    other = Database(database_url)
+    for writer in (database, other, database):
+        seen.add(database.version())
+        assert database.version() in seen
+        with writer.write() as session:
+            session.add(
+                Traffic(
+                    environment="lab", model="beer", version=len(seen), weight=0, replicas=1, state=TrafficState.WARM,
+                    warm_until=services.clock.now() + timedelta(hours=1),
+                )
+            )  # fmt: skip
+    seen.add(database.version())
+    assert len(seen) == 4
+    other.close()

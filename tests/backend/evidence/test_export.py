@@ -174,7 +174,7 @@ def test_packs_are_listed_and_their_files_end(backend: Backend, operator: Someon
 @on_one_database
 def test_a_log_that_was_tampered_with_is_not_packed(backend: Backend, operator: Someone) -> None:
     operator.bind_key()
-    with backend.services.database.engine.begin() as connection:
+    with backend.services.database.engine.execution_options(writing=True).begin() as connection:
         for (drop,) in connection.execute(text(_GUARDS[connection.dialect.name])).all():
             connection.execute(text(drop))
         connection.execute(text("UPDATE audit_events SET event = replace(event, 'operator', 'eve') WHERE seq = 1"))

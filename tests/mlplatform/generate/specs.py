@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import yaml
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -290,3 +291,8 @@ def _is_accepted(document: Json) -> bool:
             raise
         return False
     return True
+
+
+def alerts_of(rules: str) -> list[Json]:
+    """Return the alerts of a file of rules."""
+    return [rule for group in yaml.safe_load(rules)["groups"] for rule in group["rules"] if "alert" in rule]

@@ -12,7 +12,7 @@ import yaml
 from mlplatform.generate.environment import environment
 from mlplatform.generate.render import document, render
 from mlplatform.serving import metrics
-from tests.mlplatform.generate.specs import CASES, SLOS, Json, as_spec, minimal
+from tests.mlplatform.generate.specs import CASES, SLOS, Json, alerts_of, as_spec, minimal
 from tests.tools import tool
 
 RULES, TESTS = "observability/rules.yaml", "observability/rules.test.yaml"
@@ -31,8 +31,7 @@ def promtool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def alerts(spec: Json) -> list[Json]:
-    groups = yaml.safe_load(render(as_spec(spec))[RULES])["groups"]
-    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return alerts_of(render(as_spec(spec))[RULES])
 
 
 def expressions(spec: Json) -> str:

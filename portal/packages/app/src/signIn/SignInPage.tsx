@@ -13,7 +13,7 @@ import {
 } from '@backstage/ui';
 import { FormEvent, useCallback, useEffect, useState } from 'react';
 import { PlatformIdentity, tokenFor } from './identity';
-import { storedToken, storeToken } from './session';
+import { announceToken, storedToken, storeToken } from './session';
 
 /** Signs in by a link of `platform portal`, or by name and the platform's sign-in secret. */
 export const SignInPage = ({ onSignInSuccess }: SignInPageProps) => {
@@ -33,6 +33,7 @@ export const SignInPage = ({ onSignInSuccess }: SignInPageProps) => {
         const identity = new PlatformIdentity(found, discovery);
         await identity.current();
         storeToken(found);
+        announceToken(found);
         onSignInSuccess(identity);
       } catch (error) {
         setFailure(error instanceof Error ? error.message : String(error));

@@ -4,7 +4,8 @@ import {
   IdentityApi,
   ProfileInfo,
 } from '@backstage/core-plugin-api';
-import { forgetToken } from './session';
+import { ServiceUnavailableError } from '@backstage/errors';
+import { forgetToken, onAnnouncedToken, storeToken } from './session';
 
 const PROVIDER = 'ml-platform';
 const HEADER = 'x-ml-platform-token';
@@ -24,16 +25,23 @@ interface Session {
   };
 }
 
-/** An identity that exchanges the platform's token for Backstage's own, and again before that ends. */
+/**
+ * An identity that exchanges the platform's token for Backstage's own, and again before that ends.
+ *
+ * When the platform does not take its token any more and the same person signs in in another tab, it goes on with the token of
+ * that one: the page in this tab keeps what was typed.
+ */
 export class PlatformIdentity implements IdentityApi {
   private session?: Session;
   private fresh = 0;
   private asked?: Promise<Session>;
 
-  constructor(
-    private readonly token: string,
-    private readonly discovery: DiscoveryApi,
-  ) {}
+  constructor(private token: string, private readonly discovery: DiscoveryApi) {
+    onAnnouncedToken(announced => {
+      // Whoever signed in there may be anybody, or gone again: this tab then stays as it is.
+      this.take(announced).catch(() => {});
+    });
+  }
 
   async getProfileInfo(): Promise<ProfileInfo> {
     return (await this.current()).profile;
@@ -67,27 +75,54 @@ export class PlatformIdentity implements IdentityApi {
     return this.asked;
   }
 
+  /** Goes on with the token of another tab, if it is the same person's. */
+  private async take(token: string): Promise<void> {
+    const mine = this.session?.backstageIdentity.identity.userEntityRef;
+    if (token === this.token || !mine) {
+      return;
+    }
+    const theirs = await ask(token, this.discovery);
+    if (theirs.backstageIdentity.identity.userEntityRef === mine) {
+      this.token = token;
+      storeToken(token);
+      this.keep(theirs);
+    }
+  }
+
   private async exchange(): Promise<Session> {
-    const base = await this.discovery.getBaseUrl('auth');
-    const answer = await fetch(`${base}/${PROVIDER}/refresh`, {
-      headers: { [HEADER]: this.token, 'x-requested-with': 'XMLHttpRequest' },
-      credentials: 'include',
-    });
-    if (answer.status === 401) {
-      forgetToken();
-      throw new SignInFailed('The session has ended. Sign in again.');
+    try {
+      return this.keep(await ask(this.token, this.discovery));
+    } catch (error) {
+      if (error instanceof SignInFailed) {
+        forgetToken();
+      }
+      throw error;
     }
-    if (!answer.ok) {
-      throw new SignInFailed(
-        'Backstage could not check the sign-in: is the ML platform up?',
-      );
-    }
-    const session = (await answer.json()) as Session;
+  }
+
+  private keep(session: Session): Session {
     const seconds = session.backstageIdentity.expiresInSeconds ?? 3600;
     this.session = session;
     this.fresh = Date.now() + (seconds - EARLY_SECONDS) * 1000;
     return session;
   }
+}
+
+async function ask(token: string, discovery: DiscoveryApi): Promise<Session> {
+  const base = await discovery.getBaseUrl('auth');
+  const answer = await fetch(`${base}/${PROVIDER}/refresh`, {
+    headers: { [HEADER]: token, 'x-requested-with': 'XMLHttpRequest' },
+    credentials: 'include',
+  });
+  if (answer.status === 401) {
+    throw new SignInFailed('The session has ended. Sign in again.');
+  }
+  if (!answer.ok) {
+    throw new ServiceUnavailableError(
+      'Backstage could not check the sign-in: is the ML platform up?',
+    );
+  }
+  return (await answer.json()) as Session;
 }
 
 /**

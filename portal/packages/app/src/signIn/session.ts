@@ -25,6 +25,18 @@ export function storeToken(token: string): void {
   window.sessionStorage.setItem(KEY, token);
 }
 
+/** Tells the other tabs of this browser of a token that somebody has just signed in with. */
+export function announceToken(token: string): void {
+  const channel = new BroadcastChannel(KEY);
+  channel.postMessage(token);
+  channel.close();
+}
+
+/** Calls back with each token that another tab was signed in with. */
+export function onAnnouncedToken(take: (token: string) => void): void {
+  new BroadcastChannel(KEY).onmessage = event => take(event.data);
+}
+
 /** Forgets the token. */
 export function forgetToken(): void {
   window.sessionStorage.removeItem(KEY);

@@ -50,6 +50,26 @@ describe('PlatformClient', () => {
     await expect(asked).rejects.toMatchObject({ status: 0, passing: true });
   });
 
+  it('tells a session that has ended from a Backstage that does not answer', async () => {
+    const refusing = (error: Error) =>
+      new PlatformClient(discovery, {
+        getCredentials: async () => Promise.reject(error),
+      } as never).get('/x');
+    await expect(refusing(new Error('sign in'))).rejects.toMatchObject({
+      status: 401,
+      passing: false,
+    });
+    const down = Object.assign(new Error('down'), {
+      name: 'ServiceUnavailableError',
+    });
+    for (const error of [down, new TypeError('Failed to fetch')]) {
+      await expect(refusing(error)).rejects.toMatchObject({
+        status: 0,
+        passing: true,
+      });
+    }
+  });
+
   it('bears an answer that is no JSON', async () => {
     answers(new Response('<html>', { status: 502, statusText: 'Bad Gateway' }));
     await expect(client().get('/x')).rejects.toMatchObject({

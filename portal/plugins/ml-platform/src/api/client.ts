@@ -159,13 +159,19 @@ export class PlatformClient implements PlatformApi {
     try {
       ({ token } = await this.identity.getCredentials());
     } catch (error) {
-      throw new Problem(
-        401,
-        error instanceof Error ? error.message : String(error),
-      );
+      const said = error instanceof Error ? error.message : String(error);
+      // Where nobody could be asked, the session may still be good.
+      throw new Problem(unanswered(error) ? 0 : 401, said);
     }
     return token ? { authorization: `Bearer ${token}` } : {};
   }
+}
+
+function unanswered(error: unknown): boolean {
+  return (
+    error instanceof TypeError ||
+    (error instanceof Error && error.name === 'ServiceUnavailableError')
+  );
 }
 
 async function asProblem(answer: Response): Promise<Problem> {
