@@ -23,6 +23,8 @@ from tests.waiting import wait_until
 from .conftest import REASON, add_data
 from .test_policies import FREEZE
 
+pytestmark = pytest.mark.slow
+
 Platform = Callable[..., tuple[int, Any, str]]
 
 

@@ -19,6 +19,8 @@ from tests.conftest import SetClock
 
 from .conftest import ADA, DAY, EDSGER, GRACE, OPERATOR, REASON, RISK, House, person
 
+pytestmark = pytest.mark.slow
+
 IDENTITIES = {"identities": [{"person": "user:default/ada", "refs": ["user:corp/a.lovelace", "ada@example.org"]}]}
 OTHER_ADA = person("", RISK, ref="user:corp/a.lovelace")
 

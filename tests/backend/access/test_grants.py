@@ -20,6 +20,8 @@ from tests.marks import on_one_database
 
 from .conftest import ADA, CI, DAY, EDSGER, GRACE, OPERATOR, REASON, RISK, House, person
 
+pytestmark = pytest.mark.slow
+
 WISH = Wish("read", "dataset:default/customers", REASON, DAY, "model-training")
 
 

@@ -32,6 +32,8 @@ from tests.conftest import SetClock
 
 from .conftest import ADA, CI, EDSGER, GRACE, OPERATOR, PLATFORM_TEAM, RISK, SEARCH, person
 
+pytestmark = pytest.mark.slow
+
 FREEZE = """// no deployments in December; "quoted; words"
 @id("acme.freeze")
 @because("{principal} can't {action} {resource}: it is December; nothing moves")

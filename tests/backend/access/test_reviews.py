@@ -23,6 +23,8 @@ from tests.conftest import SetClock
 
 from .conftest import ADA, DAY, EDSGER, GRACE, OPERATOR, REASON, RISK, House
 
+pytestmark = pytest.mark.slow
+
 WISH = Wish("read", "dataset:default/customers", REASON, 25 * DAY, "model-training")
 
 

@@ -27,6 +27,8 @@ from tests.waiting import wait_until
 
 from ..conftest import Backend, make_settings
 
+pytestmark = pytest.mark.slow
+
 
 def git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)

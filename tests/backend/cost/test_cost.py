@@ -24,6 +24,8 @@ from tests.marks import on_one_database
 
 from .conftest import PRICES, refresh
 
+pytestmark = pytest.mark.slow
+
 Use = Callable[..., None]
 FEBRUARY = Month(2028, 2)
 SHARED = {"shared": [{"name": "platform", "monthly": "100.00"}]}

@@ -30,6 +30,8 @@ from tests.marks import on_one_database
 from ..conftest import Backend, Someone
 from .conftest import PRICES, refresh
 
+pytestmark = pytest.mark.slow
+
 RISK = "group:default/risk"
 KEY = VersionKey("production", "wine", 1)
 

@@ -23,6 +23,8 @@ from tests.marks import on_one_database
 
 from ..conftest import Backend, Someone
 
+pytestmark = pytest.mark.slow
+
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"quantity": "-1"}, 422, "quantity"),
     ({"quantity": "NaN"}, 422, "quantity"),

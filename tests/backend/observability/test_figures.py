@@ -10,6 +10,8 @@ from backend.overview.measures import Measure, Sample, middle, number, per_week,
 from .conftest import Ward
 from .test_incidents import RESOLUTION, alert, observability, pager, send
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["observability", "pager"]
 
 

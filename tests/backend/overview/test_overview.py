@@ -323,7 +323,7 @@ class TestPages:
 class TestFigures:
     def test_nothing_to_count_is_null(self, world: World) -> None:
         found = {one["name"]: one for one in world.ada.get("/overview/figures").json()}
-        assert len(found) == 7
+        assert len(found) == 11
         assert all(one["value"] is None for name, one in found.items() if name != "deployments")
         assert found["deployments"]["value"] == 0
         assert found["deployment-success-rate"]["target"] == 99

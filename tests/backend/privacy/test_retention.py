@@ -17,6 +17,8 @@ from tests.backend.conftest import Backend, Someone
 
 from .conftest import House, retention_run
 
+pytestmark = pytest.mark.slow
+
 YEARS = timedelta(days=3000)
 
 

@@ -17,6 +17,8 @@ from tests.backend.conftest import Backend, Someone
 
 from .conftest import EMAIL, House, ended
 
+pytestmark = pytest.mark.slow
+
 WHERE = Place("lab", "wine", "1")
 
 

@@ -15,6 +15,8 @@ from tests.backend.conftest import Backend, Someone
 
 from .conftest import EMAIL, PERSON, House, ended
 
+pytestmark = pytest.mark.slow
+
 SETTLED = ("found", "nothing_found", "erased", "partly_erased", "failed")
 OTHERS = {"id": ["C-1", "C-2"], "mail": ["x@example.com", None], "n": [1, 2]}
 
