@@ -98,7 +98,7 @@ def test_it_ends_by_itself_and_by_a_word(lab: Lab, operator: Someone) -> None:
 def test_who_asked_does_not_decide_and_nobody_else_who_may_not(lab: Lab, operator: Someone) -> None:
     waiver = wished(lab)
     for someone, reason in (
-        (lab.ada, "may not decide about waivers"),
+        (lab.ada, "asked for this waiver"),
         (lab.backend.someone("edsger"), "may not decide"),
     ):
         refused = decide(someone, waiver["id"])

@@ -185,7 +185,9 @@ def test_the_story_by_the_command_line(running: Running, tmp_path: Path) -> None
     assert "platform retention release" in refused
     running.cli("operator", "retention", "release", hold["id"], "--reason", "audit over")
     running.cli("operator", "privacy", "erase", found["id"], "--reason", "asked")
-    assert "somebody else" in running.cli("operator", "privacy", "confirm", found["id"], "--reason", "me", status=1)
+    assert "somebody else" in running.cli(
+        "operator", "privacy", "confirm", found["id"], "--reason", "it is right", status=1
+    )
     done = running.cli("second", "privacy", "confirm", found["id"], "--reason", "checked", "--json")
     assert (done["state"], done["remaining"]) == ("erased", 0)
     assert (exports / "people.csv").read_text() == "id,mail\nC-1,x@example.com\n"
@@ -256,7 +258,7 @@ def test_no_canary_is_seen_anywhere(running: Running, wine_model: Path, tmp_path
     seen |= {str(path): path.read_bytes() for path in running.home.rglob("*") if path.is_file() and path not in lawful}
     seen |= {str(path): _cmdline(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
     # The search is able to find something: what is known to be there.
-    assert any(b"wine-measurements" in text for name, text in seen.items() if name.endswith("platform.db"))
+    assert any(b"wine-measurements" in text for name, text in seen.items() if "platform.db" in name)
     assert any(b"-m\0backend" in text for text in seen.values())
     found = {(name, needle[:12]) for name, text in seen.items() for needle in needles if needle in text}
     assert found == set()
