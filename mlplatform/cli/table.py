@@ -63,7 +63,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
-        "evidence": Entry("evidence:evidence", "Export evidence for auditors, and verify it offline."),
+        "evidence": Entry("evidence_group:evidence", "Export evidence for auditors, and verify it offline."),
         "cost": Entry("cost:cost", "Show what teams, models and versions cost."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
@@ -117,6 +117,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "scan": Entry("data.scan:scan", "Look for personal data in files, stores and databases."),
         "deidentify": Entry("data.deidentify:deidentify", "Write a copy without personal data."),
         "reveal": Entry("data.reveal:reveal", "Show what tokens stand for, on record."),
+    },
+    "evidence": {
+        "export": Entry("evidence:export", "Export what is on record about a period."),
+        "verify": Entry("evidence:verify", "Verify an evidence pack, offline."),
     },
     "fleet": {
         "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),

@@ -1,4 +1,4 @@
-"""``platform evidence``."""
+"""``platform evidence export`` and ``platform evidence verify``."""
 
 import time
 from datetime import UTC, datetime
@@ -27,17 +27,6 @@ class _MomentType(click.ParamType[datetime]):
         except ValueError:
             self.fail(f"{value!r} is no date such as 2026-01-01, and no time such as 2026-01-01T12:00:00Z", param, ctx)
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-@click.group(
-    help="Export evidence for auditors, and verify it offline.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExamples:\n"
-    "  $ platform evidence export --from 2026-01-01 --to 2026-04-01 -o q1.zip\n"
-    "  $ platform evidence verify q1.zip --key key.pub",
-)
-def evidence() -> None:
-    """Hold the two commands."""
 
 
 @options.command(
@@ -152,10 +141,6 @@ def verify(file: Path, key_file: Path, checkpoints: tuple[Path, ...], proof_file
 
     output.result(told.document(result), as_json=as_json, human=human)
     return 0 if result.valid else 1
-
-
-evidence.add_command(export, "export")
-evidence.add_command(verify, "verify")
 
 
 def _verifier() -> tuple[ModuleType, ModuleType]:
