@@ -12,6 +12,10 @@ _CPU = re.compile(r"^(\d+)m$|^(\d+(?:\.\d{1,3})?)$")
 _MEMORY_FACTORS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
+_LONGEST = timedelta(days=36_525)
+"""Longer ones leave what a date can be when they are added to the present."""
+
+
 def parse_duration(value: object) -> timedelta:
     """Read a duration such as ``1d12h``, ``90s``, ``0.5s``; raise ``ValueError`` with the accepted form."""
     if isinstance(value, timedelta):
@@ -20,7 +24,14 @@ def parse_duration(value: object) -> timedelta:
     if match is None:
         raise ValueError(f"{value!r} is not a duration; write for example 90s, 15m, 24h or 28d")
     days, hours, minutes, seconds = match.groups()
-    return timedelta(days=int(days or 0), hours=int(hours or 0), minutes=int(minutes or 0), seconds=float(seconds or 0))
+    parts = {"days": int(days or 0), "hours": int(hours or 0), "minutes": int(minutes or 0)}
+    try:
+        found = timedelta(**parts, seconds=float(seconds or 0))
+    except OverflowError:
+        found = timedelta.max
+    if found > _LONGEST:
+        raise ValueError(f"{value!r} is longer than a hundred years")
+    return found
 
 
 def format_duration(value: timedelta) -> str:
