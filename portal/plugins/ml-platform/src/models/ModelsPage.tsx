@@ -50,6 +50,7 @@ const COLUMNS: ColumnConfig<Row>[] = [
   {
     id: 'name',
     defaultWidth: '2fr',
+    minWidth: 200,
     label: 'Model',
     isRowHeader: true,
     isSortable: true,
@@ -90,6 +91,7 @@ const COLUMNS: ColumnConfig<Row>[] = [
   {
     id: 'live',
     defaultWidth: '2fr',
+    minWidth: 150,
     label: 'Live',
     cell: row => <Live of={row} />,
   },
@@ -345,7 +347,7 @@ export const ModelsPage = () => {
             />
           )}
           <div style={{ overflowX: 'auto' }}>
-            <div style={{ minWidth: 880 }}>
+            <div style={{ minWidth: 1120 }}>
               <Table
                 aria-label="Models"
                 columnConfig={columns}
