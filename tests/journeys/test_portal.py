@@ -213,7 +213,8 @@ class TestPortal:
         for path, text in (
             ("versions", "Gates and attestations"),
             ("compliance", "Every requirement of the policy was met"),
-            ("cost", "No cost is recorded yet."),
+            ("cost", "What it is made of"),
+            ("health", "What is promised, and what is left of each error budget"),
             ("audit", "The log is whole"),
             ("template", "nothing: it is current"),
         ):
