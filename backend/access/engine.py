@@ -10,7 +10,7 @@ import orjson
 
 from backend.access.people import People
 from backend.access.policies import NAMESPACE, PolicySet
-from backend.access.resources import LEVELS, Action, Resource, Roles, group_references, principal_entities
+from backend.access.resources import Action, Resource, Roles, group_references, principal_entities
 from backend.core.config import Settings
 from backend.identity.principal import Actor, Principal
 
@@ -154,7 +154,7 @@ class Engine:
         if context.purpose is not None:
             reaches = self._purposes.get(context.purpose)
             facts["purpose"] = context.purpose
-            facts["purposeReaches"] = -1 if reaches is None else LEVELS[reaches]
+            facts["purposeReaches"] = -1 if reaches is None else reaches.level
         if context.approvers is not None:
             facts["approvers"] = group_references(context.approvers)
             facts["notAuthor"] = context.not_author

@@ -15,7 +15,6 @@ from backend.access.models import Grant, GrantKind, GrantState
 from backend.access.resources import (
     BREAKABLE,
     GRANTABLE,
-    LEVELS,
     ROLE,
     Action,
     DatasetResource,
@@ -273,7 +272,7 @@ class Grants:
 
     def _has_purpose(self, purpose: str | None, classification: Classification) -> None:
         known = self._settings.purposes
-        fitting = [name for name, reaches in known.items() if LEVELS[reaches] >= LEVELS[classification]]
+        fitting = [name for name, reaches in known.items() if reaches.level >= classification.level]
         if purpose not in fitting:
             what = "needs a purpose" if purpose is None else f"{purpose[:63]!r} is none for {classification} data"
             raise InvalidInput(f"purpose: {what}", fix=f"For {classification} data it may be {', '.join(fitting)}.")

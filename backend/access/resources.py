@@ -10,8 +10,6 @@ from backend.core.config_identity import PermissionSettings
 from backend.identity.principal import Principal, PrincipalKind
 from mlplatform.spec.model import Classification
 
-LEVELS = {one: level for level, one in enumerate(Classification)}
-"""Classifications by how sensitive they are."""
 _KINDS = {PrincipalKind.USER: "User", PrincipalKind.REPOSITORY: "Repository", PrincipalKind.SERVICE: "Service"}
 
 ROLE = "role:"
@@ -137,7 +135,7 @@ class DatasetResource:
         attributes = {
             "owner": _reference("Group", self.owner or ""),
             "classification": self.classification.value,
-            "level": LEVELS[self.classification],
+            "level": self.classification.level,
         }
         return _entity("Dataset", self.name, attributes)
 

@@ -23,8 +23,8 @@ from catalog.datasets.schemas import (
     InheritedOut,
     ScanIn,
 )
-from catalog.datasets.service import ColumnProposal, highest
-from mlplatform.spec.model import NAME_PATTERN, Classification, DataRole, ModelSpec
+from catalog.datasets.service import ColumnProposal, inherited_class
+from mlplatform.spec.model import NAME_PATTERN, Classification, ModelSpec
 
 router = APIRouter(tags=["data sets"])
 
@@ -116,11 +116,10 @@ def inheritance(
     with services.database.read() as session:
         row = services.registry.get_version(session, name, version)
         found = services.datasets.inherited(session, ModelSpec.model_validate(row.spec))
-    trained = [one.effective for one in found if one.role is DataRole.TRAINING] or [one.effective for one in found]
     return InheritanceOut(
         model=row.model,
         version=row.version,
-        classification=highest(trained),
+        classification=inherited_class(found),
         datasets=[InheritedOut.model_validate(one) for one in found],
     )
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 EVENT = "ml-platform.catalog.dataset"
 _MOST_OF_ONE_ENTITY = 500
-_ORDER = {each.value: rank for rank, each in enumerate(Classification)}
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,18 @@ class Inherited:
 
 def highest(classes: Iterable[str]) -> Classification:
     """Return the most sensitive of some classes; ``public`` of none."""
-    return Classification(max(classes, key=lambda each: _ORDER[each], default=Classification.PUBLIC))
+    return max(map(Classification, classes), key=lambda each: each.level, default=Classification.PUBLIC)
+
+
+def inherited_class(data: Sequence[Inherited]) -> Classification:
+    """Return the class of a version: the highest of what it was trained on, or of all its data where none is for training."""
+    trained = [one.effective for one in data if one.role is DataRole.TRAINING]
+    return highest(trained or [one.effective for one in data])
 
 
 def above(one: str, other: str) -> bool:
     """Say whether a class is more sensitive than another."""
-    return _ORDER[one] > _ORDER[other]
+    return Classification(one).level > Classification(other).level
 
 
 class DatasetService:

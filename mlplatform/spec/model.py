@@ -55,6 +55,11 @@ class Classification(StrEnum):
     PII = "pii"
     SENSITIVE_PII = "sensitive-pii"
 
+    @property
+    def level(self) -> int:
+        """How sensitive it is, from 0 up."""
+        return list(Classification).index(self)
+
 
 class DataRole(StrEnum):
     """What a data reference is used for."""
