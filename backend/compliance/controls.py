@@ -1,6 +1,6 @@
 """Controls: what their checks came to, over everything and for one model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -100,7 +100,7 @@ class ControlService:
 
         A model that went live since the last evaluation counts as examined: what is wrong with it shows at the next one.
         """
-        if not repository.checks(session):
+        if not repository.evaluated(session):
             return dict.fromkeys(models, -1)
         found = repository.failing(session, models)
         return {model: len(found.get(model, ())) for model in models}
@@ -110,19 +110,21 @@ class ControlService:
 
         One that had nothing to look at is due again soon: the first version that goes live is not to wait for it.
         """
-        rows, now = repository.checks(session), self._services.clock.now()
+        evaluated, now = repository.evaluated(session), self._services.clock.now()
         due = []
         for id, frequency in self.frequencies.items():
-            row = rows.get(id)
-            if row is not None and row.state == CheckState.NOT_EVALUATED:
+            state, at = evaluated.get(id, (None, None))
+            if state == CheckState.NOT_EVALUATED:
                 frequency = min(frequency, AGAIN)
-            if everything or row is None or not now - frequency < row.evaluated_at <= now:
+            if everything or at is None or not now - frequency < at <= now:
                 due.append(id)
         return due
 
-    def examine(self, session: Session, check: str) -> Result:
-        """Run a check over everything."""
-        return CHECKS[check].examine(View(self._services, session))
+    def examine(self, session: Session, checks: Iterable[str]) -> Iterator[tuple[str, Result]]:
+        """Run checks over everything, one after another, all on what is read once."""
+        view = View(self._services, session)
+        for id in checks:
+            yield id, CHECKS[id].examine(view)
 
     def keep(self, session: Session, results: Mapping[str, Result]) -> None:
         """Write down what checks came to; each change of a state is an event, and so is each evaluation that saw anything."""

@@ -42,6 +42,12 @@ def checks(session: Session) -> dict[str, CheckRow]:
     return {row.check: row for row in session.execute(select(CheckRow)).scalars()}
 
 
+def evaluated(session: Session) -> dict[str, tuple[str, datetime]]:
+    """Return the state of each check and when it last ran, without what it found."""
+    rows = session.execute(select(CheckRow.check, CheckRow.state, CheckRow.evaluated_at))
+    return {check: (state, at) for check, state, at in rows}
+
+
 def failing(session: Session, models: Sequence[str]) -> dict[str, list[str]]:
     """Return, by model, the checks that found something about it; models without any are left out."""
     found: dict[str, list[str]] = {}

@@ -63,11 +63,10 @@ class ComplianceWork:
             row = repository.run(session, id)
             if row is None or row.finished_at is not None:
                 return
-            due = controls.due(session, everything=row.everything)
             results = {}
-            for check in due:
+            for check, result in controls.examine(session, controls.due(session, everything=row.everything)):
                 self._services.runtime.wait(0)  # leaves when the runtime stops
-                results[check] = controls.examine(session, check)
+                results[check] = result
         with self._services.database.write() as session:
             controls.keep(session, results)
             self._finish(session, id, len(results), None)

@@ -12,8 +12,6 @@ from backend.compliance.models import CheckState
 from backend.deployments.admission import Verdict
 from backend.deployments.views import Past
 from backend.registry.models import VersionRow
-from catalog.datasets.service import Inherited
-from mlplatform.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -68,7 +66,6 @@ class Live:
     version: VersionRow
     owner: str
     verdict: Verdict
-    data: Sequence[Inherited]
 
     @property
     def subject(self) -> str:
@@ -112,7 +109,6 @@ class View:
                     row,
                     registry.get_model(self.session, model).owner,
                     deployments.standing(self.session, environment, model, version),
-                    self.services.datasets.inherited(self.session, ModelSpec.model_validate(row.spec)),
                 )
             )
         return found

@@ -10,8 +10,6 @@ ROLLBACK_IN_TIME = timedelta(minutes=5)
 BREAK_GLASS_SETTLED = timedelta(days=7)
 """Time after which a version that was let in by broken glass has to meet the policy, or be gone."""
 
-_NOTHING = "nothing was rolled out in the last quarter"
-
 
 def _promoted(view: View) -> list[Past]:
     return [one for one in view.past if one.outcome == Outcome.PROMOTED]

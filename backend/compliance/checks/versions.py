@@ -53,7 +53,7 @@ def _owned(view: View) -> Result:
 
 
 def _classified(view: View) -> Result:
-    uris = {one.uri: live for live in view.live for one in live.data}
+    uris = {str(reference["uri"]): live for live in view.live for reference in live.version.spec["data"]}
     deviations = []
     for uri, waiting in view.services.datasets.unconfirmed(view.session, sorted(uris)).items():
         live = uris[uri]

@@ -12,8 +12,8 @@ from backend.compliance.controls import Standing
 from backend.compliance.models import Waiver
 from backend.deployments.views import Past
 from backend.registry.models import ModelRow, VersionRow
-from catalog.datasets.service import Inherited, highest
-from mlplatform.spec.model import Classification, DataRole, ModelSpec
+from catalog.datasets.service import Inherited, inherited_class
+from mlplatform.spec.model import Classification, ModelSpec
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -38,8 +38,7 @@ class Record:
     @property
     def classification(self) -> Classification:
         """The class that the version inherits from what it was trained on."""
-        trained = [one.effective for one in self.data if one.role is DataRole.TRAINING]
-        return highest(trained or [one.effective for one in self.data])
+        return inherited_class(self.data)
 
     @property
     def author(self) -> str:
@@ -61,6 +60,8 @@ def gather(services: "Services", session: Session, name: str, version: int | str
         if one.subject is not None and one.subject.commit == row.commit:
             newest[one.gate] = one
     environments = list(services.settings.environments)
+    # One that holds in several environments is one waiver.
+    waivers = {each.id: each for place in environments for each in services.waivers.active(session, name, place)}
     return Record(
         model=model,
         version=row,
@@ -71,7 +72,7 @@ def gather(services: "Services", session: Session, name: str, version: int | str
         live_in=[
             each for each in environments if services.deployments.live_version(session, each, name) == row.version
         ],
-        waivers=[each for environment in environments for each in services.waivers.active(session, name, environment)],
+        waivers=list(waivers.values()),
         controls=services.controls.of_model(session, "soc2", name),
         at=services.clock.now(),
     )

@@ -39,6 +39,8 @@ def test_they_tell_how_a_version_came_to_be_live(lab: Lab) -> None:
         "Control C1.1 is not met",
     ):
         assert words in card, words
+    # A waiver that holds in all environments is told once.
+    assert card.count(str(WISH["reason"])) == 1
     file = written(lab, "technical-file")
     for words in (
         "## 9. Post-market monitoring",
