@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlplatform.cli.commands.audit import audit
-from mlplatform.cli.commands.evidence import evidence
+from mlplatform.cli.commands.evidence_group import evidence
 from mlplatform.cli.errors import CliError
 from mlplatform.client import ClientError, PlatformClient
 from tests.evidence.record import DAY, Record, quarter
