@@ -17,6 +17,7 @@ from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_compliance import ComplianceSettings
 from backend.core.config_cost import CostSettings
 from backend.core.config_encryption import EncryptionSettings, SecretStoreSettings
+from backend.core.config_experiments import ExperimentSettings
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
@@ -301,6 +302,7 @@ class Settings(SettingsModel):
     portal: PortalSettings = Field(default_factory=PortalSettings)
     compliance: ComplianceSettings = Field(default_factory=ComplianceSettings)
     observability: ObservabilitySettings = Field(default_factory=ObservabilitySettings)
+    experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)

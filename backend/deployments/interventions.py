@@ -101,6 +101,8 @@ class Interventions:
         reason: str,
         access: Decision | None = None,
     ) -> Deployment:
+        # Before anything is gone back to: the champion that an experiment compares with is about to go.
+        self._services.experiments.taken_back(session, environment, model, actor, reason)
         # Versions that were kept warm long enough are stopped meanwhile; from here on none of these is.
         repository.traffic(session, environment, model, lock=True)
         present, former = self._rules.way_back(session, environment, model)

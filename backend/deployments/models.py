@@ -192,3 +192,7 @@ class Traffic(Base):
     replicas: Mapped[int] = mapped_column(Integer)
     failed_over: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether its weight is with another version because it is dead."""
+    experiment: Mapped[str | None] = mapped_column(String(36))
+    """The experiment that it is the challenger of."""
+    key_header: Mapped[str | None] = mapped_column(String(63))
+    """The header by which that experiment assigns requests; without one they are mirrored."""

@@ -22,6 +22,13 @@ class Share:
     state: str
     failed_over: bool
     replicas: int
+    experiment: str | None = None
+    key_header: str | None = None
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether it only ever gets copies of requests, since a shadow run is all that it is here for."""
+        return self.experiment is not None and self.key_header is None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from backend.deployments.lifecycle import EVENT
 from backend.deployments.models import Traffic, TrafficState
 from backend.deployments.places import Place, PlaceKey, Places, Share
 from backend.deployments.targets.base import (
+    ExperimentRoute,
     ReplicaSetSpec,
     Route,
     SomeLate,
@@ -214,9 +215,10 @@ class Reconciler:
             environment=environment,
             model=model,
             weights=weights,
-            mirror=next(((one.key.version, one.mirror) for one in shares if one.mirror), None),
+            mirror=next(((one.key.version, one.mirror) for one in shares if one.mirror and not one.experiment), None),
             warm=tuple(one.key.version for one in shares if one.key.version not in weighted),
             request_timeout=max(timeouts, default=_USUAL_TIMEOUT),
+            experiment=next((_experiment(one) for one in shares if one.experiment and (one.weight or one.mirror)), None),
         )
 
     def _confirm(self, places: Mapping[PlaceKey, Place], effective: Mapping[VersionKey, int]) -> None:
@@ -278,13 +280,19 @@ def effective_weights(shares: Sequence[Share], ready: set[VersionKey]) -> dict[V
         if not share.weight or share.key in ready:
             continue
         place = (share.key.environment, share.key.model)
-        alive = [one for one in shares if one.key in ready and (one.key.environment, one.key.model) == place]
+        there = [one for one in shares if (one.key.environment, one.key.model) == place and not one.is_shadow]
+        alive = [one for one in there if one.key in ready]
         if not alive:
             continue
         best = min(alive, key=lambda one: (order[TrafficState(one.state)], -one.key.version))
         effective[best.key] += effective[share.key]
         effective[share.key] = 0
     return effective
+
+
+def _experiment(share: Share) -> ExperimentRoute:
+    percent = share.weight or share.mirror
+    return ExperimentRoute(str(share.experiment), share.key.version, percent, share.key_header)
 
 
 def _key(row: Traffic) -> VersionKey:

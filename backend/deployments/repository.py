@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
+from backend.core.database import lock_for_transaction
 from backend.deployments.models import (
     ENDED,
     Approval,
@@ -143,11 +144,12 @@ def traffic(
 
 def shares(session: Session) -> list[tuple[Any, ...]]:
     """Return the desired traffic as plain values, versions rising: environment, model, version, weight, served, mirror, state,
-    whether it failed over, replicas. Rows of thousands of models take much longer to be made than to be read.
+    whether it failed over, replicas, experiment and its key's header. Rows of thousands of models take much longer to be made than to be read.
     """
     has = Traffic
     columns = (has.environment, has.model, has.version, has.weight, has.served, has.mirror, has.state)
-    query = select(*columns, has.failed_over, has.replicas).order_by(has.environment, has.model, has.version)
+    columns += (has.failed_over, has.replicas, has.experiment, has.key_header)
+    query = select(*columns).order_by(has.environment, has.model, has.version)
     return [tuple(row) for row in session.execute(query)]
 
 
@@ -170,6 +172,16 @@ def traffic_of(session: Session, environment: str, model: str, version: int) -> 
 def live(session: Session, environment: str, model: str) -> Traffic | None:
     """Return the row of the version that is live there."""
     return next((row for row in traffic(session, environment, model) if row.state == TrafficState.LIVE), None)
+
+
+def experiment(session: Session, environment: str, model: str) -> Traffic | None:
+    """Return the row of the version that an experiment tries there."""
+    return next((row for row in traffic(session, environment, model) if row.experiment is not None), None)
+
+
+def lock_place(session: Session, environment: str, model: str) -> None:
+    """Let nobody else begin anything there until the transaction ends."""
+    lock_for_transaction(session, f"place:{environment}/{model}")
 
 
 def expired(session: Session, now: datetime, *, lock: bool = False) -> list[Traffic]:

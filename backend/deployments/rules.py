@@ -1,6 +1,7 @@
 """Who may do what to a deployment, and the facts that admission is decided by."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
@@ -10,7 +11,7 @@ from backend.core.config import EnvironmentSettings
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, NotFound
 from backend.deployments import lifecycle, repository
-from backend.deployments.admission import Budget, Data, Facts, RequireApproval, Waived
+from backend.deployments.admission import Budget, Data, Facts, Finding, RequireApproval, Verdict, Waived
 from backend.deployments.lifecycle import EVENT, about, subject_of
 from backend.deployments.models import ENDED, Deployment, Phase, Traffic
 from backend.identity.principal import Actor, Principal
@@ -19,11 +20,25 @@ from mlplatform.spec.model import ModelSpec
 _ACTIONS = {"deploy": Action.DEPLOY, "abort": Action.ABORT, "roll back": Action.ROLLBACK}
 
 
+class AdmissionRefused(Forbidden):
+    """The version does not meet the environment's policy; ``requirements`` lists how it stands to each demand."""
+
+    slug: ClassVar[str] = "admission-refused"
+    title: ClassVar[str] = "Admission refused"
+
+
 class RolloutInProgress(Conflict):
     """There is a deployment of that model in that environment that is not over."""
 
     slug = "rollout-in-progress"
     title = "Rollout in progress"
+
+
+class ExperimentInProgress(Conflict):
+    """There is an experiment with that model in that environment."""
+
+    slug = "experiment-in-progress"
+    title = "Experiment in progress"
 
 
 class Rules:
@@ -147,28 +162,10 @@ class Rules:
         self, session: Session, caller: Principal, deployment: Deployment, event: str, action: Action
     ) -> tuple[Facts, Decision]:
         """Let through those who may approve or promote this deployment; return the facts and the policies' decision."""
-        approval = self.environment(deployment.environment).approval
         asked = Actor(deployment.requested_by, deployment.on_behalf_of)
         place = (deployment.model, deployment.version, deployment.environment)
-        facts = self.facts(session, *place, requested_by=asked)
-        groups = RequireApproval(approval).groups(facts)
-        context = Context(
-            environment=deployment.environment,
-            approvers=tuple(groups),
-            not_author=approval.not_author,
-            requester=facts.requested_by,
-            author=facts.author,
-            commit_author=facts.commit_author,
-        )
         try:
-            decision = self._services.access.require(
-                session,
-                caller,
-                action,
-                self._services.access.model(session, deployment.model),
-                context,
-                detail=f"only members of {' or '.join(groups)} may decide; {caller.ref} is none",
-            )
+            return self.may_answer(session, caller, *place, requested_by=asked, action=action)
         except Forbidden as refused:
             raise refused.audited(
                 type=f"{EVENT}.{event}",
@@ -177,13 +174,52 @@ class Rules:
                 **about(deployment),
                 **refused.extra,
             ) from None
+
+    def may_answer(
+        self,
+        session: Session,
+        caller: Principal,
+        model: str,
+        version: int,
+        environment: str,
+        *,
+        requested_by: Actor,
+        action: Action,
+    ) -> tuple[Facts, Decision]:
+        """Let through those who may say yes to what was asked for; return the facts and the policies' decision."""
+        approval = self.environment(environment).approval
+        facts = self.facts(session, model, version, environment, requested_by=requested_by)
+        groups = RequireApproval(approval).groups(facts)
+        context = Context(
+            environment=environment,
+            approvers=tuple(groups),
+            not_author=approval.not_author,
+            requester=facts.requested_by,
+            author=facts.author,
+            commit_author=facts.commit_author,
+        )
+        decision = self._services.access.require(
+            session,
+            caller,
+            action,
+            self._services.access.model(session, model),
+            context,
+            detail=f"only members of {' or '.join(groups)} may decide; {caller.ref} is none",
+        )
         return facts, decision
 
     def is_free(self, session: Session, environment: str, model: str) -> None:
-        """Refuse a second deployment at a time."""
+        """Refuse a second deployment at a time, and one beside an experiment."""
         running = repository.in_progress(session, environment, model)
         if running is not None:
             raise self.in_progress(running)
+        trial = repository.experiment(session, environment, model)
+        if trial is not None:
+            raise ExperimentInProgress(
+                f"experiment {trial.experiment} tries v{trial.version} of {model} in {environment}; one thing at a time",
+                fix=f"Wait for its end, or stop it: platform experiment stop {trial.experiment}",
+                experiment=trial.experiment,
+            )
 
     def is_awaited(self, deployment: Deployment) -> None:
         """Refuse to decide what waits for nobody."""
@@ -246,6 +282,26 @@ class Rules:
     ) -> None:
         """Write an audit event about a deployment."""
         lifecycle.record(self._services, session, event, deployment, actor, reason=reason, **data)
+
+
+def refused(caller: Principal, model: str, version: int, environment: str, verdict: Verdict) -> AdmissionRefused:
+    """Return the error that says what of an environment's policy a version does not meet."""
+    return AdmissionRefused(
+        f"v{version} of {model} may not go to {environment}: {listed(verdict.unmet)}",
+        fix="See to what is missing or failed, register again, and deploy the new version.",
+        requirements=verdict.as_json(),
+    ).audited(
+        type=f"{EVENT}.deployment.refused",
+        subject=f"model:{model}/versions/{version}",
+        actor=caller.ref,
+        environment=environment,
+        requirements=verdict.as_json(),
+    )
+
+
+def listed(findings: Sequence[Finding]) -> str:
+    """Return how requirements stand, in words."""
+    return "; ".join(f"{one.requirement} {one.state} ({one.message})" for one in findings)
 
 
 def state_of(deployment: Deployment) -> str:

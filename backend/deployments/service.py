@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -15,15 +15,16 @@ from backend.access.engine import Context
 from backend.access.resources import Action
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden
+from backend.core.errors import Conflict
 from backend.core.ids import new_id
 from backend.deployments import repository, views
 from backend.deployments.actions import Actions
-from backend.deployments.admission import APPROVAL, ERROR_BUDGET, Decision, Finding, Verdict, decide
+from backend.deployments.admission import APPROVAL, ERROR_BUDGET, Decision, Verdict, decide
+from backend.deployments.experiment_traffic import ExperimentTraffic
 from backend.deployments.interventions import Interventions, add
 from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
-from backend.deployments.rules import Rules
+from backend.deployments.rules import AdmissionRefused, Rules, listed, refused
 from backend.deployments.streams import StreamRefused, check_stream
 from backend.deployments.targets.base import VersionKey
 from backend.deployments.views import Duties, Past, Place
@@ -31,13 +32,6 @@ from backend.identity.principal import Actor, Principal
 from mlplatform.spec.model import ModelType
 
 _log = logging.getLogger(__name__)
-
-
-class AdmissionRefused(Forbidden):
-    """The version does not meet the environment's policy; ``requirements`` lists how it stands to each demand."""
-
-    slug: ClassVar[str] = "admission-refused"
-    title: ClassVar[str] = "Admission refused"
 
 
 class BudgetUsedUp(Conflict):
@@ -48,13 +42,17 @@ class BudgetUsedUp(Conflict):
 
 
 class DeploymentService:
-    """Requests and approvals. People who step in later are in :attr:`interventions`, what they may do in :attr:`actions`."""
+    """Requests and approvals. People who step in later are in :attr:`interventions`, what they may do in :attr:`actions`.
+
+    What experiments ask for is in :attr:`trials`.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._rules = Rules(services)
         self.interventions = Interventions(services)
         self.actions = Actions(services)
+        self.trials = ExperimentTraffic(services)
 
     def get(self, session: Session, deployment_id: str) -> Deployment:
         """Return a deployment.
@@ -124,7 +122,7 @@ class DeploymentService:
         facts = self._rules.facts(session, model, wanted.version, environment, requested_by=Actor.of(caller))
         verdict = decide(settings, facts)
         if verdict.unmet and break_glass is None:
-            raise self._refused(caller, model, wanted.version, environment, verdict)
+            raise refused(caller, model, wanted.version, environment, verdict)
         waiting = verdict.waiting and break_glass is None
         deployment = Deployment(
             id=new_id(),
@@ -189,7 +187,7 @@ class DeploymentService:
         if not approved:
             self._end(deployment, Outcome.REJECTED, said)
         elif failed:
-            self._end(deployment, Outcome.REFUSED, f"approved, but by now: {_listed(failed)}")
+            self._end(deployment, Outcome.REFUSED, f"approved, but by now: {listed(failed)}")
         else:
             deployment.phase = Phase.PENDING
         self._rules.record(session, event, deployment, caller, reason=said, comment=comment, access=access.as_json())
@@ -270,6 +268,7 @@ class DeploymentService:
         return needed
 
     def _is_free(self, session: Session, environment: str, model: str, version: int) -> None:
+        repository.lock_place(session, environment, model)
         self._rules.is_free(session, environment, model)
         live = repository.live(session, environment, model)
         if live is not None and live.version == version:
@@ -293,8 +292,8 @@ class DeploymentService:
         former = None if live is None else lifecycle.spec_of(session, model, live.version)
         try:
             check_stream(self._services.settings, environment, spec, former)
-        except StreamRefused as refused:
-            raise refused.audited(
+        except StreamRefused as fault:
+            raise fault.audited(
                 type=f"{EVENT}.deployment.refused",
                 subject=f"model:{model}/versions/{version}",
                 actor=caller.ref,
@@ -304,21 +303,6 @@ class DeploymentService:
     def _end(self, deployment: Deployment, outcome: Outcome, reason: str) -> None:
         deployment.phase, deployment.outcome, deployment.reason = Phase.COMPLETED, outcome, reason
         deployment.finished_at = self._services.clock.now()
-
-    def _refused(
-        self, caller: Principal, model: str, version: int, environment: str, verdict: Verdict
-    ) -> AdmissionRefused:
-        return AdmissionRefused(
-            f"v{version} of {model} may not go to {environment}: {_listed(verdict.unmet)}",
-            fix="See to what is missing or failed, register again, and deploy the new version.",
-            requirements=verdict.as_json(),
-        ).audited(
-            type=f"{EVENT}.deployment.refused",
-            subject=f"model:{model}/versions/{version}",
-            actor=caller.ref,
-            environment=environment,
-            requirements=verdict.as_json(),
-        )
 
     def _shout(
         self, session: Session, caller: Principal, deployment: Deployment, verdict: Verdict, reason: str
@@ -343,10 +327,6 @@ class DeploymentService:
             deployment.environment,
             extra={"deployment": deployment.id, "actor": caller.ref, "reason": reason, "overridden": names},
         )
-
-
-def _listed(findings: list[Finding]) -> str:
-    return "; ".join(f"{one.requirement} {one.state} ({one.message})" for one in findings)
 
 
 def _version(rows: list[Traffic], state: TrafficState) -> int | None:

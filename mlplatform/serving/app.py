@@ -13,6 +13,7 @@ import orjson
 
 from mlplatform.serving import problems, v1, v2
 from mlplatform.serving.batching import Batcher
+from mlplatform.serving.experiments import Recorder, Taking
 from mlplatform.serving.metrics import CONTENT_TYPE as METRICS_TYPE
 from mlplatform.serving.metrics import Metrics
 from mlplatform.serving.model import LoadedModel
@@ -68,6 +69,7 @@ class ServingApp:
         self.running = 0
         self._engine: Engine | None = None
         self._sampler: Sampler | None = None
+        self._recorder: Recorder | None = None
         self._metrics = metrics
         self._openapi = openapi
         self._max_bytes = serving.max_request_bytes
@@ -82,9 +84,9 @@ class ServingApp:
             lambda: float(self.state is State.READY),
         )
 
-    def ready(self, engine: Engine, sampler: Sampler | None = None) -> None:
+    def ready(self, engine: Engine, sampler: Sampler | None = None, recorder: Recorder | None = None) -> None:
         """Begin to answer predictions (unless the server is already asked to stop)."""
-        self._engine, self._sampler = engine, sampler
+        self._engine, self._sampler, self._recorder = engine, sampler, recorder
         if self.state is State.LOADING:
             self.state = State.READY
 
@@ -137,29 +139,35 @@ class ServingApp:
         if protocol is None or scope["method"] != "POST":
             await self._page(scope, send)
             return
+        taking = None if self._recorder is None else self._recorder.taking(scope["headers"])
         started = time.perf_counter()
         self.running += 1
         try:
             asked = await self._body(scope, receive) if self.state is State.READY else b""
             body = await self._predict(protocol, asked)
             self._metrics.answered(protocol, time.perf_counter() - started)
-        except Problem as problem:
-            self._metrics.refused(protocol, problem.status, problem.slug, time.perf_counter() - started)
-            await self._send_problem(send, problem)
-            return
         except Exception as error:
-            unexpected = self._unexpected(error)
-            self._metrics.refused(protocol, unexpected.status, unexpected.slug, time.perf_counter() - started)
-            await self._send_problem(send, unexpected)
+            problem = error if isinstance(error, Problem) else self._unexpected(error)
+            self._metrics.refused(protocol, problem.status, problem.slug, time.perf_counter() - started)
+            self._write_down(taking, started, problem.status.value, b"")
+            await self._send_problem(send, problem)
             return
         finally:
             self.running -= 1
+        self._write_down(taking, started, 200, body)
         headers = [*self._fine_headers, (b"content-length", b"%d" % len(body))]
-        if self._sampler is not None and (id := self._sampler.id_for_one()) is not None:
+        prediction = taking.prediction if taking is not None and taking.unit is not None else None
+        if self._sampler is not None and (id := self._sampler.id_for_one(prediction)) is not None:
             self._sampler.take(id, asked, body)
-            headers.append((b"x-prediction-id", id.encode()))
+            prediction = id
+        if prediction is not None:
+            headers.append((b"x-prediction-id", prediction.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _write_down(self, taking: Taking | None, started: float, status: int, body: bytes) -> None:
+        if taking is not None and self._recorder is not None:
+            self._recorder.take(taking, time.perf_counter() - started, status, body)
 
     async def _predict(self, protocol: Protocol, body: bytes) -> bytes:
         engine = self._engine

@@ -63,11 +63,11 @@ class Sampler:
         self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
         self._thread.start()
 
-    def id_for_one(self) -> str | None:
-        """Return an id for the prediction that is about to be answered, if it is one to be sampled."""
+    def id_for_one(self, known: str | None = None) -> str | None:
+        """Return an id for the prediction that is about to be answered, if it is one to be sampled; the one it has already."""
         if random.random() >= self._rate or self._waiting.full():  # noqa: S311 - not a secret
             return None
-        return _new_id()
+        return known or new_id()
 
     def take(self, id: str, request: bytes, answer: bytes) -> None:
         """Hand a prediction over; returns at once."""
@@ -135,7 +135,7 @@ def sampler(rate: float, place: Place) -> Sampler | None:
     folder = Path(named)
     try:
         recipient = json.loads((folder / RECIPIENT).read_text(encoding="utf-8"))
-        seal = _sealing(bytes.fromhex(recipient["x25519"]))
+        seal = sealing(bytes.fromhex(recipient["x25519"]))
         return Sampler(folder, place, rate, str(recipient["id"]), seal)
     except (OSError, ValueError, KeyError, ImportError) as error:
         _logger.warning("no payload samples are taken: %s", type(error).__name__)
@@ -153,7 +153,7 @@ def spooled(file: Path) -> Iterator[dict[str, Any]]:
             yield found
 
 
-def _sealing(public: bytes) -> Seal:
+def sealing(public: bytes) -> Seal:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
     from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
@@ -170,7 +170,7 @@ def _redacted(body: bytes) -> Any:
         return {"omitted": "no JSON"}
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """Return a UUIDv7 (RFC 9562, section 5.7), so that samples sort by time."""
     value = (time.time_ns() // 1_000_000) << 80 | random.SystemRandom().getrandbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76

@@ -18,6 +18,7 @@ from mlplatform.serving import openapi
 from mlplatform.serving.app import Application, Engine, Identity, ServingApp
 from mlplatform.serving.batching import Batcher
 from mlplatform.serving.execution import Execution
+from mlplatform.serving.experiments import Recorder, recorder
 from mlplatform.serving.metrics import Metrics
 from mlplatform.serving.output import one_line
 from mlplatform.serving.samples import Place, Sampler, sampler
@@ -68,6 +69,7 @@ class ModelServer:
         self._app = ServingApp(identity, settings.spec.serving, self._metrics, orjson.dumps(document))
         self._failure: str | None = None
         self._sampler: Sampler | None = None
+        self._recorder: Recorder | None = None
 
     def run(self) -> None:
         """Serve until asked to stop.
@@ -163,6 +165,8 @@ class ModelServer:
         await asyncio.sleep(0.02)  # the last answers are on their way out
         if self._sampler is not None:
             await asyncio.to_thread(self._sampler.flush, _LAST_SAMPLES)
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.flush, _LAST_SAMPLES)
 
     async def _load(self) -> None:
         """Load and warm up in the worker's thread, then open the door."""
@@ -204,7 +208,8 @@ class ModelServer:
         await self._loaded(engine)
         place = Place(identity.environment, identity.name, identity.version)
         self._sampler = sampler(serving.samples.rate, place) if serving.samples else None
-        self._app.ready(engine, self._sampler)
+        self._recorder = recorder(place)
+        self._app.ready(engine, self._sampler, self._recorder)
         facts = {
             "flavour": model.flavour,
             "way": model.way,

@@ -71,6 +71,22 @@ class ReplicaState:
 
 
 @dataclass(frozen=True)
+class ExperimentRoute:
+    """The part of an experiment in a model's traffic.
+
+    With ``key_header`` it is an A/B experiment: a request that has the header goes to one version of ``weights`` by a hash of
+    its value, always the same one, and a request without goes to the other one than ``challenger``. Without it is a shadow
+    run: ``percent`` of the requests are mirrored to the challenger. Servers are told the experiment's ``id`` with each such
+    request.
+    """
+
+    id: str
+    challenger: int
+    percent: int
+    key_header: str | None = None
+
+
+@dataclass(frozen=True)
 class Route:
     """The desired traffic of one model in one environment.
 
@@ -85,6 +101,7 @@ class Route:
     mirror: tuple[int, int] | None
     warm: tuple[int, ...]
     request_timeout: timedelta
+    experiment: ExperimentRoute | None = None
 
 
 @dataclass(frozen=True)

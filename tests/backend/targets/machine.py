@@ -97,6 +97,9 @@ class Machine:
         spec = SPEC.model_copy(update={"name": model})
         return ReplicaSetSpec(key=key, digest=digest, artefact_dir=folder, spec=spec, replicas=replicas)
 
+    def spec_key(self, version: int, model: str = "wine") -> VersionKey:
+        return VersionKey("production", model, version)
+
     def run(self, version: int, **options: Any) -> VersionKey:
         """Start a version and wait until all of its replicas are ready."""
         spec = self.spec(version, **options)

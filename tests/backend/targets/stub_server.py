@@ -42,6 +42,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if behaviour.get("verbose"):
             say(f"served {options.version}")
+        if behaviour.get("told"):
+            names = ("x-experiment", "x-experiment-unit", "x-request-id")
+            say("told " + " ".join(self.headers.get(name) or "-" for name in names))
         rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["inputs"][0]["shape"][0]
         time.sleep(float(self.headers.get("x-delay") or behaviour.get("delay", 0)))
         if self.headers.get("x-die"):

@@ -22,12 +22,12 @@ is only to be had per cluster, so while a version is dead its histogram is that 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from backend.deployments.targets.base import VersionKey
+from backend.deployments.targets.base import ExperimentRoute, VersionKey
 
 Json = dict[str, Any]
 
@@ -35,6 +35,8 @@ LISTENER = "ingress"
 ROUTES = "models"
 READY_PATH = "/v2/health/ready"
 VERSION_HEADER = "x-model-version"
+EXPERIMENT_HEADER, UNIT_HEADER = "x-experiment", "x-experiment-unit"
+"""What servers are told with each request of an experiment; as :mod:`mlplatform.serving.experiments` reads it."""
 
 HEALTH_CHECK_INTERVAL = "1s"
 _TIMEOUT_GRACE = timedelta(milliseconds=500)
@@ -67,6 +69,7 @@ class TrafficPlan:
     mirror: tuple[int, int] | None
     standby: tuple[int, ...]
     request_timeout: timedelta
+    experiment: ExperimentRoute | None = None
 
     def key(self, version: int) -> VersionKey:
         """Return the key of one of its versions."""
@@ -195,6 +198,7 @@ def route_configuration(plans: Sequence[TrafficPlan]) -> Json:
     routes: list[Json] = []
     for plan in sorted(plans, key=lambda plan: (plan.environment, plan.model)):
         routes += _pinned(plan)
+        routes += _experiment(plan)
         routes.append(_weighted(plan))
     routes.append(
         {
@@ -225,6 +229,7 @@ def _pinned(plan: TrafficPlan) -> list[Json]:
                 "headers": [{"name": VERSION_HEADER, "string_match": {"exact": str(version)}}],
             },
             "route": {**_common(plan), "cluster": pinned_name(plan.key(version))},
+            **_unclaimed(),
         }
         for version in sorted(plan.ports)
         if plan.ports[version]
@@ -241,6 +246,61 @@ def _pinned(plan: TrafficPlan) -> list[Json]:
         }
     )
     return routes
+
+
+def _experiment(plan: TrafficPlan) -> list[Json]:
+    """Return the routes of the requests that take part in an experiment; all others meet the route behind these."""
+    one = plan.experiment
+    if one is None:
+        return []
+    if one.key_header is None:
+        return [_mirrored(plan, one)]
+    return [_assigned(plan, one, one.key_header), _unassigned(plan, one)] if one.challenger in dict(plan.weights) else []
+
+
+def _mirrored(plan: TrafficPlan, one: ExperimentRoute) -> Json:
+    # The share is drawn by the match rather than by the mirror policy: so the primary's server, too, knows whether there is
+    # a second answer to compare its own with.
+    whole = _weighted(replace(plan, mirror=(one.challenger, 100)))
+    fraction = {"default_value": {"numerator": one.percent, "denominator": "HUNDRED"}}
+    return {**whole, "match": {**whole["match"], "runtime_fraction": fraction}, **_told({EXPERIMENT_HEADER: one.id})}
+
+
+def _assigned(plan: TrafficPlan, one: ExperimentRoute, key: str) -> Json:
+    whole = _weighted(plan)
+    action = whole["route"]
+    # Versions in a fixed order, and the experiment's id in front of what is hashed: the same key meets the same version as
+    # long as the experiment lasts, and another one perhaps in the next.
+    action["weighted_clusters"]["clusters"].sort(key=lambda cluster: str(cluster["name"]))
+    action["weighted_clusters"]["use_hash_policy"] = True
+    salted = {"pattern": {"regex": "^(.*)$"}, "substitution": f"{one.id}:\\1"}
+    action["hash_policy"] = [{"header": {"header_name": key, "regex_rewrite": salted}, "terminal": True}]
+    present = {"name": key, "string_match": {"safe_regex": {"regex": ".+"}}}
+    told = _told({EXPERIMENT_HEADER: one.id, UNIT_HEADER: f"%REQ({key})%"})
+    return {**whole, "match": {**whole["match"], "headers": [present]}, **told}
+
+
+def _unassigned(plan: TrafficPlan, one: ExperimentRoute) -> Json:
+    others = {version: weight for version, weight in plan.weights if version != one.challenger}
+    largest = max(others, key=lambda version: others[version], default=one.challenger)
+    whole = _weighted(replace(plan, weights=((largest, 100),)))
+    return {**whole, **_told({EXPERIMENT_HEADER: one.id})}
+
+
+def _told(headers: Mapping[str, str]) -> Json:
+    """Set headers of a request, whatever its sender claimed."""
+    return {
+        "request_headers_to_add": [
+            {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for name, value in headers.items()
+        ],
+        "request_headers_to_remove": [name for name in (EXPERIMENT_HEADER, UNIT_HEADER) if name not in headers],
+    }
+
+
+def _unclaimed() -> Json:
+    """Take away what only the proxy may say."""
+    return {"request_headers_to_remove": [EXPERIMENT_HEADER, UNIT_HEADER]}
 
 
 def _weighted(plan: TrafficPlan) -> Json:
@@ -269,7 +329,7 @@ def _weighted(plan: TrafficPlan) -> Json:
                 "disable_shadow_host_suffix_append": True,
             }
         ]
-    return {"match": match, "route": action}
+    return {"match": match, "route": action, **_unclaimed()}
 
 
 def _common(plan: TrafficPlan) -> Json:

@@ -33,7 +33,12 @@ def _plan(route: Route, ports: Mapping[VersionKey, tuple[int, ...]], alive: set[
     if route.mirror is not None:
         named.append(route.mirror[0])
     known = {version: ports[key(version)] for version in named if ports.get(key(version))}
-    standby = tuple(version for version in route.warm if version in known)
+    experiment = route.experiment
+    if experiment is not None and (experiment.challenger not in known or key(experiment.challenger) not in alive):
+        experiment = None
+    shadow = None if route.experiment is None or route.experiment.key_header else route.experiment.challenger
+    # The challenger of a shadow run stands in for nobody: users never get its answers.
+    standby = tuple(version for version in route.warm if version in known and version != shadow)
     weights = living_weights(
         [(version, weight) for version, weight in route.weights if version in known],
         standby,
@@ -51,6 +56,7 @@ def _plan(route: Route, ports: Mapping[VersionKey, tuple[int, ...]], alive: set[
         # A version that the weights pass over stays a member, so that its clusters (and figures) stay, too.
         standby=tuple(dict.fromkeys([*standby, *(version for version, _ in route.weights if version in known)])),
         request_timeout=route.request_timeout,
+        experiment=experiment,
     )
 
 

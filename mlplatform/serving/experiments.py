@@ -1,0 +1,176 @@
+"""What a server tells the platform about the requests of an experiment: sealed, spooled, and never in anybody's way.
+
+The proxy marks those requests; see ``backend.deployments.targets.local.envoy``. In a shadow run both servers write down what
+they answered, so that the answers can be compared by the request's id. In an A/B experiment a server writes down for whom it
+predicted, and gives the prediction an id under which its outcome can be reported later.
+"""
+
+import json
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mlplatform.crypto.binding import Binding
+from mlplatform.redaction.logging import clean
+from mlplatform.serving.samples import FOLDER_VARIABLE, RECIPIENT, SEALED, Place, Seal, new_id, sealing
+
+FOLDER = "experiments"
+"""Within the folder of the payload samples."""
+_HEADERS = {b"x-experiment": 0, b"x-experiment-unit": 1, b"x-request-id": 2}
+_MOST_WAITING = 512
+_MOST_BYTES = 64 << 20
+_LARGEST = 1 << 16
+_LONGEST = 200
+_FLUSH_SECONDS = 0.5
+_LOOK_AGAIN_SECONDS = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Taking:
+    """How a request takes part in an experiment."""
+
+    experiment: str
+    unit: str | None
+    request: str
+    prediction: str
+    """The id that an outcome can be reported under."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a server wrote down about a request; ``answer`` is ``None`` where answers are not compared."""
+
+    at: float
+    milliseconds: float
+    status: int
+    unit: str | None
+    prediction: str
+    answer: Any
+
+
+def binding_text(environment: str, model: str, request: str) -> str:
+    """Return what a record is bound to."""
+    return f"{environment}/{model}/{request}"
+
+
+class Recorder:
+    """Writes down what the requests of experiments met; when that falls behind, some of it is left out."""
+
+    def __init__(self, folder: Path, place: Place) -> None:
+        self._folder, self._place = folder, place
+        self._waiting: queue.Queue[tuple[Taking, float, float, int, bytes]] = queue.Queue(_MOST_WAITING)
+        self._seal: tuple[str, Seal] | None = None
+        self._looked = float("-inf")
+        self._written = 0
+        self._thread: threading.Thread | None = None
+
+    def taking(self, headers: Iterable[tuple[bytes, bytes]]) -> Taking | None:
+        """Return how a request takes part in an experiment, if it does."""
+        found: list[str | None] = [None, None, None]
+        for name, value in headers:
+            if (place := _HEADERS.get(name)) is not None:
+                found[place] = value.decode("latin-1")[:_LONGEST]
+        experiment, unit, request = found
+        if experiment is None or request is None:
+            return None
+        return Taking(experiment, unit or None, request, new_id())
+
+    def take(self, taking: Taking, seconds: float, status: int, answer: bytes) -> None:
+        """Hand over what was answered; returns at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="experiments", daemon=True)
+            self._thread.start()
+        try:
+            self._waiting.put_nowait((taking, time.time(), seconds, status, answer))
+        except queue.Full:
+            return
+
+    def flush(self, patience: float) -> None:
+        """Wait until what was taken is spooled."""
+        until = time.monotonic() + patience
+        while self._waiting.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _work(self) -> None:
+        while True:
+            taken = [self._waiting.get()]
+            until = time.monotonic() + _FLUSH_SECONDS
+            while len(taken) < _MOST_WAITING and (left := until - time.monotonic()) > 0:
+                try:
+                    taken.append(self._waiting.get(timeout=left))
+                except queue.Empty:
+                    break
+            try:
+                self._spool(taken)
+            except Exception as error:
+                # Also a full disk: predictions are answered all the same.
+                _logger.warning("what an experiment met could not be spooled: %s", type(error).__name__)
+            for _ in taken:
+                self._waiting.task_done()
+
+    def _spool(self, taken: list[tuple[Taking, float, float, int, bytes]]) -> None:
+        seal = self._sealing()
+        if seal is None or sum(file.stat().st_size for file in self._folder.glob(f"*{SEALED}")) > _MOST_BYTES:
+            return
+        self._written += 1
+        name = f"{time.time_ns():020d}-{os.getpid()}-{self._written}"
+        temporary = self._folder / f".{name}"
+        with temporary.open("wb") as file:
+            for one in taken:
+                file.write(self._line(*seal, *one) + b"\n")
+        temporary.rename(self._folder / f"{name}{SEALED}")
+
+    def _line(
+        self, key_id: str, seal: Seal, taking: Taking, at: float, seconds: float, status: int, answer: bytes
+    ) -> bytes:
+        place = self._place
+        told = Told(at, seconds * 1000, status, taking.unit, taking.prediction, _compared(taking, status, answer))
+        bound = Binding("experiment-answer", binding_text(place.environment, place.model, taking.request)).encoded()
+        return json.dumps(
+            {
+                "experiment": taking.experiment,
+                "request": taking.request,
+                "environment": place.environment,
+                "model": place.model,
+                "version": place.version,
+                "key": key_id,
+                "sealed": seal(json.dumps(told.__dict__).encode(), bound).hex(),
+            }
+        ).encode()
+
+    def _sealing(self) -> tuple[str, Seal] | None:
+        """Return the platform's public key; the first experiment comes long after the server has started."""
+        if self._seal is None and time.monotonic() - self._looked > _LOOK_AGAIN_SECONDS:
+            self._looked = time.monotonic()
+            try:
+                recipient = json.loads((self._folder / RECIPIENT).read_text(encoding="utf-8"))
+                self._seal = str(recipient["id"]), sealing(bytes.fromhex(recipient["x25519"]))
+            except (OSError, ValueError, KeyError, ImportError) as error:
+                _logger.warning("nothing is written down for experiments: %s", type(error).__name__)
+        return self._seal
+
+
+def recorder(place: Place) -> Recorder | None:
+    """Return a recorder for this process, if a platform runs it."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Recorder(Path(named) / FOLDER, place) if named else None
+
+
+def _compared(taking: Taking, status: int, answer: bytes) -> Any:
+    """Return what is compared of an answer, redacted; nothing in an A/B experiment, where nobody compares answers."""
+    if taking.unit is not None or status >= 400 or len(answer) > _LARGEST:
+        return None
+    try:
+        return clean(orjson.loads(answer))
+    except orjson.JSONDecodeError:
+        return None
