@@ -53,6 +53,9 @@ from backend.deployments.service import DeploymentService
 from backend.evidence import routes as evidence_routes
 from backend.evidence.service import EvidenceService
 from backend.evidence.work import EvidenceWork
+from backend.experiments import routes as experiment_routes
+from backend.experiments.service import ExperimentService
+from backend.experiments.work import ExperimentWork
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
@@ -122,6 +125,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         deployment_routes,
         live_routes,
         trial_routes,
+        experiment_routes,
         batch_routes,
         access_routes,
         review_routes,
@@ -190,6 +194,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.batch_work = BatchWork(services)
     services.engine = RolloutEngine(services)
     services.privacy = PrivacyService(services)
+    services.experiments = ExperimentService(services)
+    ExperimentWork(services)
     services.evidence = EvidenceService(services)
     EvidenceWork(services)
     PublicationWork(services)

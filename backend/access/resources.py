@@ -39,6 +39,7 @@ class Action(StrEnum):
     REVOKE_GRANT = "revoke-grant"
     REVIEW_BREAK_GLASS = "review-break-glass"
     REVIEW = "review"
+    REPORT_OUTCOMES = "report-outcomes"
 
 
 GRANTABLE = (
@@ -210,6 +211,7 @@ KINDS_OF: dict[Action, tuple[type[ModelResource | DatasetResource | PlatformReso
     Action.DEPLOY: (ModelResource,),
     Action.ABORT: (ModelResource,),
     Action.ROLLBACK: (ModelResource,),
+    Action.REPORT_OUTCOMES: (ModelResource,),
     Action.BREAK_GLASS: (ModelResource, DatasetResource, PlatformResource),
     Action.WAIVE: (ModelResource, DatasetResource),
     Action.READ: (DatasetResource,),

@@ -25,7 +25,10 @@ class ExperimentSettings(SettingsModel):
         default=2_000, ge=10, le=100_000, description="Compared answers of one shadow run that can be looked at."
     )
     most_predictions: int = Field(
-        default=500_000, ge=100, le=50_000_000, description="Predictions of one A/B experiment that can have an outcome."
+        default=500_000,
+        ge=100,
+        le=50_000_000,
+        description="Predictions of one A/B experiment that can have an outcome.",
     )
     keep: Duration = Field(
         default=timedelta(days=30), description="How long single answers and predictions are kept after the end."

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
     from backend.evidence.service import EvidenceService
+    from backend.experiments.service import ExperimentService
     from backend.identity.service import IdentityService
     from backend.observability.incidents import IncidentService
     from backend.observability.slos import SloService
@@ -84,6 +85,7 @@ class Services:
     watch: "Watch" = field(init=False)
     privacy: "PrivacyService" = field(init=False)
     evidence: "EvidenceService" = field(init=False)
+    experiments: "ExperimentService" = field(init=False)
     cost: "CostService" = field(init=False)
     cost_work: "CostWork" = field(init=False)
 

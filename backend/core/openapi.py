@@ -13,6 +13,7 @@ TAGS = [
     {"name": "registry", "description": "Models and their versions, with lineage."},
     {"name": "attestations", "description": "Signed gate results by artefact digest."},
     {"name": "deployments", "description": "Admission, rollouts, rollback and traffic."},
+    {"name": "experiments", "description": "Shadow runs and A/B experiments, and what was decided by them."},
     {"name": "batch", "description": "Batch models: runs of days, backfills, schedules."},
     {"name": "scaffolds", "description": "New repositories, and the templates they are made from."},
     {"name": "pull requests", "description": "Pull requests of the embedded git host."},

@@ -218,7 +218,9 @@ class Reconciler:
             mirror=next(((one.key.version, one.mirror) for one in shares if one.mirror and not one.experiment), None),
             warm=tuple(one.key.version for one in shares if one.key.version not in weighted),
             request_timeout=max(timeouts, default=_USUAL_TIMEOUT),
-            experiment=next((_experiment(one) for one in shares if one.experiment and (one.weight or one.mirror)), None),
+            experiment=next(
+                (_experiment(one) for one in shares if one.experiment and (one.weight or one.mirror)), None
+            ),
         )
 
     def _confirm(self, places: Mapping[PlaceKey, Place], effective: Mapping[VersionKey, int]) -> None:

@@ -24,7 +24,7 @@ from backend.deployments.experiment_traffic import ExperimentTraffic
 from backend.deployments.interventions import Interventions, add
 from backend.deployments.lifecycle import EVENT, Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase, Traffic, TrafficState
-from backend.deployments.rules import AdmissionRefused, Rules, listed, refused
+from backend.deployments.rules import Rules, listed, refused
 from backend.deployments.streams import StreamRefused, check_stream
 from backend.deployments.targets.base import VersionKey
 from backend.deployments.views import Duties, Past, Place

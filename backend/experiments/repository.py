@@ -100,9 +100,7 @@ def drop_beyond(session: Session, experiment: str, *, answers: int, pairs: int) 
     return max(count - answers, 0)
 
 
-def pairs(
-    session: Session, experiment: str, *, differing: bool, before: int | None, limit: int
-) -> Sequence[Pair]:
+def pairs(session: Session, experiment: str, *, differing: bool, before: int | None, limit: int) -> Sequence[Pair]:
     """Return compared answers, newest first, one more than ``limit`` if there are."""
     query = select(Pair).where(Pair.experiment_id == experiment).order_by(Pair.seq.desc()).limit(limit + 1)
     if differing:

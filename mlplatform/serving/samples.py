@@ -154,6 +154,7 @@ def spooled(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def sealing(public: bytes) -> Seal:
+    """Return what seals for the platform's public key."""
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
     from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,7 @@ class ScriptedTarget:
                     "weights": [list(pair) for pair in route.weights],
                     "mirror": list(route.mirror) if route.mirror else None,
                     "warm": list(route.warm),
+                    "experiment": list(astuple(route.experiment)) if route.experiment else None,
                 }
                 for route in routes
             ]
@@ -154,6 +155,8 @@ class ScriptedTarget:
             shares = [(version, weight) for version, weight in route["weights"]]
             if route["mirror"]:
                 shares.append(route["mirror"])
+            if route["experiment"] and route["experiment"][3] is None:
+                shares.append(route["experiment"][1:3])
             for version, weight in shares:
                 behaviour = self._behaviour(version)
                 one = state["figures"].setdefault(

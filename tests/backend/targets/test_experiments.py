@@ -53,7 +53,7 @@ def test_a_key_always_meets_the_same_version(machine: Machine) -> None:
     # Nobody can tell a server that a request belongs to an experiment, but the proxy.
     machine.infer(x_experiment="forged", x_experiment_unit="forged")
     machine.infer(x_experiment="forged", x_experiment_unit="forged", x_model_version="1")
-    seen = wait_for(lambda: [one for one in told(machine, 1)][-2:])
+    seen = wait_for(lambda: told(machine, 1)[-2:])
     assert [one[:2] for one in seen] == [[AB.id, "-"], ["-", "-"]]
 
     # Another configuration in between, and an Envoy that is killed and comes back.

@@ -255,7 +255,9 @@ def _experiment(plan: TrafficPlan) -> list[Json]:
         return []
     if one.key_header is None:
         return [_mirrored(plan, one)]
-    return [_assigned(plan, one, one.key_header), _unassigned(plan, one)] if one.challenger in dict(plan.weights) else []
+    return (
+        [_assigned(plan, one, one.key_header), _unassigned(plan, one)] if one.challenger in dict(plan.weights) else []
+    )
 
 
 def _mirrored(plan: TrafficPlan, one: ExperimentRoute) -> Json:

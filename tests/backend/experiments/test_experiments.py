@@ -1,0 +1,370 @@
+"""Experiments through the door that people use, on a scripted target: begun, watched, ended, decided; and wrong inputs."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from backend.app import create_app
+from backend.audit.models import AuditRow
+from backend.core.config import Settings
+from backend.deployments.engine import RolloutEngine
+from backend.experiments.work import ExperimentWork
+from mlplatform.serving.experiments import FOLDER, Recorder, Taking
+from mlplatform.serving.samples import Place
+from tests.backend.conftest import Backend, Someone, make_settings
+from tests.backend.deployments.conftest import OPEN, add_version
+from tests.backend.deployments.scripted import ScriptedTarget
+from tests.waiting import wait_until
+
+Json = dict[str, Any]
+SHADOW: Json = {
+    "kind": "shadow",
+    "model": "wine",
+    "environment": "lab",
+    "version": 2,
+    "percent": 50,
+    "reason": "try it",
+}
+METRIC: Json = {"name": "clicked", "effect": 0.2}
+AB: Json = {**SHADOW, "kind": "ab", "keyHeader": "X-User-Id", "metric": METRIC}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return make_settings(
+        settings.home,
+        settings.database.url,
+        environments={"lab": OPEN, "strict": {}, "production": {**OPEN, "approval": {"required": True}}},
+        rollouts={"pollInterval": "0.05s", "reconcileInterval": "0.1s"},
+        experiments={"lookInterval": "0.05s", "leastUnits": 20},
+    )
+
+
+@dataclass
+class Lab:
+    """A running backend with version 1 live in "lab", and the servers' side of experiments."""
+
+    backend: Backend
+    target: ScriptedTarget
+    ada: Someone
+
+    def start(self, wish: Json, *, phase: str = "running", **changes: Any) -> Json:
+        answer = self.ada.post("/experiments", {**wish, **changes})
+        assert answer.status_code == 201, answer.text
+        return self.until(answer.json()["id"], lambda one: one["phase"] == phase)
+
+    def show(self, id: str) -> Json:
+        found: Json = self.ada.get(f"/experiments/{id}").json()
+        return found
+
+    def until(self, id: str, reached: Any) -> Json:
+        found: Json = {}
+
+        def looked() -> bool:
+            nonlocal found
+            found = self.show(id)
+            return bool(reached(found))
+
+        wait_until(looked, 20, lambda: json.dumps(found, indent=1))
+        return found
+
+    def deploy(self, version: int, environment: str = "lab", approver: Someone | None = None) -> None:
+        body = {"model": "wine", "version": version, "environment": environment}
+        id = self.ada.post("/deployments", body).json()["id"]
+        if approver is not None:
+            approver.post(f"/deployments/{id}/approval", {"decision": "approve"})
+        wait_until(lambda: self.ada.get(f"/deployments/{id}").json()["phase"] == "completed", 20)
+
+    def route(self) -> Json:
+        routes = self.target.state["routes"]
+        return routes[0] if routes else {}
+
+    def records(self, version: int) -> Recorder:
+        folder = self.backend.services.settings.home / "samples" / FOLDER
+        return Recorder(folder, Place("lab", "wine", str(version)))
+
+    def events(self, *types: str) -> list[Json]:
+        with self.backend.services.database.read() as session:
+            events = [json.loads(row.event) for row in session.query(AuditRow).order_by(AuditRow.seq)]
+        return [one for one in events if one["type"] in {f"ml-platform.experiments.{name}" for name in types}]
+
+
+@pytest.fixture
+def lab(settings: Settings, tmp_path: Path) -> Iterator[Lab]:
+    app = create_app(settings)
+    services = app.state.services
+    target = ScriptedTarget(tmp_path / "target")
+    services.engine = RolloutEngine(services, target)
+    for number in (1, 2, 3):
+        add_version(services, number)
+    with TestClient(app, raise_server_exceptions=False) as http:
+        backend = Backend(http, services)
+        found = Lab(backend, target, backend.someone("ada"))
+        found.deploy(1)
+        yield found
+
+
+def taking(experiment: str, unit: str | None = None, request: str | None = None) -> Taking:
+    return Taking(experiment, unit, request or str(uuid.uuid4()), str(uuid.uuid4()))
+
+
+def answered(value: float | str) -> bytes:
+    outputs = [{"name": "prediction", "datatype": "FP64", "shape": [1], "data": [value]}]
+    return json.dumps({"model_name": "wine", "model_version": "1", "outputs": outputs}).encode()
+
+
+def predict(lab: Lab, id: str, *, keys: int = 60) -> dict[int, list[str]]:
+    """Have half of the keys meet each version; returns the predictions' ids by version."""
+    ids: dict[int, list[str]] = {1: [], 2: []}
+    for version in ids:
+        records = lab.records(version)
+        for number in range(keys // 2):
+            one = taking(id, f"user-{version}-{number}")
+            records.take(one, 0.01, 200, answered(1))
+            ids[version].append(one.prediction)
+        records.flush(10)
+    lab.until(id, lambda one: one["figures"]["predictions"] >= keys)
+    return ids
+
+
+def outcomes(ids: list[str], value: Any) -> list[Json]:
+    return [{"predictionId": id, "value": value(index) if callable(value) else value} for index, id in enumerate(ids)]
+
+
+def test_a_shadow_run_compares_answers_request_by_request(lab: Lab) -> None:
+    id = lab.start(SHADOW)["id"]
+    wait_until(lambda: lab.route().get("experiment") == [id, 2, 50, None], 10)
+    assert lab.route()["weights"] == [[1, 100]]
+    champion, challenger = lab.records(1), lab.records(2)
+    same, near, other, failed, alone = (taking(id) for _ in range(5))
+    for records, values, took in (
+        (champion, (1.0, 2.0, "ada@example.com"), 0.01),
+        (challenger, (1.0, 2.0000001, "b"), 0.03),
+    ):
+        for one, value in zip((same, near, other), values, strict=True):
+            records.take(one, took, 200, answered(value))
+    champion.take(failed, 0.01, 200, answered(1.0))
+    challenger.take(failed, 0.01, 500, b"")
+    champion.take(alone, 0.01, 200, answered(1.0))
+    champion.take(same, 0.01, 200, answered(7.0))  # a client that uses the id of a request again
+    champion.flush(10)
+    challenger.flush(10)
+    found = lab.until(id, lambda one: one["figures"]["compared"] == 4)
+    figures = found["figures"]
+    assert (figures["agreed"], figures["errors"]) == (2, {"champion": 0, "challenger": 1})
+    assert figures["largestDifference"] == pytest.approx(1e-7, rel=1e-3)
+    assert figures["milliseconds"] == {"champion": 10.0, "challenger": 25.0}
+    assert found["summary"] == "2 of 4 compared answers agree (50.00 %)"
+
+    first = lab.ada.get(f"/experiments/{id}/pairs", limit=1, differing=True).json()
+    second = lab.ada.get(f"/experiments/{id}/pairs", limit=1, differing=True, cursor=first["nextCursor"]).json()
+    differing = {one["where"] for page in (first, second) for one in page["items"]}
+    assert second["nextCursor"] is None
+    assert differing == {"outputs[0].data[0]: '[EMAIL]' and 'b'", "status: 200 and 500"} or "ada" not in str(differing)
+
+    ended = lab.ada.post(f"/experiments/{id}/stop", {"reason": "seen enough"}).json()
+    assert (ended["phase"], ended["outcome"], ended["figures"]["unpaired"]) == ("ended", "stopped", 1)
+    wait_until(lambda: lab.target.running == [1] and lab.route()["experiment"] is None, 10)
+    kept = lab.ada.post(f"/experiments/{id}/decision", {"decision": "keep", "reason": "answers differ"}).json()
+    assert (kept["decision"], kept["decidedBy"], kept["deployment"]) == ("keep", "user:default/ada", None)
+    assert [one["type"].rpartition(".")[2] for one in lab.events("requested", "started", "ended", "decided")] == [
+        "requested",
+        "started",
+        "ended",
+        "decided",
+    ]
+
+
+def test_an_ab_experiment_stops_early_and_its_promotion_is_an_ordinary_deployment(lab: Lab) -> None:
+    id = lab.start(AB)["id"]
+    wait_until(lambda: lab.route().get("experiment") == [id, 2, 50, "x-user-id"], 10)
+    assert lab.route()["weights"] == [[1, 50], [2, 50]]
+    nobody = taking(id)
+    lab.records(1).take(nobody, 0.01, 200, answered(1))
+    ids = predict(lab, id)
+    assert lab.until(id, lambda one: one["figures"]["withoutKey"] == 1)["figures"]["keys"] == {
+        "champion": 30,
+        "challenger": 30,
+    }
+    # One thing at a time.
+    refused = lab.ada.post("/deployments", {"model": "wine", "version": 3, "environment": "lab"})
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "experiment-in-progress")
+    assert id in refused.json()["fix"]
+    again = lab.ada.post("/experiments", {**SHADOW, "version": 3})
+    assert (again.status_code, again.json()["experiment"]) == (409, id)
+
+    path = f"/experiments/{id}/outcomes"
+    bad = outcomes(ids[1], lambda index: float(index % 10 == 0))
+    told = lab.ada.post(path, {"outcomes": bad}).json()
+    assert (told["taken"], told["repeated"], told["unknown"]) == (30, 0, [])
+    told = lab.ada.post(path, {"outcomes": bad}).json()
+    assert (told["taken"], told["repeated"]) == (0, 30)
+    stranger = str(uuid.uuid4())
+    told = lab.ada.post(path, {"outcomes": outcomes([stranger, nobody.prediction, ids[1][1]], 1)}).json()
+    assert (told["unknown"], told["conflicting"]) == ([stranger, nobody.prediction], [ids[1][1]])
+    told = lab.ada.post(path, {"outcomes": outcomes(ids[2], lambda index: float(index % 10 != 0))}).json()
+    found = told["experiment"]
+    assert (found["phase"], found["outcome"]) == ("ended", "challenger_better")
+    assert found["figures"]["result"]["interval"][0] > 0
+    wait_until(lambda: lab.route()["weights"] == [[1, 100]], 10)
+
+    decided = lab.ada.post(f"/experiments/{id}/decision", {"decision": "promote", "reason": "more clicks"}).json()
+    deployment = decided["deployment"]
+    assert lab.ada.get(f"/deployments/{deployment}").json()["requestedBy"] == "user:default/ada"
+    wait_until(lambda: lab.ada.get(f"/deployments/{deployment}").json()["outcome"] == "promoted", 20)
+    late = lab.ada.post(path, {"outcomes": outcomes(ids[2], 0)}).json()
+    assert (late["late"], late["experiment"]["figures"]["result"]) == (30, found["figures"]["result"])
+    twice = lab.ada.post(f"/experiments/{id}/decision", {"decision": "keep", "reason": "changed my mind"})
+    assert twice.status_code == 409
+    (event,) = lab.events("decided")
+    assert (event["data"]["deployment"], event["data"]["decision"]) == (deployment, "promote")
+
+
+def test_a_wrong_split_decides_nothing_and_promotes_nothing(lab: Lab) -> None:
+    id = lab.start(AB, metric={**METRIC, "source": "errors"})["id"]
+    for version, count in ((1, 300), (2, 100)):
+        records = lab.records(version)
+        for number in range(count):
+            records.take(taking(id, f"user-{version}-{number}"), 0.01, 500 if version == 1 and number % 2 else 200, b"")
+        records.flush(10)
+    found = lab.until(id, lambda one: one["figures"]["predictions"] == 400)
+    assert found["figures"]["split"]["mismatch"] is True
+    assert (found["phase"], found["figures"]["result"]["verdict"]) == ("running", "challenger_better")
+    # The same people at the other version, as while theirs is dead: seen, and not counted twice.
+    lab.records(2).take(taking(id, "user-1-0"), 0.01, 200, b"")
+    lab.until(id, lambda one: one["figures"]["crossed"] == 1)
+    refused = lab.ada.post(f"/experiments/{id}/decision", {"decision": "promote", "reason": "looks better"})
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "split-is-wrong")
+    unused = lab.ada.post(f"/experiments/{id}/outcomes", {"outcomes": outcomes([str(uuid.uuid4())], 1)})
+    assert unused.status_code == 409
+
+
+def test_users_are_spared_a_challenger_that_errs_dies_or_does_not_start(lab: Lab) -> None:
+    lab.target.play(v2={"errors": 0.5})
+    id = lab.start(AB, phase="ended")["id"]
+    found = lab.show(id)
+    assert (found["outcome"], found["reason"][:24]) == ("challenger_worse", "v2 is taken from users: ")
+    assert "success rate" in found["reason"]
+
+    # In a shadow run that hurts nobody, and the run goes on; with a challenger that is dead it ends.
+    id = lab.start(SHADOW)["id"]
+    lab.until(id, lambda one: one["figures"].get("traffic", {}).get("canary", {}).get("errors", 0) > 20)
+    assert lab.show(id)["phase"] == "running"
+    lab.target.play(v2={"dead": True})
+    found = lab.until(id, lambda one: one["phase"] == "ended")
+    assert (found["outcome"], found["reason"]) == ("failed", "v2 has no live replica any more")
+
+    lab.target.play(v2={"starts": "no such module"})
+    found = lab.start(SHADOW, phase="ended")
+    assert (found["outcome"], found["reason"]) == ("failed", "v2 can't be started: no such module")
+
+
+def test_a_rollback_ends_an_experiment_and_so_does_its_time(lab: Lab) -> None:
+    lab.deploy(2)
+    id = lab.start(AB, version=3)["id"]
+    rolled = lab.ada.post("/environments/lab/models/wine/rollback", {"reason": "odd scores"})
+    assert rolled.status_code == 200, rolled.text
+    found = lab.show(id)
+    assert (found["outcome"], found["reason"]) == ("rolled_back", "v2 is rolled back by user:default/ada: odd scores")
+    wait_until(lambda: lab.route()["weights"] == [[1, 100]] and lab.target.running == [1], 10)
+
+    id = lab.start(SHADOW)["id"]
+    with lab.backend.services.database.write() as session:
+        row = lab.backend.services.experiments.get(session, id)
+        row.ends_at = row.started_at
+    # The work reads its row again after a restart only, which is what this is.
+    lab.backend.services.runtime.stop()
+    lab.backend.services.runtime.start()
+    found = lab.until(id, lambda one: one["phase"] == "ended")
+    assert (found["outcome"], found["reason"]) == ("completed", "its time is over: no answers were compared")
+
+
+def test_where_a_rollout_needs_approval_so_does_an_ab_experiment(lab: Lab) -> None:
+    grace = lab.backend.someone("grace")
+    lab.deploy(1, "production", approver=grace)
+    waiting = lab.start(AB, phase="awaiting_approval", environment="production")
+    path = f"/experiments/{waiting['id']}/approval"
+    own = lab.ada.post(path, {"decision": "approve"})
+    assert (own.status_code, len(lab.events("approval.refused"))) == (403, 1)
+    assert {one["action"]: one["allowed"] for one in waiting["actions"]} == {
+        "approve": False,
+        "stop": True,
+        "decide": False,
+    }
+    rejected = grace.post(path, {"decision": "reject", "comment": "not before Christmas"}).json()
+    assert (rejected["phase"], rejected["outcome"]) == ("ended", "rejected")
+    # Nobody ever sees an answer of a shadow.
+    assert lab.start(SHADOW, environment="production")["approvedBy"] is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "status", "said"),
+    [
+        ({**SHADOW, "version": 1}, 409, "is live in lab already"),
+        ({**SHADOW, "environment": "production"}, 409, "no version of wine is live in production"),
+        ({**SHADOW, "environment": "strict"}, 409, "no version of wine is live in strict"),
+        ({**SHADOW, "environment": "moon"}, 404, "there is no environment 'moon'"),
+        ({**SHADOW, "version": 9}, 404, "9"),
+        ({**SHADOW, "percent": 0}, 422, "percent"),
+        ({**SHADOW, "percent": 101}, 422, "percent"),
+        ({**AB, "percent": 100}, 422, "has to stay with the champion"),
+        ({**AB, "keyHeader": "Authorization"}, 422, "holds a secret"),
+        ({**AB, "keyHeader": "x-request-id"}, 422, "a meaning of its own"),
+        ({**AB, "keyHeader": None}, 422, "needs keyHeader and metric"),
+        ({**AB, "metric": {**METRIC, "effect": 0}}, 422, "effect"),
+        ({**SHADOW, "metric": METRIC}, 422, "neither keyHeader nor metric"),
+        ({**SHADOW, "duration": "400d"}, 422, "the platform allows 30d"),
+        ({**SHADOW, "duration": "1s"}, 422, "at least 10s"),
+    ],
+)
+def test_what_can_not_be_tried_is_refused_with_the_reason(refusing: Lab, wish: Json, status: int, said: str) -> None:
+    answer = refusing.ada.post("/experiments", wish)
+    assert (answer.status_code, said in answer.text) == (status, True), answer.text
+
+
+def test_strangers_and_versions_without_gates_are_refused(refusing: Lab) -> None:
+    stranger = refusing.backend.someone("edsger").post("/experiments", SHADOW)
+    assert stranger.status_code == 403
+    assert refusing.events("refused")[-1]["actor"] == "user:default/edsger"
+    services = refusing.backend.services
+    with services.database.write() as session:
+        from backend.deployments.models import Traffic, TrafficState
+
+        session.add(
+            Traffic(
+                environment="strict", model="wine", version=1, weight=100, mirror=0, replicas=1, failed_over=False,
+                state=TrafficState.LIVE,
+            )
+        )  # fmt: skip
+    answer = refusing.ada.post("/experiments", {**SHADOW, "environment": "strict"})
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (403, "admission-refused")
+    assert {one["state"] for one in answer.json()["requirements"]} == {"missing"}
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Lab]:
+    """Version 1 is live; nothing is ever begun here."""
+    folder = tmp_path_factory.mktemp("refusing")
+    settings = make_settings(
+        folder / "home",
+        None,
+        environments={"lab": OPEN, "strict": {}, "production": OPEN},
+        rollouts={"pollInterval": "0.05s", "reconcileInterval": "0.1s"},
+    )
+    app = create_app(settings)
+    services = app.state.services
+    services.engine = RolloutEngine(services, ScriptedTarget(folder / "target"))
+    assert isinstance(services.runtime._kinds["experiment"], ExperimentWork)
+    for number in (1, 2):
+        add_version(services, number)
+    with TestClient(app, raise_server_exceptions=False) as http:
+        backend = Backend(http, services)
+        found = Lab(backend, services.engine.target, backend.someone("ada"))
+        found.deploy(1)
+        yield found
