@@ -144,12 +144,13 @@ def traffic(
 
 def shares(session: Session) -> list[tuple[Any, ...]]:
     """Return the desired traffic as plain values, versions rising: environment, model, version, weight, served, mirror, state,
-    whether it failed over, replicas, experiment and its key's header. Rows of thousands of models take much longer to be made than to be read.
+    whether it failed over, replicas, experiment and its key's header. Rows of thousands of models take much longer to be made
+    than to be read.
     """
     has = Traffic
     columns = (has.environment, has.model, has.version, has.weight, has.served, has.mirror, has.state)
-    columns += (has.failed_over, has.replicas, has.experiment, has.key_header)
-    query = select(*columns).order_by(has.environment, has.model, has.version)
+    more = (has.failed_over, has.replicas, has.experiment, has.key_header)
+    query = select(*columns, *more).order_by(has.environment, has.model, has.version)
     return [tuple(row) for row in session.execute(query)]
 
 

@@ -83,10 +83,10 @@ class Intake:
             except (KeyError, TypeError, ValueError):
                 continue
             found[place].append(one)
-        decided = []
-        for (id, *place), lines in sorted(found.items()):
+        decided: list[str] = []
+        for (id, environment, model), lines in sorted(found.items()):
             experiment = repository.lock(session, id)
-            if experiment is None or [experiment.environment, experiment.model] != place:
+            if experiment is None or (experiment.environment, experiment.model) != (environment, model):
                 continue
             lines = [line for line in lines if line.version in (experiment.champion, experiment.challenger)]
             take = self._shadow if experiment.kind == Kind.SHADOW else self._assigned

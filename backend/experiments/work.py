@@ -79,8 +79,12 @@ class ExperimentWork:
 
     def _tidy(self, now: datetime) -> None:
         before = now - self._services.settings.experiments.keep
+        with self._services.database.read() as session:
+            old = repository.ended_before(session, before)
+        if not old:
+            return
         with self._services.database.write() as session:
-            for id in repository.ended_before(session, before):
+            for id in old:
                 repository.forget(session, id)
 
     def _start(self, id: str) -> bool:

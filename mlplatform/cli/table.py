@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "approve": Entry("decide:approve", "Approve or reject a deployment that waits."),
         "abort": Entry("decide:abort", "Stop a rollout and put traffic back."),
         "promote": Entry("decide:promote", "Skip the remaining analysis of a rollout."),
+        "experiment": Entry("experiment.group:experiment", "Try a challenger beside what is live."),
         "batch": Entry("batch.group:batch", "Score days of data: runs, backfills."),
     },
     "Data": {
@@ -121,6 +122,19 @@ GROUPS: dict[str, dict[str, Entry]] = {
     "evidence": {
         "export": Entry("evidence:export", "Export what is on record about a period."),
         "verify": Entry("evidence:verify", "Verify an evidence pack, offline."),
+    },
+    "experiment": {
+        "start": Entry("experiment.group:start", "Begin a shadow run or an A/B experiment."),
+        "list": Entry("experiment.handle:list_experiments", "List experiments, newest first."),
+        "show": Entry("experiment.handle:show", "Show an experiment and its figures."),
+        "approve": Entry("experiment.handle:approve", "Approve or reject one that waits."),
+        "stop": Entry("experiment.handle:stop", "End an experiment."),
+        "outcomes": Entry("experiment.handle:outcomes", "Report what came of predictions."),
+        "decide": Entry("experiment.handle:decide", "Put on record what follows from it."),
+    },
+    "experiment start": {
+        "shadow": Entry("experiment.begin:shadow", "Compare its answers to copies of requests."),
+        "ab": Entry("experiment.begin:ab", "Give it the requests of some keys."),
     },
     "fleet": {
         "status": Entry("fleet.status:status", "Show every repository and how far behind it is."),

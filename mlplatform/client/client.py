@@ -16,6 +16,7 @@ from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
 from mlplatform.client.cost import CostCalls
 from mlplatform.client.errors import ClientError
+from mlplatform.client.experiments import ExperimentCalls
 from mlplatform.client.fleet import FleetCalls
 from mlplatform.client.observability import ObservabilityCalls
 from mlplatform.client.privacy import PrivacyCalls
@@ -29,7 +30,15 @@ _CHUNK = 1 << 20
 
 
 class PlatformClient(
-    ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls, CostCalls, ObservabilityCalls, PrivacyCalls, RecordCalls
+    ScaffoldCalls,
+    FleetCalls,
+    AccessCalls,
+    ExperimentCalls,
+    ComplianceCalls,
+    CostCalls,
+    ObservabilityCalls,
+    PrivacyCalls,
+    RecordCalls,
 ):
     """A caller of one platform.
 

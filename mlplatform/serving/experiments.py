@@ -58,6 +58,15 @@ class Told:
     answer: Any
 
 
+@dataclass(frozen=True)
+class _Taken:
+    taking: Taking
+    at: float
+    seconds: float
+    status: int
+    answer: bytes
+
+
 def binding_text(environment: str, model: str, request: str) -> str:
     """Return what a record is bound to."""
     return f"{environment}/{model}/{request}"
@@ -68,7 +77,7 @@ class Recorder:
 
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder, self._place = folder, place
-        self._waiting: queue.Queue[tuple[Taking, float, float, int, bytes]] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[_Taken] = queue.Queue(_MOST_WAITING)
         self._seal: tuple[str, Seal] | None = None
         self._looked = float("-inf")
         self._written = 0
@@ -91,7 +100,7 @@ class Recorder:
             self._thread = threading.Thread(target=self._work, name="experiments", daemon=True)
             self._thread.start()
         try:
-            self._waiting.put_nowait((taking, time.time(), seconds, status, answer))
+            self._waiting.put_nowait(_Taken(taking, time.time(), seconds, status, answer))
         except queue.Full:
             return
 
@@ -118,7 +127,7 @@ class Recorder:
             for _ in taken:
                 self._waiting.task_done()
 
-    def _spool(self, taken: list[tuple[Taking, float, float, int, bytes]]) -> None:
+    def _spool(self, taken: list[_Taken]) -> None:
         seal = self._sealing()
         if seal is None or sum(file.stat().st_size for file in self._folder.glob(f"*{SEALED}")) > _MOST_BYTES:
             return
@@ -127,14 +136,13 @@ class Recorder:
         temporary = self._folder / f".{name}"
         with temporary.open("wb") as file:
             for one in taken:
-                file.write(self._line(*seal, *one) + b"\n")
+                file.write(self._line(*seal, one) + b"\n")
         temporary.rename(self._folder / f"{name}{SEALED}")
 
-    def _line(
-        self, key_id: str, seal: Seal, taking: Taking, at: float, seconds: float, status: int, answer: bytes
-    ) -> bytes:
+    def _line(self, key_id: str, seal: Seal, one: _Taken) -> bytes:
         place = self._place
-        told = Told(at, seconds * 1000, status, taking.unit, taking.prediction, _compared(taking, status, answer))
+        taking = one.taking
+        told = Told(one.at, one.seconds * 1000, one.status, taking.unit, taking.prediction, _compared(one))
         bound = Binding("experiment-answer", binding_text(place.environment, place.model, taking.request)).encoded()
         return json.dumps(
             {
@@ -166,11 +174,11 @@ def recorder(place: Place) -> Recorder | None:
     return Recorder(Path(named) / FOLDER, place) if named else None
 
 
-def _compared(taking: Taking, status: int, answer: bytes) -> Any:
+def _compared(one: _Taken) -> Any:
     """Return what is compared of an answer, redacted; nothing in an A/B experiment, where nobody compares answers."""
-    if taking.unit is not None or status >= 400 or len(answer) > _LARGEST:
+    if one.taking.unit is not None or one.status >= 400 or len(one.answer) > _LARGEST:
         return None
     try:
-        return clean(orjson.loads(answer))
+        return clean(orjson.loads(one.answer))
     except orjson.JSONDecodeError:
         return None

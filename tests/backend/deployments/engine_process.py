@@ -24,7 +24,7 @@ def run(settings_file: str, folder: str, kill_at: str) -> None:
     target = ScriptedTarget(Path(folder))
     services.database.write = killer.around(services.database.write)  # type: ignore[method-assign]
     target.apply = killer.after("apply", target.apply)  # type: ignore[method-assign]
-    RolloutEngine(services, target)
+    services.engine = RolloutEngine(services, target)
     services.runtime.start()
     stay()
 

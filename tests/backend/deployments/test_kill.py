@@ -1,6 +1,8 @@
 """kill -9 of the backend anywhere in a rollout: the next process goes on, nothing is lost, done twice, or half-done."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,7 +18,10 @@ from backend.core.config import Settings
 from backend.core.container import Services
 from backend.deployments import repository
 from backend.deployments.models import Deployment
+from backend.experiments.models import Experiment
+from backend.experiments.schemas import ExperimentIn
 from tests.killing import Forker, alive, kill
+from tests.marks import on_one_database
 from tests.waiting import wait_until
 
 from .conftest import ADA, add_version
@@ -198,3 +203,35 @@ def test_two_engines_share_one_database(platform: Platform) -> None:
         wait_until(lambda: platform.deployment(id).phase == "completed", 60)
     assert platform.deployment(id).outcome == "promoted"
     assert platform.events(id).count("traffic.shifted") == 3
+
+
+@on_one_database
+def test_an_experiment_goes_on_where_it_was_killed(platform: Platform) -> None:
+    wish = ExperimentIn(kind="shadow", model="wine", environment="lab", version=2, percent=50, reason="try it")  # type: ignore[arg-type]
+    with platform.services.database.write() as session:
+        id = platform.services.experiments.request(session, ADA, wish).id
+
+    def experiment() -> Experiment:
+        with platform.services.database.read() as session:
+            return platform.services.experiments.get(session, id)
+
+    # Once after each thing that it writes down or tells the proxy, one behind the other, and once from outside.
+    for kill_at in ("commit:1", "commit:2", "apply:1", "commit:1"):
+        with platform.engine(kill_at) as pid:
+            killed(pid, lambda: "traffic" in experiment().figures)
+    with platform.engine() as pid:
+        wait_until(lambda: platform.target.state["routes"][0]["experiment"] == [id, 2, 50, None], 60)
+        wait_until(lambda: experiment().figures.get("traffic", {}).get("canary", {}).get("requests", 0) > 10, 60)
+        os.kill(pid, signal.SIGKILL)
+    with platform.services.database.write() as session:
+        platform.services.experiments.stop(session, ADA, id, "seen enough")
+    with platform.engine():
+        wait_until(lambda: platform.target.running == [1], 60)
+        wait_until(lambda: platform.target.state["routes"][0]["experiment"] is None, 60)
+    with platform.services.database.read() as session:
+        from backend.audit.models import AuditRow
+
+        rows = session.query(AuditRow).filter(AuditRow.subject.endswith(f"/experiments/{id}")).order_by(AuditRow.seq)
+        types = [json.loads(row.event)["type"].rpartition(".")[2] for row in rows]
+    assert types == ["requested", "started", "ended"]
+    assert platform.audit_is_intact()

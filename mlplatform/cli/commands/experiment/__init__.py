@@ -1,0 +1,1 @@
+"""``platform experiment``: a challenger tried beside what is live."""
