@@ -116,6 +116,10 @@ class ExperimentTraffic:
         row.state, row.warm_until, row.experiment = TrafficState.CANARY, None, experiment
         session.flush()
 
+    def is_up(self, session: Session, environment: str, model: str, version: int) -> bool:
+        """Say whether a version is wanted there, warm or with a part of the traffic."""
+        return repository.traffic_of(session, environment, model, version) is not None
+
     def share(self, session: Session, environment: str, model: str, percent: int, key_header: str | None) -> None:
         """Give the challenger its part: of the keys with a header to assign by, of copies of requests without."""
         rows = repository.traffic(session, environment, model, lock=True)

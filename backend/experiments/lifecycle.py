@@ -100,7 +100,9 @@ class Lifecycle:
             return False
         said = verdict.removeprefix("challenger_")
         reason = f"v{experiment.challenger} is {said}: {results.sentence(experiment, experiment.figures)}"
-        return self.end(session, experiment, Outcome(verdict), reason)
+        better = verdict == Outcome.CHALLENGER_BETTER
+        # What is better is probably promoted soon.
+        return self.end(session, experiment, Outcome(verdict), reason, keep=better)
 
     def record(self, session: Session, event: str, experiment: Experiment, actor: Principal | str, **data: Any) -> None:
         """Write an audit event about an experiment, and have the overview follow."""

@@ -90,6 +90,7 @@ class ExperimentWork:
     def _start(self, id: str) -> bool:
         """Start the challenger, try it out, and give it its part; false when the experiment ended meanwhile."""
         self.intake.publish()
+        self._wait_for_former(id)
         with self._services.database.write() as session:
             if not self._lifecycle.begin(session, id):
                 return False
@@ -118,6 +119,18 @@ class ExperimentWork:
             on = self._lifecycle.run(session, id)
         self._settle(id)
         return on
+
+    def _wait_for_former(self, id: str) -> None:
+        """Wait until what is left of a former try of this version is gone: it would pass for the new one, and then end."""
+        while True:
+            with self._services.database.read() as session:
+                row = repository.find(session, id)
+                assert row is not None
+                place = (row.environment, row.model, row.challenger)
+                wanted = self._services.deployments.trials.is_up(session, *place)
+            if wanted or row.phase == Phase.ENDED or not self._replicas(_key(row)):
+                return
+            self._services.runtime.wait(LOOK)
 
     def _watch(self, id: str) -> None:
         """Watch until the experiment has ended, be it by itself, by its test, or by somebody."""

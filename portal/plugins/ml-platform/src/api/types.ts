@@ -7,6 +7,37 @@ export interface Page<T> {
   total?: number;
 }
 
+/** Something of both sides of an experiment. */
+export interface Sides {
+  champion: number;
+  challenger: number;
+}
+
+/** A challenger that is tried beside what is live. */
+export interface ExperimentSummary {
+  id: string;
+  kind: 'shadow' | 'ab';
+  champion: number;
+  challenger: number;
+  percent: number;
+  keyHeader: string | null;
+  phase: string;
+  outcome: string | null;
+  reason: string;
+  summary: string;
+  startedAt: string | null;
+  endsAt: string | null;
+  endedAt: string | null;
+  decision: string | null;
+  figures: {
+    errors?: Sides;
+    milliseconds?: Sides;
+    keys?: Sides;
+    split?: { mismatch: boolean };
+    outcomes?: { taken: number };
+  };
+}
+
 /** A model in an environment, in short. */
 export interface ModelPlace {
   environment: string;

@@ -41,6 +41,9 @@ const TONES: Record<string, Tone> = {
   promoting: 'info',
   canary: 'info',
   open: 'info',
+  challenger_better: 'success',
+  challenger_worse: 'danger',
+  stopped: 'warning',
 };
 
 const MARKS: Record<Tone, string> = {

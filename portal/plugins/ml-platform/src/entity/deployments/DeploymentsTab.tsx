@@ -7,6 +7,7 @@ import { Facts } from '../../components/Facts';
 import { Nothing, Section, Show } from '../../components/Section';
 import { sentences, State } from '../../components/State';
 import { Deploy } from './Deploy';
+import { Experiment } from './Experiment';
 import { History } from './History';
 import { Rollout } from './Rollout';
 import { Actions } from './actions';
@@ -143,6 +144,7 @@ const Environment = ({
               }}
             />
             {found.rollout && <Rollout id={found.rollout.id} />}
+            <Experiment model={model} environment={environment} />
           </Flex>
         )}
       </Show>
