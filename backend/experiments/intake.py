@@ -49,6 +49,8 @@ class Intake:
     def __init__(self, services: "Services") -> None:
         self._services = services
         self._folder = Folders(services.settings.home).samples / FOLDER
+        self.drained = False
+        """Whether nothing was left when the spool was looked at last."""
 
     def publish(self) -> None:
         """Put the public key where model servers find it; without it they serve, and write nothing down. Never raises."""
@@ -63,16 +65,16 @@ class Intake:
         except (PlatformError, OSError) as error:
             _log.warning("model servers can't write down what experiments meet: %s", error)
 
-    def take_over(self) -> list[str]:
-        """Take over what is spooled; return the experiments that came to a decision by it, which are to be ended."""
-        decided: list[str] = []
-        for file in sorted(self._folder.glob(f"*{SEALED}"))[:_PIECE]:
+    def take_over(self) -> None:
+        """Take over what is spooled."""
+        files = sorted(self._folder.glob(f"*{SEALED}"))
+        self.drained = len(files) <= _PIECE
+        for file in files[:_PIECE]:
             with self._services.database.write() as session:
-                decided += self._take(session, file)
+                self._take(session, file)
             file.unlink(missing_ok=True)
-        return decided
 
-    def _take(self, session: Session, file: Path) -> list[str]:
+    def _take(self, session: Session, file: Path) -> None:
         found: dict[tuple[str, str, str], list[Line]] = defaultdict(list)
         for line in spooled(file):
             try:
@@ -83,22 +85,19 @@ class Intake:
             except (KeyError, TypeError, ValueError):
                 continue
             found[place].append(one)
-        decided: list[str] = []
         for (id, environment, model), lines in sorted(found.items()):
             experiment = repository.lock(session, id)
             if experiment is None or (experiment.environment, experiment.model) != (environment, model):
                 continue
             lines = [line for line in lines if line.version in (experiment.champion, experiment.challenger)]
             take = self._shadow if experiment.kind == Kind.SHADOW else self._assigned
-            if take(session, experiment, lines):
-                decided.append(experiment.id)
+            take(session, experiment, lines)
             flag_modified(experiment, "figures")
-        return decided
 
-    def _shadow(self, session: Session, experiment: Experiment, lines: list[Line]) -> bool:
+    def _shadow(self, session: Session, experiment: Experiment, lines: list[Line]) -> None:
         """Compare answers whose other half is there, and keep the others sealed until it is."""
         if experiment.phase != Phase.RUNNING:
-            return False
+            return
         requests = [line.request for line in lines]
         known = repository.compared(session, experiment.id, requests)
         waiting = repository.waiting(session, experiment.id, requests)
@@ -125,7 +124,6 @@ class Intake:
             session, experiment.id, answers=settings.most_answers, pairs=settings.most_pairs
         )
         experiment.figures["unpaired"] += dropped
-        return False
 
     def _compare(self, session: Session, experiment: Experiment, champion: Line, challenger: Line) -> None:
         one, other = self._told(session, experiment, champion), self._told(session, experiment, challenger)
@@ -155,10 +153,10 @@ class Intake:
             )
         )
 
-    def _assigned(self, session: Session, experiment: Experiment, lines: list[Line]) -> bool:
+    def _assigned(self, session: Session, experiment: Experiment, lines: list[Line]) -> None:
         """Write down who met which version, and under which id an outcome may come."""
         if experiment.salt is None or experiment.started_at is None:
-            return False
+            return
         told = [(line, found) for line in lines if (found := self._told(session, experiment, line)) is not None]
         hashes = [None if one.unit is None else hashed(experiment.salt, one.unit) for _, one in told]
         units = repository.units(session, experiment.id, [one for one in hashes if one is not None])
@@ -176,6 +174,7 @@ class Intake:
                 row = units[unit] = Unit(
                     experiment_id=experiment.id, unit=unit, version=line.version, crossed=False, has_outcome=False
                 )
+                row.at = datetime.fromtimestamp(one.at, UTC)
                 session.add(row)
                 figures["keys"][results.side(experiment, line.version)] += 1
                 self._own_outcome(experiment, row, one)
@@ -193,8 +192,7 @@ class Intake:
                 )
             )
         session.flush()
-        least = self._services.settings.experiments.least_units
-        return results.rejudge(experiment, figures, least) is not None and experiment.phase == Phase.RUNNING
+        results.rejudge(experiment, figures, self._services.settings.experiments.least_units)
 
     def _own_outcome(self, experiment: Experiment, unit: Unit, one: Told) -> None:
         """Take what the server itself saw of a key's first request as its outcome, where that is what is tested."""

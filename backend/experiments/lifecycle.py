@@ -17,6 +17,10 @@ EVENT = "ml-platform.experiments"
 """What the types of this domain's audit events begin with."""
 
 
+_SPOOLED = timedelta(seconds=1)
+"""Within this time a server has spooled what it answered."""
+
+
 class Lifecycle:
     """The transitions of experiments. One that finds the experiment ended already changes nothing, and says so."""
 
@@ -93,16 +97,32 @@ class Lifecycle:
         return True
 
     def end_as_decided(self, session: Session, id: str) -> bool:
-        """End an A/B experiment whose test has come to a decision."""
+        """End an A/B experiment whose test has come to a decision, once it is known that its keys are split as asked."""
         experiment = self.locked(session, id)
         verdict = experiment.figures["result"]["verdict"]
         if experiment.phase != Phase.RUNNING or verdict == "undecided":
+            return False
+        wrong, known = self.split(session, experiment)
+        if wrong or known < self._services.settings.experiments.least_units:
             return False
         said = verdict.removeprefix("challenger_")
         reason = f"v{experiment.challenger} is {said}: {results.sentence(experiment, experiment.figures)}"
         better = verdict == Outcome.CHALLENGER_BETTER
         # What is better is probably promoted soon.
         return self.end(session, experiment, Outcome(verdict), reason, keep=better)
+
+    def split(self, session: Session, experiment: Experiment) -> tuple[bool, int]:
+        """Say whether keys are not split as asked, and how many of the version with fewer that is judged by.
+
+        What one server spooled is there before what the other did, so keys of the last moments, of which nobody can tell yet
+        whether they are all, are left out.
+        """
+        look = self._services.settings.experiments.look_interval
+        keys = repository.split(session, experiment.id, self._services.clock.now() - _SPOOLED - 2 * look)
+        results.resplit(experiment, experiment.figures, keys)
+        flag_modified(experiment, "figures")
+        fewer = min(keys.get(experiment.champion, 0), keys.get(experiment.challenger, 0))
+        return bool(experiment.figures["split"]["mismatch"]), fewer
 
     def record(self, session: Session, event: str, experiment: Experiment, actor: Principal | str, **data: Any) -> None:
         """Write an audit event about an experiment, and have the overview follow."""

@@ -146,10 +146,12 @@ class Unit(Base):
     """Somebody in an A/B experiment, by a hash of the key, and the version that they met first."""
 
     __tablename__ = "experiment_units"
+    __table_args__ = (Index("ix_experiment_units_split", "experiment_id", "version", "at"),)
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
     unit: Mapped[str] = mapped_column(String(32), primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
     crossed: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether the other version answered them, too, as when theirs was dead."""
     has_outcome: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -119,6 +119,12 @@ def units(session: Session, experiment: str, hashes: Collection[str]) -> dict[st
     return found
 
 
+def split(session: Session, experiment: str, until: datetime) -> dict[int, int]:
+    """Return how many keys met each version first, up to a time."""
+    query = select(Unit.version, func.count()).where(Unit.experiment_id == experiment, Unit.at <= until)
+    return {row[0]: row[1] for row in session.execute(query.group_by(Unit.version))}
+
+
 def predictions(session: Session, ids: Collection[str]) -> dict[str, Prediction]:
     """Return predictions by their id."""
     found: dict[str, Prediction] = {}

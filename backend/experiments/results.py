@@ -1,9 +1,10 @@
 """What an experiment has come to, as JSON: figures that only ever grow, and the tests that are read off them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from backend.experiments.compare import Compared
-from backend.experiments.models import Experiment, Kind, Outcome, Source
+from backend.experiments.models import Experiment, Kind, Source
 from backend.experiments.sequential import RATIO_EVIDENCE, Arm, Better, Design, Result, judge, ratio_evidence
 
 Json = dict[str, Any]
@@ -58,24 +59,20 @@ def add_value(experiment: Experiment, figures: Json, version: int, value: float)
     figures["arms"][name] = arm.dump()
 
 
-def rejudge(experiment: Experiment, figures: Json, least: int) -> Outcome | None:
-    """Read the tests off the figures; return how the experiment ends, when it is decided by them.
-
-    While keys are not split as asked nothing is decided: whatever made the split wrong may have made the outcomes so, too.
-    """
-    keys = figures["keys"]
-    evidence = ratio_evidence(keys["champion"], keys["challenger"], experiment.percent / 100)
-    # Once seen it stays: the test is one for all times.
-    figures["split"] = {
-        "evidence": evidence,
-        "mismatch": figures["split"]["mismatch"] or evidence >= RATIO_EVIDENCE,
-    }
+def rejudge(experiment: Experiment, figures: Json, least: int) -> None:
+    """Read the test off the figures."""
     arms = {name: Arm(**values) for name, values in figures["arms"].items()}
     result = judge(arms["champion"], arms["challenger"], design_of(experiment, least), figures["result"]["pValue"])
     figures["result"] = _result_json(result)
-    if figures["split"]["mismatch"] or result.verdict == "undecided":
-        return None
-    return Outcome(result.verdict)
+
+
+def resplit(experiment: Experiment, figures: Json, keys: Mapping[int, int]) -> None:
+    """Read off how many keys met each version whether they are split as asked."""
+    met = (keys.get(experiment.champion, 0), keys.get(experiment.challenger, 0))
+    evidence = ratio_evidence(*met, experiment.percent / 100)
+    # Once seen it stays: the test is one for all times.
+    mismatch = figures["split"]["mismatch"] or evidence >= RATIO_EVIDENCE
+    figures["split"] = {"evidence": evidence, "mismatch": mismatch}
 
 
 def design_of(experiment: Experiment, least: int) -> Design:

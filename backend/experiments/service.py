@@ -169,7 +169,7 @@ class ExperimentService:
         access = self._may_decide(session, caller, row)
         self.is_undecided(row)
         if choice is Choice.PROMOTE:
-            self._split_is_right(row)
+            self._split_is_right(session, row)
         row.decision, row.decision_reason, row.decided_by = choice, reason, caller.ref
         row.decided_at, row.salt = self._services.clock.now(), None
         promoted = choice is Choice.PROMOTE
@@ -222,12 +222,11 @@ class ExperimentService:
             counts[name] += getattr(told, name)
         counts["unknown"] += len(told.unknown)
         counts["conflicting"] += len(told.conflicting)
-        decided = results.rejudge(row, row.figures, self._services.settings.experiments.least_units)
+        results.rejudge(row, row.figures, self._services.settings.experiments.least_units)
         flag_modified(row, "figures")
         sums = {name: counts[name] for name in ("taken", "repeated", "conflicting", "unknown", "late")}
         self._lifecycle.record(session, "outcomes", row, caller, reported=len(outcomes), sums=sums)
-        if decided is not None:
-            self._lifecycle.end_as_decided(session, row.id)
+        self._lifecycle.end_as_decided(session, row.id)
         return row, told
 
     def taken_back(self, session: Session, environment: str, model: str, actor: Principal | str, reason: str) -> None:
@@ -290,8 +289,8 @@ class ExperimentService:
         decision = self._services.deployments.trials.may_step_in(session, caller, row.environment, row.model)
         return decision.as_json()
 
-    def _split_is_right(self, row: Experiment) -> None:
-        if row.kind == Kind.AB and row.figures["split"]["mismatch"]:
+    def _split_is_right(self, session: Session, row: Experiment) -> None:
+        if row.kind == Kind.AB and self._lifecycle.split(session, row)[0]:
             keys = row.figures["keys"]
             raise SplitIsWrong(
                 f"{keys['challenger']} of {keys['champion'] + keys['challenger']} keys met v{row.challenger} where "

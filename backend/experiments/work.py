@@ -29,6 +29,7 @@ from mlplatform.spec.model import ModelSpec
 
 _DEAD_FOR = 2.0
 """Seconds without a ready replica after which a challenger counts as dead."""
+_SPLIT_EVERY = 1.0
 _TIDY_EVERY = 3600.0
 Result = TypeVar("Result")
 
@@ -66,10 +67,7 @@ class ExperimentWork:
         now = time.monotonic()
         if now - self._looked >= self._services.settings.experiments.look_interval.total_seconds():
             self._looked = now
-            for id in self.intake.take_over():
-                with self._services.database.write() as session:
-                    self._lifecycle.end_as_decided(session, id)
-                self._services.runtime.wake()
+            self.intake.take_over()
         if now - self._tidied >= _TIDY_EVERY:
             self._tidied = now
             self._tidy(self._services.clock.now())
@@ -139,6 +137,7 @@ class ExperimentWork:
             assert experiment is not None
             watched = _Watched(self._services, experiment, _spec(self._services, session, experiment))
         look = self._services.settings.experiments.look_interval.total_seconds()
+        split_at = time.monotonic()
         while not self._has_ended(id):
             if experiment.ends_at is not None and self._services.clock.now() >= experiment.ends_at:
                 self._complete(id)
@@ -146,6 +145,9 @@ class ExperimentWork:
             if reason := watched.dead(self._replicas(_key(experiment))):
                 self._end(id, Outcome.FAILED, reason)
                 return
+            if experiment.kind == Kind.AB and time.monotonic() - split_at > max(look, _SPLIT_EVERY):
+                split_at = time.monotonic()
+                self._judge_split(id)
             if reason := self._look(id, watched):
                 self._end(id, Outcome.CHALLENGER_WORSE, reason)
                 return
@@ -170,9 +172,18 @@ class ExperimentWork:
             row.evidence = watched.dump()
         return watched.breach(judgement)
 
+    def _judge_split(self, id: str) -> None:
+        """See whether keys are split as asked, and end the experiment if its test has waited for that."""
+        if not self.intake.drained:
+            return  # there may be more of one version than of the other in what is there
+        with self._services.database.write() as session:
+            if not self._lifecycle.end_as_decided(session, id):
+                row = self._lifecycle.locked(session, id)
+                if row.phase == Phase.RUNNING:
+                    self._lifecycle.split(session, row)
+
     def _complete(self, id: str) -> None:
         """End an experiment whose time is over, with what it has come to."""
-        self.intake.take_over()
         with self._services.database.write() as session:
             row = self._lifecycle.locked(session, id)
             if row.kind == Kind.AB and self._lifecycle.end_as_decided(session, id):

@@ -121,8 +121,8 @@ def main() -> None:
         ],
         notes=(
             f"{options.runs:,} runs of {options.keys:,} keys a version, false alarm rate {ALPHA}, effect {EFFECT}. A right split "
-            f"of keys was called wrong in {wrong} of {options.runs:,} runs. A request of an experiment waits {cost:.0f} µs for its "
-            f"server to write it down ({os.cpu_count()} cores, shared)."
+            f"of keys was called wrong in {wrong} of {options.runs:,} runs. A request of an experiment waits {cost:.0f} µs for "
+            f"its server to write it down ({os.cpu_count()} cores, shared)."
         ),
         raw={"cases": cases, "splitCalledWrong": wrong, "microsecondsPerRequest": cost, "runs": options.runs},
     )

@@ -95,6 +95,7 @@ def upgrade() -> None:
         sa.Column("experiment_id", sa.String(length=36), nullable=False),
         sa.Column("unit", sa.String(length=32), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("crossed", sa.Boolean(), nullable=False),
         sa.Column("has_outcome", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -102,6 +103,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("experiment_id", "unit", name=op.f("pk_experiment_units")),
     )
+    op.create_index(op.f("ix_experiment_units_split"), "experiment_units", ["experiment_id", "version", "at"])
     op.create_table(
         "experiment_predictions",
         sa.Column("id", sa.String(length=36), nullable=False),

@@ -104,7 +104,8 @@ def test_an_ab_experiment_stops_early_and_its_promotion_is_an_ordinary_deploymen
     told = lab.ada.post(path, {"outcomes": outcomes([stranger, nobody.prediction, ids[1][1]], 1)}).json()
     assert (told["unknown"], told["conflicting"]) == ([stranger, nobody.prediction], [ids[1][1]])
     told = lab.ada.post(path, {"outcomes": outcomes(ids[2], lambda index: float(index % 10 != 0))}).json()
-    found = told["experiment"]
+    assert told["experiment"]["figures"]["result"]["verdict"] == "challenger_better"
+    found = lab.until(id, lambda one: one["phase"] == "ended")
     assert (found["phase"], found["outcome"]) == ("ended", "challenger_better")
     assert found["figures"]["result"]["interval"][0] > 0
     wait_until(lambda: lab.route()["weights"] == [[1, 100]], 10)

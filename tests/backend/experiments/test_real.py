@@ -140,7 +140,8 @@ def test_a_shadow_run_and_then_an_ab_experiment(world: World) -> None:
         {"predictionId": prediction, "value": float((version == "1") != (number % 10 == 0))}
         for number, (_, version, prediction, _) in enumerate(met.values())
     ]
-    found = ada.post(f"/experiments/{id}/outcomes", {"outcomes": outcomes}).json()["experiment"]
+    assert ada.post(f"/experiments/{id}/outcomes", {"outcomes": outcomes}).json()["taken"] == 90
+    found = world.until(id, lambda one: one["phase"] == "ended")
     assert (found["phase"], found["outcome"]) == ("ended", "challenger_better"), found
     wait_until(lambda: {world.ask(WINES[0], x_customer=name)[1] for name in customers[:20]} == {"1"}, 20)
 

@@ -73,9 +73,9 @@ function shadow({ percent, figures }: ExperimentSummary): [string, string][] {
     ],
     [
       'Answers took',
-      `${milliseconds?.champion.toFixed(1)} ms live, ${milliseconds?.challenger.toFixed(
+      `${milliseconds?.champion.toFixed(
         1,
-      )} ms challenger`,
+      )} ms live, ${milliseconds?.challenger.toFixed(1)} ms challenger`,
     ],
   ];
 }
