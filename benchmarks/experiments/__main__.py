@@ -83,8 +83,8 @@ def writing_down(count: int) -> float:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--keys", type=int, default=10_000, help="of each version")
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--keys", type=int, default=5000, help="of each version")
     options = parser.parse_args()
     size, rng = (options.runs, options.keys), np.random.default_rng(26)
 

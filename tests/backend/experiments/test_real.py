@@ -22,7 +22,7 @@ from tests.backend.deployments.conftest import OPEN
 from tests.backend.targets.machine import serving_machine
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BODY = {"inputs": [{"name": name, "shape": [1], "datatype": "FP64"} for name in ("alcohol", "hue")]}
 # Grower 0, grower 1, grower 2, as the first version says.
 WINES = [(13.9, 1.05), (12.2, 1.0), (13.1, 0.65)]
@@ -53,7 +53,7 @@ class World:
             found = self.ada.get(f"/experiments/{id}").json()
             return bool(reached(found))
 
-        wait_until(looked, 60, lambda: json.dumps(found, indent=1))
+        wait_until(looked, 150, lambda: json.dumps(found, indent=1))
         return found
 
 
@@ -83,7 +83,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, wine_model: Path, empty_mlfl
                 answer = ada.register(Trained(model, json.loads(json.dumps(SPEC)), files=dict(ENVIRONMENT_FILES)))
                 assert answer.status_code == 201, answer.text
             id = ada.post("/deployments", {"model": "wine", "version": 1, "environment": "lab"}).json()["id"]
-            wait_until(lambda: ada.get(f"/deployments/{id}").json()["phase"] == "completed", 120)
+            wait_until(lambda: ada.get(f"/deployments/{id}").json()["phase"] == "completed", 200)
             yield World(ingress.port, ada)
 
 
