@@ -37,11 +37,15 @@ def of(trained: Trained, content: bytes) -> WithReference:
 
 def stored(digest: str) -> bytes:
     part = Part(name="all", rows=0, columns=[])
-    return Reference(model_digest=digest, dataset="a", answered="b", parts=[part]).model_dump_json(by_alias=True).encode()
+    return (
+        Reference(model_digest=digest, dataset="a", answered="b", parts=[part]).model_dump_json(by_alias=True).encode()
+    )
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_reference_is_kept_with_its_version_and_known_by_its_digest(backend: Backend, ada: Someone, trained: Any) -> None:
+def test_a_reference_is_kept_with_its_version_and_known_by_its_digest(
+    backend: Backend, ada: Someone, trained: Any
+) -> None:
     for content, said in (
         (b"nonsense", "no training reference"),
         (stored("0" * 64), "another artefact"),
