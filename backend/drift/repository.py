@@ -154,5 +154,5 @@ def drop_truths(session: Session, before: datetime) -> None:
     session.execute(delete(GroundTruth).where(GroundTruth.received_at < before))
 
 
-def _of(model: str, environment: str) -> Select[tuple[DriftReport]]:
+def _of(model: str, environment: str) -> Select[DriftReport]:
     return select(DriftReport).where(DriftReport.model == model, DriftReport.environment == environment)

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 FILE = "reference/profile.json"
 """Where it is in a version's bundle."""
 LARGEST = 8 << 20
