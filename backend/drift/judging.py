@@ -31,6 +31,8 @@ MATTERS = {stattests.WASSERSTEIN: 0.1, stattests.JENSEN_SHANNON: 0.1, "share": 0
 """Distances that matter: Evidently's own, a share of missing values, and errors that are so much larger."""
 _MOST_REFERENCE_ROWS = 20_000
 _LARGEST = 1e9
+_PLAIN_NUMBERS = {float, bool, type(None)}
+_PLAIN = {str, int, bool}
 
 Check = Literal["distribution", "missing", "performance"]
 OTHER = "(other)"
@@ -157,14 +159,25 @@ def _judge_column(column: ColumnProfile, window: PartWindow, findings: list[Find
     findings.append(found(column, window, before, usable))
 
 
-def usable_values(column: ColumnProfile, raw: Sequence[Any]) -> list[Any]:
+def usable_values(column: ColumnProfile, raw: Sequence[Any]) -> Sequence[Any]:
     """Return the values of a window that a column can be judged by, as the reference has them."""
+    types = set(map(type, raw))
     if column.kind == "number":
+        if types <= _PLAIN_NUMBERS:  # as nearly always: many times faster than one by one
+            import numpy as np
+
+            numbers = np.array(raw, dtype=float)
+            usable: Sequence[Any] = numbers[np.isfinite(numbers)]
+            return usable
         return [number for value in raw if (number := number_of(value)) is not None]
     if column.kind == "not_judged":
         return [value for value in raw if value is not None and value == value]
     known = {value for value, _ in column.counts}
-    said = (category_of(value) for value in raw)
+    if len(types) == 1 and types <= _PLAIN:
+        meant = {value: category_of(value) for value in set(raw)}
+        said: Iterable[str | None] = map(meant.__getitem__, raw)
+    else:
+        said = map(category_of, raw)
     return [value if value in known else OTHER for value in said if value is not None]
 
 
@@ -178,9 +191,9 @@ def reference_values(column: ColumnProfile) -> list[Any]:
     return [value for value, count in counts for _ in range(round(count * scale))]
 
 
-def _distribution(column: ColumnProfile, window: PartWindow, before: list[Any], now: list[Any]) -> Finding:
+def _distribution(column: ColumnProfile, window: PartWindow, before: Sequence[Any], now: Sequence[Any]) -> Finding:
     reference, current = _series(column, before), _series(column, now)
-    name = test_of(column, len(now))
+    name = chosen(column, len(now))
     measure = stattests.WASSERSTEIN if column.kind == "number" else stattests.JENSEN_SHANNON
     distance = stattests.tests()[measure](
         *_scaled(reference, current) if column.kind == "number" else (reference, current)
@@ -198,7 +211,7 @@ def _distribution(column: ColumnProfile, window: PartWindow, before: list[Any], 
     )
 
 
-def _performance(column: ColumnProfile, window: PartWindow, before: list[Any], now: list[Any]) -> Finding:
+def _performance(column: ColumnProfile, window: PartWindow, before: Sequence[Any], now: Sequence[Any]) -> Finding:
     reference, current = _series(column, before), _series(column, now)
     name = stattests.WORSE if column.kind == "number" else stattests.MORE_WRONG
     p = stattests.tests()[name](reference, current)
@@ -233,14 +246,14 @@ def _missing(column: ColumnProfile, window: PartWindow, rows: int, missing: int)
     )
 
 
-def test_of(column: ColumnProfile, rows: int) -> str:
+def chosen(column: ColumnProfile, rows: int) -> str:
     """Return the test of a column's distribution, by its kind and the size of the window."""
     if column.kind == "number":
         return stattests.KS
     return stattests.EACH if rows <= LARGE else stattests.CHI2
 
 
-def _series(column: ColumnProfile, values: list[Any]) -> Any:
+def _series(column: ColumnProfile, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     return pd.Series(values, dtype=float if column.kind == "number" else object)

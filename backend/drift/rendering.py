@@ -116,7 +116,7 @@ def _title(finding: Finding, taken: dict[str, str]) -> str:
     return title
 
 
-def _series(column: ColumnProfile, values: list[Any]) -> Any:
+def _series(column: ColumnProfile, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     if len(values) > _MOST_ROWS:
