@@ -24,6 +24,7 @@ SUITES = (
     "access",
     "pii",
     "cost",
+    "drift",
 )
 
 

@@ -61,6 +61,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "audit": Entry("audit:audit", "Read and verify the audit log."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
         "incidents": Entry("incidents.group:incidents", "See and handle incidents."),
+        "drift": Entry("drift.group:drift", "Hold what is live against its training data."),
         "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
@@ -149,6 +150,12 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "advance": Entry("fleet.campaign:advance", "Let the next wave begin."),
         "retry": Entry("fleet.campaign:retry", "Try again what failed."),
         "abort": Entry("fleet.campaign:abort", "End a campaign and close its requests."),
+    },
+    "drift": {
+        "run": Entry("drift.reports:run", "Judge what came since the last report."),
+        "list": Entry("drift.reports:list_reports", "List reports, newest first."),
+        "show": Entry("drift.reports:show", "Show a report, or write it as a page."),
+        "labels": Entry("drift.labels:labels", "Send the truth of predictions."),
     },
     "incidents": {
         "list": Entry("incidents.handle:list_incidents", "List incidents, newest first."),

@@ -15,6 +15,7 @@ from mlplatform.client.access import AccessCalls
 from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
 from mlplatform.client.cost import CostCalls
+from mlplatform.client.drift import DriftCalls
 from mlplatform.client.errors import ClientError
 from mlplatform.client.experiments import ExperimentCalls
 from mlplatform.client.fleet import FleetCalls
@@ -33,9 +34,10 @@ class PlatformClient(
     ScaffoldCalls,
     FleetCalls,
     AccessCalls,
-    ExperimentCalls,
     ComplianceCalls,
     CostCalls,
+    DriftCalls,
+    ExperimentCalls,
     ObservabilityCalls,
     PrivacyCalls,
     RecordCalls,
