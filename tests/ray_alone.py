@@ -29,9 +29,7 @@ def needs_ray() -> None:
 def _trouble() -> str | None:
     pytest.importorskip("ray")
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=90, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=90, check=False)
     except subprocess.TimeoutExpired:
         return "it takes longer than 90 s"
     return None if done.stdout.strip() == "42" else done.stderr.strip()[-300:]
