@@ -46,6 +46,8 @@ from backend.cost import budget_routes
 from backend.cost import routes as cost_routes
 from backend.cost.service import CostService
 from backend.cost.work import CostWork
+from backend.dashboards import routes as dashboard_routes
+from backend.dashboards.service import DashboardService
 from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
@@ -139,6 +141,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         compliance_routes,
         observability_routes,
         incident_routes,
+        dashboard_routes,
         cost_routes,
         budget_routes,
     ):
@@ -199,6 +202,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     ComplianceWork(services)
     services.watch = Watch(services)
     NotificationWork(services)
+    services.dashboards = DashboardService(services)
     services.cost = CostService(services)
     services.cost_work = CostWork(services)
     services.access.start()

@@ -18,6 +18,7 @@ from backend.core.remembered import Remembered
 from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
 from backend.overview.models import ModelSummary
+from backend.overview.repository import SummaryRow
 from catalog.refs import DEFAULT_NAMESPACE, make_ref
 from scaffolder.fleet.models import FleetRepository
 
@@ -58,6 +59,10 @@ class OverviewService:
         if row is None:
             raise NotFound(f"there is no model {name[:80]!r}", fix="Its first `platform register` makes it.")
         return row
+
+    def labelled(self, session: Session) -> Sequence[SummaryRow]:
+        """Return name, owner, type and tier of every model, by name."""
+        return repository.labelled(session)
 
     def rebuild(self) -> int:
         """Make the rows of all models anew, some at a time; return how many models there are."""

@@ -60,6 +60,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "audit": Entry("audit:audit", "Read and verify the audit log."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
         "incidents": Entry("incidents.group:incidents", "See and handle incidents."),
+        "dashboards": Entry("dashboards.group:dashboards", "Have dashboards as code."),
         "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
@@ -135,6 +136,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "advance": Entry("fleet.campaign:advance", "Let the next wave begin."),
         "retry": Entry("fleet.campaign:retry", "Try again what failed."),
         "abort": Entry("fleet.campaign:abort", "End a campaign and close its requests."),
+    },
+    "dashboards": {
+        "generate": Entry("dashboards.generate:generate", "Write dashboards into a folder."),
     },
     "incidents": {
         "list": Entry("incidents.handle:list_incidents", "List incidents, newest first."),
