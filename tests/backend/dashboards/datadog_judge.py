@@ -12,7 +12,9 @@ _CONFIGURATION = Configuration()
 
 def faults(document: dict[str, Any], kind: type[Dashboard] | type[Monitor]) -> list[str]:
     """Return what of a request's body the schema does not know, or does not allow."""
-    return _faults(validate_and_convert_types(document, (kind,), ["body"], True, True, configuration=_CONFIGURATION), "")
+    return _faults(
+        validate_and_convert_types(document, (kind,), ["body"], True, True, configuration=_CONFIGURATION), ""
+    )
 
 
 def _faults(value: Any, path: str) -> list[str]:

@@ -15,13 +15,15 @@ from mlplatform.cli.app import cli
 from mlplatform.client import PlatformClient
 from tests.marks import on_one_database
 
-from ..observability.conftest import Ward, observability, settings, ward  # noqa: F401
+from ..observability.conftest import Ward, observability, settings, ward
+
+__all__ = ["observability", "settings", "ward"]
 
 pytestmark = [pytest.mark.slow, on_one_database]
 
 
-def scraped(ward: Ward) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    text = ward.backend.http.get("/metrics").text
+def scraped(there: Ward) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    text = there.backend.http.get("/metrics").text
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -33,7 +35,7 @@ def labels(**given: str) -> frozenset[tuple[str, str]]:
     return frozenset(given.items())
 
 
-def test_what_dashboards_read_is_exported_and_follows_the_objectives(ward: Ward) -> None:  # noqa: F811
+def test_what_dashboards_read_is_exported_and_follows_the_objectives(ward: Ward) -> None:
     place = {"environment": "lab", "model": "wine"}
     ward.services.overview.rebuild()
     info = ("ml_platform_model_info", labels(model="wine", owner="group:default/risk", type="realtime", tier="2"))
@@ -55,7 +57,7 @@ def test_what_dashboards_read_is_exported_and_follows_the_objectives(ward: Ward)
     assert found["ml_platform_slo_error_ratio", labels(**slo, window="1h")] == pytest.approx(rate * 0.001)
 
 
-def test_dashboards_are_listed_fetched_and_written(ward: Ward, tmp_path: Path, monkeypatch: Any) -> None:  # noqa: F811
+def test_dashboards_are_listed_fetched_and_written(ward: Ward, tmp_path: Path, monkeypatch: Any) -> None:
     ward.services.overview.rebuild()
     ada = ward.ada
     first = ada.get("/dashboards", limit=2).json()

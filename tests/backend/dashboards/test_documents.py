@@ -163,14 +163,19 @@ def test_a_model_without_objectives_has_dashboards_and_no_monitor() -> None:
     assert "Error budget left" not in titles
 
 
-@pytest.mark.parametrize("value", ['a"b', "a\\", "a\nb", "{x=~'.*'}", '",model=~".*', "a}b{c", "$model", "naïve 模型 🙂", ""])
+@pytest.mark.parametrize(
+    "value", ['a"b', "a\\", "a\nb", "{x=~'.*'}", '",model=~".*', "a}b{c", "$model", "naïve 模型 🙂", ""]
+)
 def test_whatever_a_label_holds_stays_in_its_label(value: str) -> None:
     measure = Measure("rate", "model_server_requests_total", ("version",), (("code", "=", value),))
     asked = promql(measure, 'environment="lab"').replace("$__rate_interval", "5m")
     matchers = promql_parser.parse(asked).expr.args[0].vector_selector.matchers.matchers
     assert [(one.name, one.value) for one in matchers] == [("environment", "lab"), ("code", value)]
     ((_, said),), _ = query(measure, ["environment:lab"])
-    assert re.fullmatch(r"sum:mlplatform\.model_server_requests\.count\{environment:lab,code:[^{}\",\n$ ]+\} by \{version\}\.as_rate\(\)", said)
+    begin, end = "sum:mlplatform.model_server_requests.count{environment:lab,code:", "} by {version}.as_rate()"
+    assert said.startswith(begin)
+    assert said.endswith(end)
+    assert not set('{},"$ \\\n') & set(said.removeprefix(begin).removesuffix(end))
 
 
 def test_names_of_teams_become_uids_that_differ() -> None:

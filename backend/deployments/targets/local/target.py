@@ -145,4 +145,6 @@ def server_settings(settings: Settings) -> ServerSettings:
         command=tuple(settings.serving.command or ()),
         log_bytes=settings.serving.log_bytes,
         log_backups=settings.serving.log_backups,
+        collector=settings.telemetry.otlp.endpoint if settings.telemetry.otlp else None,
+        sample_ratio=settings.telemetry.sample_ratio,
     )
