@@ -13,10 +13,9 @@ from typing import Any
 
 from backend.dashboards.panels import FIRING, Board, Kind, Measure, Panel, Variable, family
 from mlplatform.generate.objectives import objectives
+from mlplatform.generate.provisioning import AGES, NAMESPACE
 from mlplatform.spec.model import ModelSpec
 
-NAMESPACE = "mlplatform"
-AGE = "ml_platform_batch_last_success_age_seconds"
 _UNITS = {"percentunit": "fraction", "s": "second", "ms": "millisecond", "reqps": "request", "cps": "message"}
 _NOT_IN_TAGS = re.compile(r"[^a-z0-9_\-:./]+")
 _HISTOGRAM_PARTS = ("_sum", "_count")
@@ -99,7 +98,7 @@ def query(measure: Measure, scope: Sequence[str]) -> tuple[list[tuple[str, str]]
     if of == "count":
         return [("a", f"count_nonzero({_said('max', _name(metric), where, ('model',))})")], "a"
     if of == "age":
-        return [("a", _said("min", _name(AGE), where, measure.by))], "a"
+        return [("a", _said("min", _name(AGES[metric]), where, measure.by))], "a"
     if of == "lowest":
         return [("a", _said("min", _name(metric), where, measure.by))], "bottom(a, 10, 'last')"
     return [("a", _said(of or "min", _name(metric), where, measure.by))], "a"

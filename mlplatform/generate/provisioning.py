@@ -13,7 +13,10 @@ from mlplatform.pipeline.errors import StageRefused
 
 WRITTEN = ".generated.json"
 """What an earlier run wrote, so that dashboards of models that are gone are taken away, and nothing else."""
-_AGE = {"ml_platform_batch_last_success_timestamp_seconds": "ml_platform_batch_last_success_age_seconds"}
+NAMESPACE = "mlplatform"
+"""What the names of all metrics begin with in Datadog."""
+AGES = {"ml_platform_batch_last_success_timestamp_seconds": "ml_platform_batch_last_success_age_seconds"}
+"""Times that Datadog's agent turns into ages: its queries know no present."""
 _FOLDERS = {"model": "Models", "team": "Teams", "platform": "Platform"}
 
 Json = dict[str, Any]
@@ -50,11 +53,11 @@ def datadog_files(found: Sequence[Json], *, platform: str) -> dict[str, str]:
             files[f"monitors/{one['uid']}-{number}.json"] = _text(monitor)
             wanted.add("ml_platform_slo_alert_firing")
     metrics = [
-        {name: {"name": _AGE[name], "type": "time_elapsed"}} if name in _AGE else name for name in sorted(wanted)
+        {name: {"name": AGES[name], "type": "time_elapsed"}} if name in AGES else name for name in sorted(wanted)
     ]
     instance = {
         "openmetrics_endpoint": f"{platform.rstrip('/')}/metrics",
-        "namespace": "mlplatform",
+        "namespace": NAMESPACE,
         "metrics": metrics,
         "histogram_buckets_as_distributions": True,
         "collect_counters_with_distributions": True,

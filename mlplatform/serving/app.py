@@ -22,7 +22,7 @@ from mlplatform.serving.problems import Problem
 from mlplatform.serving.rows import Rows
 from mlplatform.serving.samples import Sampler
 from mlplatform.spec.model import Serving
-from mlplatform.telemetry.context import current, of_headers
+from mlplatform.telemetry.context import begun, current, of_headers
 from mlplatform.telemetry.tracing import RequestSpan, Tracing
 
 Scope = MutableMapping[str, Any]
@@ -147,7 +147,7 @@ class ServingApp:
             return
         trace = of_headers(scope["headers"])
         span = self._tracing.begin(trace, f"POST {protocol}", **{"url.path": scope["path"]}) if self._tracing else None
-        token = current.set(span.context if span is not None else trace)
+        token = current.set(span.context if span is not None else trace or begun())
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         try:
             status = await self._answer(protocol, scope, receive, send, span)

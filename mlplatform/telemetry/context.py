@@ -3,6 +3,7 @@
 Only the standard library, since every line of a log asks for it: whoever wants spans takes :mod:`mlplatform.telemetry.tracing`.
 """
 
+import random
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -41,6 +42,12 @@ def parse(value: bytes) -> TraceContext | None:
     if not trace.strip("0") or not span.strip("0"):
         return None
     return TraceContext(trace, span, bool(int(found["flags"], 16) & _SAMPLED))
+
+
+def begun() -> TraceContext:
+    """Return a trace that begins here, of which no spans are made: its id is for the log."""
+    trace, span = random.getrandbits(128) or 1, random.getrandbits(64) or 1
+    return TraceContext(f"{trace:032x}", f"{span:016x}", sampled=False)
 
 
 def of_headers(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext | None:

@@ -16,7 +16,7 @@ from backend.core.errors import PayloadTooLarge
 from backend.core.http.problems import problem_response, unexpected_response
 from backend.core.ids import new_id
 from backend.core.metrics import Metrics
-from mlplatform.telemetry.context import of_headers
+from mlplatform.telemetry.context import begun, of_headers
 from mlplatform.telemetry.tracing import Tracing, at_work
 
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -72,7 +72,7 @@ class RequestContext:
         if self._tracing is not None and scope["path"] not in _QUIET:
             span = self._tracing.begin(trace, _method(scope))
         try:
-            with at_work(span.context if span is not None else trace):
+            with at_work(span.context if span is not None else trace or begun()):
                 status = await self._answered(scope, receive, send)
         finally:
             if span is not None:

@@ -14,6 +14,7 @@ from mlflow.models import infer_signature
 
 from backend.deployments.targets.base import ReplicaSetSpec, VersionKey
 from backend.deployments.targets.local.target import LocalTarget, server_settings
+from backend.deployments.targets.log_filter import LogFilter
 from mlplatform.spec.model import ModelSpec
 from tests.backend.targets.machine import SPEC, Machine, route, serving_machine, wait_for
 from tests.collector import Collector, collecting
@@ -40,7 +41,7 @@ class Traced:
         return response.status
 
     def lines(self) -> list[dict[str, object]]:
-        texts = [line.partition(" ")[2] for line in self.target.logs(self.key, 1000, False)]
+        texts = [line.partition(" ")[2] for line in self.target.logs([self.key], 1000, False)]
         return [json.loads(text) for text in texts if text.startswith("{")]
 
 
@@ -120,8 +121,10 @@ def test_a_failure_is_in_the_log_under_its_own_trace(traced: Traced) -> None:
     assert traced.ask(13.0, traceparent=f"00-{trace}-{'8' * 16}-01") == 500
     spans = traced.collector.until(trace, 3)
     assert spans["wine: POST v2"].failed
-    (line,) = [one for one in traced.lines() if one["message"] == "the model failed"]
-    assert line["trace_id"] == trace
+    asked, line = [
+        json.loads(one.partition(" ")[2]) for one in traced.target.logs([traced.key], 50, False, LogFilter(trace=trace))
+    ]
+    assert (asked["message"], line["message"]) == ("asked about [13.0]", "the model failed")
     assert "thirteen is too many" in str(line["exception"])
 
 

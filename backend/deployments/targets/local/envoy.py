@@ -335,7 +335,7 @@ def bootstrap(
 ) -> Json:
     """Return the static part: listener, admin interface on loopback, and where the rest is read from."""
     known = [envoy_tracing.collector(collector)] if collector is not None else []
-    tracing = envoy_tracing.tracing(collector, sample_ratio)
+    tracing = {"tracing": envoy_tracing.tracing(collector, sample_ratio)} if collector is not None else {}
     return {
         "node": {"id": "local", "cluster": "ml-platform"},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin_port}}},
@@ -379,7 +379,7 @@ def _listener(host: str, port: int, xds: Path, tracing: Json) -> Json:
         "request_headers_timeout": "10s",
         "stream_idle_timeout": "300s",
         "local_reply_config": _local_replies(),
-        "tracing": tracing,
+        **tracing,
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
     }
     return {

@@ -1,7 +1,7 @@
 """How Envoy takes part in traces (W3C Trace Context): pure functions, as in :mod:`backend.deployments.targets.local.envoy`.
 
-A request that comes with a ``traceparent`` stays in its trace; any other gets one, whether or not spans are sent anywhere: so
-each line in a log can say which request it is about. Envoy alone decides what is sampled.
+A request that comes with a ``traceparent`` stays in its trace; any other gets one. Envoy decides what is sampled. It has no
+tracer without a collector to send spans to: then it passes the header on as it is, and the model server begins the trace.
 """
 
 from typing import Any
@@ -17,12 +17,14 @@ _PORTS = {"http": 80, "https": 443}
 _SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
-def tracing(endpoint: str | None, ratio: float) -> Json:
-    """Return the ``tracing`` of the connection manager; without a collector spans are made for their ids alone."""
-    provider: Json = {"@type": _OPEN_TELEMETRY, "service_name": "ml-platform-ingress"}
-    if endpoint is not None:
-        uri = {"uri": f"{endpoint.rstrip('/')}/v1/traces", "cluster": COLLECTOR, "timeout": "1s"}
-        provider["http_service"] = {"http_uri": uri}
+def tracing(endpoint: str, ratio: float) -> Json:
+    """Return the ``tracing`` of the connection manager."""
+    uri = {"uri": f"{endpoint.rstrip('/')}/v1/traces", "cluster": COLLECTOR, "timeout": "1s"}
+    provider = {
+        "@type": _OPEN_TELEMETRY,
+        "service_name": "ml-platform-ingress",
+        "http_service": {"http_uri": uri},
+    }
     return {
         "random_sampling": {"value": round(100 * ratio, 4)},
         "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": provider},
