@@ -62,7 +62,7 @@ def known(session: Session) -> Sequence[str]:
     return session.execute(select(ModelSummary.name)).scalars().all()
 
 
-def labelled(session: Session) -> Sequence[SummaryRow]:
+def labelled(session: Session) -> Sequence[Row[str, str, str, int]]:
     """Return name, owner, type and tier of all models, by name."""
     has = ModelSummary
     return session.execute(select(has.name, has.owner, has.type, has.tier).order_by(has.name)).all()

@@ -9,7 +9,7 @@ event of a model (a rollout's next phase, an inventory of the fleet) and would l
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import Row, event
 from sqlalchemy.orm import Session
 
 from backend.core.database import lock_for_transaction
@@ -18,7 +18,6 @@ from backend.core.remembered import Remembered
 from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
 from backend.overview.models import ModelSummary
-from backend.overview.repository import SummaryRow
 from catalog.refs import DEFAULT_NAMESPACE, make_ref
 from scaffolder.fleet.models import FleetRepository
 
@@ -60,7 +59,7 @@ class OverviewService:
             raise NotFound(f"there is no model {name[:80]!r}", fix="Its first `platform register` makes it.")
         return row
 
-    def labelled(self, session: Session) -> Sequence[SummaryRow]:
+    def labelled(self, session: Session) -> Sequence[Row[str, str, str, int]]:
         """Return name, owner, type and tier of every model, by name."""
         return repository.labelled(session)
 

@@ -140,9 +140,9 @@ def _report(
         rows=rows,
         notes=(
             f"One scikit-learn pipeline behind Envoy, single rows over {CONNECTIONS} connections; medians of {rounds} rounds of "
-            f"{seconds:g} s in turn. Processor time is that of Envoy and the server together: requests a second vary by more than "
-            f"what is looked for when others use the machine; the second `nothing` shows what of a difference means "
-            f"nothing. Load ({load.generator()}) and collector share the {os.cpu_count()} cores; load average at the start "
+            f"{seconds:g} s in turn. Processor time is that of Envoy and the server together: requests a second vary by more "
+            f"than what is looked for when others use the machine; the second `nothing` shows what of a difference "
+            f"means nothing. Load ({load.generator()}) and collector share the {os.cpu_count()} cores; load average at the start "
             f"{busy:.1f}. Trace ids in logs are always there, and so in all of them."
         ),
         raw={"rates": rates, "microseconds": costs, "rounds": rounds, "seconds": seconds},

@@ -106,7 +106,7 @@ class Tracing:
                 return result
 
             def shutdown(self) -> None:
-                self._real.shutdown()
+                self._real.shutdown()  # type: ignore[no-untyped-call]
 
         self._ratio = ratio
         # Which requests get a span is decided before one is made.
