@@ -23,7 +23,7 @@ $(UV):
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
-.PHONY: setup demo down clean test check lint types unit stories portal docs bench bench-quick help
+.PHONY: setup demo down clean test check lint types unit stories exhaustive portal docs bench bench-quick help
 
 setup: .venv/.ready  ## install uv and the locked environment
 
@@ -52,8 +52,13 @@ types: setup
 unit: setup
 	@$(RUN) pytest -q -n 2 -m "not journey and not postgres and not fault and not slow"
 
+LONG := MAKEFLAGS= MAKELEVEL= $(RUN) pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --reruns 1 -rR --durations=15
+
 stories: setup
-	@MAKEFLAGS= MAKELEVEL= $(RUN) pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --reruns 1 -rR -m "journey or postgres or fault or slow" --durations=15
+	@$(LONG) -m "(journey or postgres or fault or slow) and not exhaustive"
+
+exhaustive: setup  ## the variations that `make test` leaves out: every kill point, every pair of choices
+	@$(LONG) -m exhaustive
 
 portal: setup  ## install and build the portal; check its types, lint and unit tests
 	@$(RUN) python -m backend.local.portal

@@ -52,6 +52,10 @@ from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
+from backend.drift import routes as drift_routes
+from backend.drift.retraining import Retraining
+from backend.drift.service import DriftService
+from backend.drift.work import DriftWork
 from backend.evidence import routes as evidence_routes
 from backend.evidence.service import EvidenceService
 from backend.evidence.work import EvidenceWork
@@ -147,6 +151,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         dashboard_routes,
         cost_routes,
         budget_routes,
+        drift_routes,
     ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
@@ -158,6 +163,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         # An Alertmanager sends what it has grouped in one go.
         (re.compile(rf"^{API_PREFIX}/observability/alertmanager/?$"), settings.limits.manifest_bytes),
         (re.compile(rf"^{API_PREFIX}/cost/usage/?$"), settings.limits.manifest_bytes),
+        (re.compile(rf"^{API_PREFIX}/drift/models/[^/]+/labels/?$"), settings.limits.manifest_bytes),
         (re.compile(rf"^{API_PREFIX}/cost/bills/[^/]+/[^/]+/?$"), settings.cost.bill_bytes),
         # MLflow streams artefacts to disk and holds everything else in memory.
         (re.compile(rf"^{MLFLOW_PATH}/(ajax-)?api/2\.0/mlflow-artifacts/"), settings.limits.bundle_bytes),
@@ -208,6 +214,9 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.dashboards = DashboardService(services)
     services.cost = CostService(services)
     services.cost_work = CostWork(services)
+    services.drift, services.retraining = DriftService(services), Retraining(services)
+    services.watch.evaluation.judgements = services.drift.judgements
+    DriftWork(services)
     services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})

@@ -25,6 +25,7 @@ SUITES = (
     "access",
     "pii",
     "cost",
+    "drift",
 )
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,6 +63,20 @@ LONGEST_FIRST = (
 """Begun first, so that at the end of the tests no process is left alone with a long file. The portal's comes late: by then
 `make portal`, which runs beside the tests, has made what it opens."""
 
+ONE_OF = {
+    "backend/batch/test_kill.py": 3,
+    "backend/deployments/test_kill.py": 4,
+    "backend/privacy/test_kill.py": 4,
+    "mlplatform/streaming/test_faults.py": 3,
+    "scaffolder/fleet/test_kill.py": 4,
+    "scaffolder/service/test_kill.py": 4,
+    "scaffolder/update/test_copier.py": 3,
+    "scaffolder/update/test_identity.py": 4,
+    "templates/test_generated_works.py::test_its_first_command_passes": 3,
+}
+"""Families of tests that start processes and differ only in where they are killed or what they are given: `make test` runs
+one of so many, the same each time, and `make exhaustive` the others."""
+
 # Without Phase.explain, which takes minutes to comment on what is shrunk already.
 settings.register_profile("platform", phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
 settings.load_profile("platform")
@@ -75,11 +90,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if places[item.path].startswith(SLOW_ROOMS):
             item.add_marker(pytest.mark.slow)
+    _leave_some_for_later(items, places)
     ranks = {
         path: next((rank for rank, room in enumerate(LONGEST_FIRST) if place.startswith(room)), len(LONGEST_FIRST))
         for path, place in places.items()
     }
     items.sort(key=lambda item: ranks[item.path])
+
+
+def _leave_some_for_later(items: list[pytest.Item], places: dict[Path, str]) -> None:
+    met: Counter[str] = Counter()
+    for item in items:
+        test = f"{places[item.path]}::{getattr(item, 'originalname', item.name)}"
+        one_of = next((number for family, number in ONE_OF.items() if test.startswith(family)), 1)
+        if met[test] % one_of:
+            item.add_marker(pytest.mark.exhaustive)
+        met[test] += 1
 
 
 class SetClock:

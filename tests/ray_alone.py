@@ -14,7 +14,7 @@ ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level
 class Six:
     def times(self, number): return 6 * number
 
-print(ray.get(Six.remote().times.remote(7), timeout=120))
+print(ray.get(Six.remote().times.remote(7), timeout=60))
 ray.shutdown()
 """
 
@@ -30,8 +30,8 @@ def _trouble() -> str | None:
     pytest.importorskip("ray")
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=240, check=False
+            [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=90, check=False
         )
     except subprocess.TimeoutExpired:
-        return "it takes longer than 240 s"
+        return "it takes longer than 90 s"
     return None if done.stdout.strip() == "42" else done.stderr.strip()[-300:]

@@ -16,6 +16,7 @@ from backend.core.config_access import AccessSettings
 from backend.core.config_base import Origin, Port, SettingsModel
 from backend.core.config_compliance import ComplianceSettings
 from backend.core.config_cost import CostSettings
+from backend.core.config_drift import DriftSettings
 from backend.core.config_encryption import EncryptionSettings, SecretStoreSettings
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
@@ -310,6 +311,7 @@ class Settings(SettingsModel):
     audit: AuditSettings = Field(default_factory=AuditSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
     cost: CostSettings = Field(default_factory=CostSettings)
+    drift: DriftSettings = Field(default_factory=DriftSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from backend.dashboards.service import DashboardService
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
+    from backend.drift.retraining import Retraining
+    from backend.drift.service import DriftService
     from backend.evidence.service import EvidenceService
     from backend.identity.service import IdentityService
     from backend.observability.incidents import IncidentService
@@ -88,6 +90,8 @@ class Services:
     evidence: "EvidenceService" = field(init=False)
     cost: "CostService" = field(init=False)
     cost_work: "CostWork" = field(init=False)
+    drift: "DriftService" = field(init=False)
+    retraining: "Retraining" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -25,6 +25,10 @@ TAGS = [
     {"name": "data sets", "description": "How sensitive data is, column by column, and what models inherit from it."},
     {"name": "compliance", "description": "Controls as data, what they came to, and waivers."},
     {"name": "observability", "description": "Objectives and error budgets of live models, and incidents."},
+    {
+        "name": "drift",
+        "description": "Live models held against their training data, and the truth as it becomes known.",
+    },
     {"name": "cost", "description": "Usage, what it costs, bills, budgets, and what could be saved."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
     {"name": "access", "description": "Who may do what: policies, decisions, time-bound grants, access reviews."},

@@ -246,6 +246,11 @@ class DeploymentService:
         promoted = repository.last_promoted(session, environment, model, version=version)
         return None if promoted is None else promoted.finished_at or promoted.requested_at
 
+    def live_since(self, session: Session, environment: str, model: str, version: int) -> datetime | None:
+        """Return when a version was promoted in an environment, for the last time."""
+        promoted = repository.last_promoted(session, environment, model, version=version)
+        return None if promoted is None else promoted.finished_at or promoted.requested_at
+
     def was_live(self, session: Session, environment: str, model: str, version: int) -> bool:
         """Say whether a version was live in an environment at some time."""
         return repository.last_promoted(session, environment, model, version=version) is not None

@@ -54,6 +54,8 @@ class ModelSummary(Base):
     """How its objectives stand, by the worst; empty where it is live nowhere, or has none."""
     budget: Mapped[int] = mapped_column(Integer, default=20_000)
     """What is left of the error budget of which least is left, in hundredths of a percent; 20000 where that is not known."""
+    drift: Mapped[str] = mapped_column(String(20), default="")
+    """What the newest drift reports of what is live say, by the worst; empty where there is none."""
     monthly_cost: Mapped[int] = mapped_column(BigInteger, default=-1)
     """What it has cost this month, in cents; -1 where nothing is recorded."""
     request_url: Mapped[str | None] = mapped_column(String(500))

@@ -43,6 +43,7 @@ class Filter:
     behind: bool | None = None
     compliant: bool | None = None
     slo: str | None = None
+    drift: str | None = None
 
 
 def replace_rows(
@@ -134,6 +135,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         (has.type, wanted.type),
         (has.tier, wanted.tier),
         (has.slo, wanted.slo),
+        (has.drift, wanted.drift),
     ):
         if value is not None:
             found.append(column == value)

@@ -12,6 +12,7 @@ from backend.core.errors import InvalidInput
 from backend.core.http.problems import problems
 from backend.core.schemas import Paging, PlainText, utc
 from backend.deployments.models import Phase
+from backend.drift.models import DriftOutcome
 from backend.identity.auth import Caller
 from backend.observability.models import SloState
 from backend.observability.slos import UNKNOWN_BUDGET
@@ -68,6 +69,7 @@ def models(
         Query(description="Whether no check of the controls found anything about it; only live models are either."),
     ] = None,
     slo: Annotated[SloState | None, Query(description="How its objectives stand, by the worst.")] = None,
+    drift: Annotated[DriftOutcome | None, Query(description="What its newest drift reports say, by the worst.")] = None,
     sort: Annotated[
         Sort, Query(description="With `-` the other way round; models with the same value by name.")
     ] = "name",
@@ -85,6 +87,7 @@ def models(
         behind,
         compliant,
         slo.value if slo else None,
+        drift.value if drift else None,
     )
     key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
     after = _after(page, sort, key)
@@ -184,6 +187,7 @@ def overview_out(row: ModelSummary | SummaryRow, places: list[PlaceRow], currenc
         places=[PlaceOut.model_validate(one) for one in places],
         template=template,
         slo=_slo(row),
+        drift=DriftOutcome(row.drift) if row.drift else None,
         monthly_cost=None
         if row.monthly_cost < 0
         else MonthlyCostOut(amount=f"{Decimal(row.monthly_cost).scaleb(-2):.2f}", currency=currency),

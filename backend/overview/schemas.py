@@ -5,9 +5,8 @@ from datetime import datetime
 from pydantic import Field
 
 from backend.core.schemas import Page, Schema
+from backend.drift.models import DriftOutcome
 from backend.observability.models import SloState
-
-_NOTHING = "null: nothing is recorded"
 
 
 class PlaceOut(Schema):
@@ -75,7 +74,10 @@ class OverviewOut(Schema):
     slo: SloSummaryOut | None = Field(
         default=None, description="How its objectives stand; null if it is not live, has none, or was not judged yet."
     )
-    drift: None = Field(default=None, description=_NOTHING)
+    drift: DriftOutcome | None = Field(
+        default=None,
+        description="What the newest drift reports of what is live say, by the worst; null if there is none.",
+    )
     monthly_cost: MonthlyCostOut | None = Field(
         default=None, description="What it has cost this month; null if nothing is recorded."
     )

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from backend.core.database import lock_for_transaction
 from backend.core.errors import NotFound
 from backend.core.remembered import Remembered
+from backend.drift.service import worst
 from backend.observability.slos import UNKNOWN_BUDGET
 from backend.overview import repository
 from backend.overview.models import ModelSummary
@@ -108,6 +109,7 @@ class OverviewService:
         cost = self._services.cost.monthly(session, list(registered))
         failing = self._services.controls.failing(session, list(registered))
         objectives = self._services.slos.summaries(session, list(registered))
+        reported = self._services.drift.standings(session, list(registered))
         summaries = []
         for name, (model, latest, registered_at) in registered.items():
             own = places.get(name, [])
@@ -126,6 +128,9 @@ class OverviewService:
                     "compliance": failing[name] if any(one.champion is not None for one in own) else -1,
                     "slo": objectives[name].state if name in objectives else "",
                     "budget": objectives[name].budget if name in objectives else UNKNOWN_BUDGET,
+                    "drift": worst(
+                        reported.get(name, {}).get((one.environment, one.champion), "") for one in own if one.champion
+                    ),
                     "monthly_cost": int(cost[name] * 100) if name in cost else -1,
                     **_template(model.repository, from_templates),
                 }

@@ -14,6 +14,19 @@ def known(session: Session, ids: Collection[str]) -> set[str]:
     return set(session.execute(select(PayloadSample.id).where(PayloadSample.id.in_(ids))).scalars())
 
 
+def of_ids(session: Session, environment: str, model: str, ids: Collection[str]) -> list[PayloadSample]:
+    """Return those of these samples that there are of a model."""
+    wanted, found = sorted(ids), list[PayloadSample]()
+    for start in range(0, len(wanted), 500):
+        query = select(PayloadSample).where(
+            PayloadSample.environment == environment,
+            PayloadSample.model == model,
+            PayloadSample.id.in_(wanted[start : start + 500]),
+        )
+        found += session.execute(query).scalars()
+    return found
+
+
 def drop_beyond(session: Session, environment: str, model: str, most: int) -> None:
     """Delete a model's oldest samples until there are at most so many."""
     mine = (PayloadSample.environment == environment, PayloadSample.model == model)

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +116,22 @@ class Samples:
             for row in rows:
                 yield self.opened(session, row)
             after = rows[-1].id
+
+    def there(self, session: Session, environment: str, model: str, ids: Collection[str]) -> set[str]:
+        """Return which of these predictions of a model were sampled."""
+        return {row.id for row in repository.of_ids(session, environment, model, ids)}
+
+    def of(
+        self, session: Session, environment: str, model: str, ids: Collection[str], *, version: int
+    ) -> Iterator[Sample]:
+        """Yield a version's samples of these predictions, opened.
+
+        Raises:
+            EncryptionUnavailable: the keys are not to be had.
+        """
+        for row in repository.of_ids(session, environment, model, ids):
+            if row.version == version:
+                yield self.opened(session, row)
 
     def get(self, session: Session, sample_id: str) -> Sample:
         """Return a sample by the prediction's id.

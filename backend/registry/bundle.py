@@ -1,8 +1,8 @@
 """The tar that a registration uploads: unpacked without trusting a byte of it.
 
-A bundle holds two folders, ``model/`` (the MLflow model) and ``environment/`` (lock, project file, vendored wheels and
-``model.yaml``). Whatever else a tar can hold — links, devices, absolute or climbing paths, the same name twice, more
-bytes than announced — is refused before it reaches the disk.
+A bundle holds ``model/`` (the MLflow model), ``environment/`` (lock, project file, vendored wheels and ``model.yaml``), and
+``reference/`` (the training reference) if there is one. Whatever else a tar can hold — links, devices, absolute or climbing
+paths, the same name twice, more bytes than announced — is refused before it reaches the disk.
 """
 
 import errno
@@ -16,7 +16,7 @@ from typing import IO, ClassVar
 
 from backend.core.errors import InsufficientStorage, InvalidInput, PayloadTooLarge
 
-TOP_FOLDERS = ("model", "environment")
+TOP_FOLDERS = ("model", "environment", "reference")
 REQUIRED_FILES = (
     "model/MLmodel",
     "environment/model.yaml",
@@ -115,7 +115,7 @@ def _safe_path(member: tarfile.TarInfo) -> PurePosixPath:
     if unsafe or not path.parts or len(member.name) > _LONGEST_PATH:
         raise InvalidBundle(f"{member.name[:80]!r} is not a path inside the bundle")
     if path.parts[0] not in TOP_FOLDERS:
-        raise InvalidBundle(f"{member.name!r} is outside of {' and '.join(f'{name}/' for name in TOP_FOLDERS)}")
+        raise InvalidBundle(f"{member.name!r} is outside of {', '.join(f'{name}/' for name in TOP_FOLDERS)}")
     return path
 
 

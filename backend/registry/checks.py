@@ -11,6 +11,8 @@ from backend.core.errors import InvalidInput
 from backend.core.http.problems import field_faults
 from backend.registry.schemas import Manifest
 from mlplatform.attest.digest import artefact_digest, file_sha256
+from mlplatform.reference.profile import FILE as REFERENCE
+from mlplatform.reference.profile import LARGEST, parse
 from mlplatform.spec.load import SpecError, load_spec
 
 _LARGEST_MLMODEL = 4 << 20
@@ -85,12 +87,31 @@ def check_bundle(manifest: Manifest, bundle: Path) -> str:
         raise ContradictingManifest(f"environment/model.yaml is not valid: {error}"[:2000]) from None
     if spec != manifest.spec:
         raise ContradictingManifest("environment/model.yaml is not the model.yaml of the manifest")
+    _check_reference(manifest, bundle / REFERENCE)
     if not _has_signature(bundle / "model" / "MLmodel"):
         raise ModelWithoutSignature(
             "the model has no MLflow signature",
             fix="Save it with `signature=infer_signature(inputs, outputs)` and train again.",
         )
     return file_sha256(bundle / "environment" / "model.yaml")
+
+
+def _check_reference(manifest: Manifest, file: Path) -> None:
+    """Refuse a training reference that is none, or of another artefact."""
+    if not file.is_file():
+        return
+    try:
+        reference = parse(file.read_bytes()) if file.stat().st_size <= LARGEST else None
+    except ValueError as error:
+        raise InvalidInput(
+            f"{REFERENCE} is no training reference: {error}", fix="Run `platform validate` again."
+        ) from None
+    if reference is None:
+        raise InvalidInput(f"{REFERENCE} is larger than {LARGEST >> 20} MiB")
+    if reference.model_digest != manifest.model_digest:
+        raise ContradictingManifest(
+            f"{REFERENCE} is about another artefact than modelDigest", fix="Run `platform validate` again."
+        )
 
 
 def _has_signature(path: Path) -> bool:

@@ -21,8 +21,9 @@ from backend.registry.repository import find_same, has_run
 from backend.registry.schemas import Manifest, VersionOut
 from backend.registry.service import RegistryService
 from backend.registry.uploads import abandoned_uploads
-from mlplatform.attest.digest import artefact_digest
+from mlplatform.attest.digest import artefact_digest, file_sha256
 from mlplatform.attest.statement import Subject
+from mlplatform.reference.profile import FILE as REFERENCE
 from mlplatform.spec.model import ModelSpec
 
 REGISTERED = "ml-platform.registry.version.registered"
@@ -221,7 +222,7 @@ class Registration:
                 return self.registry.version_out(session, present), False
             self._keep_model(session, manifest)
             self.registry.changed(session, self.model)
-            row = self._version(manifest, digest, subject, logged)
+            row = self._version(manifest, bundle, digest, subject, logged)
             session.add(row)
             session.flush()
             self.registry.declared(session, row)
@@ -291,15 +292,19 @@ class Registration:
             data=data,
         )
 
-    def _version(self, manifest: Manifest, digest: str, subject: Subject, logged: MlflowVersion) -> VersionRow:
+    def _version(
+        self, manifest: Manifest, bundle: Path, digest: str, subject: Subject, logged: MlflowVersion
+    ) -> VersionRow:
         training = manifest.training
         recorded = training.model_dump(mode="json", by_alias=True)
+        reference = bundle / REFERENCE
         lineage = {
             "commit": training.git.commit,
             "repository": training.git.repository,
             "dirty": training.git.dirty,
             "commitAuthor": training.git.author,
             "specDigest": subject.spec_digest,
+            "referenceDigest": file_sha256(reference) if reference.is_file() else None,
             "onBehalfOf": self.caller.on_behalf_of,
             "ciRun": self.caller.run,
             **{name: recorded[name] for name in ("data", "lockDigest", "python", "startedAt", "finishedAt")},

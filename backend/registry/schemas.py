@@ -74,6 +74,9 @@ class LineageOut(Schema):
     data: list[dict[str, Any]]
     lock_digest: str
     spec_digest: str = Field(description="SHA-256 of its model.yaml.")
+    reference_digest: str | None = Field(
+        default=None, description="SHA-256 of its training reference, by which drift is judged; null if it has none."
+    )
     run_id: str
     python: str
     started_at: str

@@ -1,6 +1,7 @@
 """The registry's operations on what is registered; how something becomes so is in :mod:`backend.registry.registration`."""
 
 import contextlib
+import hashlib
 import logging
 import re
 import threading
@@ -39,6 +40,8 @@ from backend.registry.repository import (
 from backend.registry.schemas import ModelOut, VersionOut
 from mlplatform.attest.digest import artefact_digest
 from mlplatform.attest.statement import Subject
+from mlplatform.reference.profile import FILE as REFERENCE
+from mlplatform.reference.profile import Reference, parse
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -177,6 +180,25 @@ class RegistryService(RegistryContents):
         if not intact:
             raise ArtefactDamaged(f"the artefact of {version.model} {version.version} was changed", fix=fix)
         return folder
+
+    def reference(self, version: VersionRow) -> Reference | None:
+        """Return a version's training reference, verified against its digest; ``None`` if it was registered without one.
+
+        Raises:
+            ArtefactDamaged: it is gone or was changed.
+        """
+        digest = version.lineage.get("referenceDigest")
+        if digest is None:
+            return None
+        fix = "Restore HOME/artefacts from a backup."
+        what = f"the training reference of {version.model} {version.version}"
+        try:
+            content = (self.artefacts / version.bundle / REFERENCE).read_bytes()
+        except OSError:
+            raise ArtefactDamaged(f"{what} is gone", fix=fix) from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ArtefactDamaged(f"{what} was changed", fix=fix)
+        return parse(content)
 
     def pack_bundle(self, version: VersionRow) -> Iterator[bytes]:
         """Return the version's bundle as a tar, piece by piece."""

@@ -132,7 +132,7 @@ class PipelineRun:
 
         self.workspace.trained()
         champion = fetch_champion(self.workspace, warn=output.warn)
-        return self._gates(gates.validate(self.workspace, champion, listen=self._listen))
+        return self._gates(gates.validate(self.workspace, champion, listen=self._listen, warn=output.warn))
 
     def _scan(self) -> str:
         from mlplatform.pipeline import gates

@@ -61,6 +61,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
         "incidents": Entry("incidents.group:incidents", "See and handle incidents."),
         "dashboards": Entry("dashboards.group:dashboards", "Have dashboards as code."),
+        "drift": Entry("drift.group:drift", "Hold what is live against its training data."),
         "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
@@ -139,6 +140,12 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "dashboards": {
         "generate": Entry("dashboards.generate:generate", "Write dashboards into a folder."),
+    },
+    "drift": {
+        "run": Entry("drift.reports:run", "Judge what came since the last report."),
+        "list": Entry("drift.reports:list_reports", "List reports, newest first."),
+        "show": Entry("drift.reports:show", "Show a report, or write it as a page."),
+        "labels": Entry("drift.labels:labels", "Send the truth of predictions."),
     },
     "incidents": {
         "list": Entry("incidents.handle:list_incidents", "List incidents, newest first."),

@@ -15,6 +15,7 @@ from mlplatform.client.access import AccessCalls
 from mlplatform.client.calls import Json, json_object, path_part, present
 from mlplatform.client.compliance import ComplianceCalls
 from mlplatform.client.cost import CostCalls
+from mlplatform.client.drift import DriftCalls
 from mlplatform.client.errors import ClientError
 from mlplatform.client.fleet import FleetCalls
 from mlplatform.client.observability import ObservabilityCalls
@@ -29,7 +30,15 @@ _CHUNK = 1 << 20
 
 
 class PlatformClient(
-    ScaffoldCalls, FleetCalls, AccessCalls, ComplianceCalls, CostCalls, ObservabilityCalls, PrivacyCalls, RecordCalls
+    ScaffoldCalls,
+    FleetCalls,
+    AccessCalls,
+    ComplianceCalls,
+    CostCalls,
+    DriftCalls,
+    ObservabilityCalls,
+    PrivacyCalls,
+    RecordCalls,
 ):
     """A caller of one platform.
 

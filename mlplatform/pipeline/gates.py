@@ -13,9 +13,27 @@ from mlplatform.pipeline.workspace import SCAN_GATES, VALIDATE_GATES, Workspace
 Listener = Callable[[GateResult], None]
 
 
-def validate(workspace: Workspace, champion: Champion, *, listen: Listener = lambda _: None) -> list[GateResult]:
-    """Run the gates that judge the model itself: schema and thresholds."""
-    return run_gates(workspace, VALIDATE_GATES, champion, listen=listen)
+def validate(
+    workspace: Workspace,
+    champion: Champion,
+    *,
+    listen: Listener = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> list[GateResult]:
+    """Run the gates that judge the model itself: schema and thresholds.
+
+    A model that passes them gets its training reference too. Without one it can be deployed, and is not watched for drift.
+    """
+    results = run_gates(workspace, VALIDATE_GATES, champion, listen=listen)
+    workspace.reference.unlink(missing_ok=True)
+    if not failed(results):
+        from mlplatform.reference.build import write_reference
+
+        try:
+            write_reference(workspace)
+        except StageRefused as error:
+            warn(f"{error}; the version will not be watched for drift")
+    return results
 
 
 def scan(workspace: Workspace, *, listen: Listener = lambda _: None) -> list[GateResult]:

@@ -42,6 +42,7 @@ class Workspace:
         self.attestations = self.build / "attestations"
         self.logs = self.build / "logs"
         self.champion = self.build / "champion"
+        self.reference = self.build / "reference.json"
 
     @classmethod
     def find(cls, start: Path) -> "Workspace":
@@ -79,7 +80,7 @@ class Workspace:
         """Remove what belongs to an earlier model, before a new one is trained."""
         for name in ("model", "gates", "predicates", "attestations", "logs"):
             shutil.rmtree(self.build / name, ignore_errors=True)
-        for name in ("training.json", "sbom.cdx.json", "bundle.tar"):
+        for name in ("training.json", "sbom.cdx.json", "bundle.tar", "reference.json"):
             (self.build / name).unlink(missing_ok=True)
 
     def write(self, file: Path, document: dict[str, Any]) -> None:

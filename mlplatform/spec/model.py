@@ -18,6 +18,7 @@ from mlplatform.spec.base import (
     SpecModel,
 )
 from mlplatform.spec.batch import VERSION_COLUMN, Batch
+from mlplatform.spec.drift import Drift
 from mlplatform.spec.quantities import Duration
 from mlplatform.spec.rollout import Analysis, Rollout
 from mlplatform.spec.serving import Serving, ServingTarget
@@ -25,7 +26,7 @@ from mlplatform.spec.streaming import Streaming
 
 __all__ = [
     "ENTITY_REF_PATTERN", "NAME_PATTERN", "TARGETS", "Analysis", "Batch", "Classification", "Column", "ColumnType",
-    "DataReference", "DataRole", "EntityRef", "ModelSpec", "ModelType", "Name", "Rollout", "Schema", "Serving",
+    "DataReference", "DataRole", "Drift", "EntityRef", "ModelSpec", "ModelType", "Name", "Rollout", "Schema", "Serving",
     "ServingTarget", "Slice", "Slo", "Streaming", "Threshold",
 ]  # fmt: skip
 
@@ -247,6 +248,7 @@ class ModelSpec(SpecModel):
     serving: Serving = Field(default_factory=Serving)
     rollout: Rollout = Field(default_factory=Rollout)
     slos: list[Slo] = Field(default_factory=list)
+    drift: Drift = Field(default_factory=Drift)
     retention: Retention = Field(default_factory=Retention)
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from scaffolder.hosts.base import GitHost, HostedRepository
 from scaffolder.names import ANSWERS_FILE
 
 PLATFORM = "ML platform <ml-platform@localhost>"
+_IDENTITY = (("NAME", "ML platform"), ("EMAIL", "ml-platform@localhost"))
 _FETCH_SECONDS = 300
 _DOWN = ("could not resolve", "could not read from remote", "unable to access", "timed out", "the remote end hung up")
 
@@ -77,6 +78,16 @@ class Clone:
     def is_update(self, commit: str, parent: str, tree: str) -> bool:
         """Say whether a commit is this very tree on top of that parent."""
         return self._ask("log", "-1", "--format=%P %T", commit) == f"{parent} {tree}"
+
+    def commit_without_change(self, parent: str, message: str, branch: str) -> str:
+        """Make a commit with the same files as another, under the name of a branch of this copy."""
+        git = git_in(
+            self.path, {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _IDENTITY}
+        )
+        command = ["git", "-C", str(self.path), "-c", "commit.gpgSign=false", "commit-tree", f"{parent}^{{tree}}"]
+        commit = str(git.execute([*command, "-p", parent, "-m", message])).strip()
+        git.execute(["git", "-C", str(self.path), "update-ref", f"refs/heads/{branch}", commit])
+        return commit
 
     def template_changed_at(self, commit: str) -> datetime | None:
         """Return when the answers file last changed."""

@@ -18,6 +18,8 @@ from scaffolder.fleet.inventory import Behind, InventorySteps
 from scaffolder.fleet.models import Campaign, CampaignState, FleetRepository, Inventory, Member, MemberState
 from scaffolder.fleet.proposing import Proposer
 from scaffolder.fleet.repository import Place
+from scaffolder.fleet.rerun import Rerun, propose_rerun
+from scaffolder.hosts.base import PullRequest
 from scaffolder.service import translated
 from scaffolder.update.pool import UpdatePool
 
@@ -105,6 +107,18 @@ class FleetService:
     def by_name(self, session: Session, names: Collection[str]) -> Sequence[FleetRepository]:
         """Return what the last pass saw of the repositories of these names."""
         return repository.by_name(session, names)
+
+    def find(self, session: Session, repository_id: str) -> FleetRepository | None:
+        """Return what the last pass saw of a model's repository; its identity may lack host and organisation."""
+        name = repository_id.rpartition("/")[2]
+        for one in repository.by_name(session, [name]):
+            if repository_id == f"local/{name}" or repository_id.endswith(f"/{one.org}/{name}"):
+                return one
+        return None
+
+    def propose_rerun(self, host: str, org: str, name: str, wish: Rerun) -> PullRequest:
+        """Open a pull request without a change, so that its pipeline runs; see :mod:`scaffolder.fleet.rerun`."""
+        return propose_rerun(self._services.hosts, self._clones, host, org, name, wish)
 
     # campaigns
 

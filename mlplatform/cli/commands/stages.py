@@ -54,7 +54,7 @@ def validate(directory: Path, as_json: bool) -> int:
 
     with output.working("validating"):
         champion = fetch_champion(workspace, warn=output.warn)
-        results = gates.validate(workspace, champion)
+        results = gates.validate(workspace, champion, warn=output.warn)
     return _told(results, as_json)
 
 

@@ -183,6 +183,7 @@ def test_ranges_that_are_refused(
 
 @slow
 @pytest.mark.fault
+@on_one_database
 def test_a_backfill_whose_processes_are_killed_goes_on(shop: Running) -> None:
     shop.write(*range(1, 6))
     made = shop.backfill(1, 5)

@@ -22,6 +22,7 @@ def steps(deployment: dict[str, Any]) -> list[tuple[str, str]]:
     return [(step["kind"], step["state"]) for step in deployment["steps"]]
 
 
+@on_one_database
 def test_a_version_is_tried_compared_and_promoted(shop: Running) -> None:
     shop.write(1, 2, 3, 4)
     shop.add_version(2)
@@ -81,7 +82,7 @@ def test_without_data_and_primary_there_is_nothing_to_try(shop: Running) -> None
             "rolled_back",
             "75 % of the rows accepted, under 99 %; 75 % of the rows accepted, under 99.50 % allowed by v1",
         ),
-        (SLEEPY, {}, "rolled_back", "ms a row, over"),
+        pytest.param(SLEEPY, {}, "rolled_back", "ms a row, over", marks=pytest.mark.exhaustive),
     ],
 )
 @on_one_database

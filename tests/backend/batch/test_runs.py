@@ -89,6 +89,7 @@ def test_an_answer_that_is_none_fails_and_says_which(shop: Running) -> None:
     assert "output y is not a finite number in 3 of 3 rows" in done["message"]
 
 
+@on_one_database
 def test_a_cancelled_run_is_ended_at_once_and_changes_nothing(shop: Running) -> None:
     shop.add_version(2, SLOW)
     shop.make_live(2)
@@ -132,6 +133,7 @@ def test_a_run_that_is_killed_is_tried_again(shop: Running) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.exhaustive
 @on_one_database
 def test_a_run_that_is_always_killed_fails_with_that(shop: Running) -> None:
     shop.add_version(2, SLOW, batch={"retries": 1})
@@ -157,6 +159,7 @@ def test_a_run_that_takes_too_long_has_failed(shop: Running) -> None:
     assert (done["state"], done["message"]) == ("failed", "it took longer than 1 s (batch.timeout)")
 
 
+@on_one_database
 def test_one_run_of_a_day_at_a_time(shop: Running) -> None:
     shop.add_version(2, SLOW)
     shop.make_live(2)

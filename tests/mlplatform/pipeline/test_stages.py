@@ -15,6 +15,7 @@ from mlplatform.attest.keys import PublicKey, SigningKey
 from mlplatform.gates.context import NO_CHAMPION
 from mlplatform.pipeline.champion import fetch_champion
 from mlplatform.pipeline.workspace import Workspace
+from mlplatform.reference.profile import parse
 from tests.mlplatform.platform_double import TOKEN, PlatformDouble, bundle_of
 from tests.mlplatform.repositories import Repository
 
@@ -236,3 +237,21 @@ def test_a_disk_that_is_full_is_told(connected: Repository) -> None:
     run = connected.platform("register", "--partial")
     assert run.status == 1
     assert "the disk is full" in run.err
+
+
+def test_a_model_that_passes_gets_its_training_reference(validated: Repository) -> None:
+    reference = parse((validated.path / "build" / "reference.json").read_bytes())
+    assert (reference.dataset, reference.answered) == ("wine-train", "wine-holdout")
+    assert reference.model_digest == Workspace(validated.path).trained().model_digest
+    (everything,) = reference.parts
+    kinds = {(one.side, one.name): (one.kind, one.rows) for one in everything.columns}
+    assert kinds == {
+        ("input", "alcohol"): ("number", 106),
+        ("input", "color_intensity"): ("number", 106),
+        ("input", "proline"): ("number", 106),
+        ("output", "prediction"): ("category", 72),
+        ("error", "error"): ("category", 72),
+    }
+    validated.replace("model.yaml", "minimum: 0.7", "minimum: 1.0")
+    assert validated.platform("validate").status == 1
+    assert not (validated.path / "build" / "reference.json").exists()

@@ -20,7 +20,12 @@ def test_the_record_says_what_made_the_model(trained: Repository) -> None:
     record = json.loads((build / "training.json").read_text())
     assert record["modelDigest"] == artefact_digest(build / "model")
     assert record["lockDigest"] == file_sha256(trained.path / "uv.lock")
-    assert record["git"] == {"commit": trained.git("rev-parse", "HEAD"), "repository": "local/wine", "dirty": False}
+    assert record["git"] == {
+        "commit": trained.git("rev-parse", "HEAD"),
+        "repository": "local/wine",
+        "dirty": False,
+        "author": "ada@example.com",
+    }
     assert record["metrics"]["train_accuracy"] > 0.8
     assert record["params"] == {"C": 1.0}
     assert record["seed"] == 42

@@ -434,6 +434,39 @@ export interface ModelSlos {
   slos: Slo[];
 }
 
+/** One test of one column in a drift report. */
+export interface DriftFinding {
+  part: string;
+  side: string;
+  column: string;
+  check: string;
+  test: string;
+  rows: number;
+  p: number;
+  distance: number | null;
+  drifted: boolean;
+}
+
+/** A live version's window, held against its training reference. */
+export interface DriftReport {
+  id: string;
+  environment: string;
+  version: number;
+  state: string;
+  outcome: string | null;
+  since: string;
+  until: string;
+  rows: number;
+  labelled: number;
+  drifted: DriftFinding[];
+  reason: string | null;
+  retraining: {
+    number: number | null;
+    url: string | null;
+    reason: string | null;
+  } | null;
+}
+
 /** An incident in a list. */
 export interface Incident {
   id: string;

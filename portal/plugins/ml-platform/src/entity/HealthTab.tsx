@@ -8,6 +8,7 @@ import { More } from '../components/More';
 import { Nothing, Section, Show } from '../components/Section';
 import { State } from '../components/State';
 import { Time } from '../components/Time';
+import { DriftReports } from './drift/DriftReports';
 import { OneIncident } from './incidents/OneIncident';
 import { useModelName } from './useModelName';
 
@@ -34,6 +35,9 @@ export const HealthTab = () => {
             )
           }
         </Show>
+      </Section>
+      <Section title="Drift">
+        <DriftReports model={model} />
       </Section>
       <Section title="Incidents">
         <Show loaded={incidents}>

@@ -54,7 +54,14 @@ export const LiveCard = () => {
                       'nothing is recorded yet'
                     ),
                   ],
-                  ['Drift', found.drift ?? 'nothing is recorded yet'],
+                  [
+                    'Drift',
+                    found.drift ? (
+                      <State key="drift" of={found.drift} />
+                    ) : (
+                      'nothing is recorded yet'
+                    ),
+                  ],
                 ]}
               />
               {found.places.map(place => (

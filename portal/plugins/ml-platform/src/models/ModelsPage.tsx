@@ -120,9 +120,9 @@ const COLUMNS: ColumnConfig<Row>[] = [
   },
   {
     id: 'drift',
-    defaultWidth: 80,
+    defaultWidth: 110,
     label: 'Drift',
-    cell: ({ drift }) => <CellText title={drift ?? '—'} />,
+    cell: ({ drift }) => <Cell>{drift ? <State of={drift} /> : '—'}</Cell>,
   },
   {
     id: 'cost',

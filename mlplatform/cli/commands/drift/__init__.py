@@ -1,0 +1,1 @@
+"""``platform drift``: whether what is live still sees and answers what it was made for."""
