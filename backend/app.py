@@ -46,6 +46,8 @@ from backend.cost import budget_routes
 from backend.cost import routes as cost_routes
 from backend.cost.service import CostService
 from backend.cost.work import CostWork
+from backend.dashboards import routes as dashboard_routes
+from backend.dashboards.service import DashboardService
 from backend.deployments import live_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
@@ -83,6 +85,7 @@ from catalog.datasets import routes as dataset_routes
 from catalog.datasets.service import DatasetService
 from catalog.service import CatalogService
 from catalog.work import CatalogWork
+from mlplatform.telemetry.tracing import Tracing, tracing_to
 from scaffolder import file_routes, pull_routes
 from scaffolder import routes as scaffold_routes
 from scaffolder.fleet import routes as fleet_routes
@@ -107,6 +110,8 @@ _log = logging.getLogger(__name__)
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """Make the app: bring the database up to date, build the services, mount the domains' routes."""
     services = build_services(settings, clock or SystemClock())
+    otlp, ratio = settings.telemetry.otlp, settings.telemetry.sample_ratio
+    spans = tracing_to(otlp.endpoint, "ml-platform-backend", ratio=ratio) if otlp is not None else None
     mlflow = make_mlflow_door(services) if settings.mlflow.embedded else None
     app = FastAPIOffline(  # FastAPI's own pages would load scripts from elsewhere
         docs_url=DOCS_PATH,
@@ -117,7 +122,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         description="Plugin backend of the ML golden path: from an empty folder to production traffic.",
         openapi_tags=TAGS,
         openapi_url="/openapi.json",
-        lifespan=_lifespan(services, mlflow),
+        lifespan=_lifespan(services, mlflow, spans),
     )
     app.state.services = services
     problems.install(app)
@@ -147,6 +152,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         compliance_routes,
         observability_routes,
         incident_routes,
+        dashboard_routes,
         cost_routes,
         budget_routes,
         drift_routes,
@@ -169,7 +175,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     ]
     app.add_middleware(BodyLimit, limit=settings.limits.body_bytes, larger=larger)
     app.add_middleware(EntityTags, prefix=API_PREFIX)
-    app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH))
+    app.add_middleware(RequestContext, metrics=services.metrics, open_prefixes=(MLFLOW_PATH, DOCS_PATH), tracing=spans)
     app.add_middleware(cors, origins=settings.origins)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
@@ -211,6 +217,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     ComplianceWork(services)
     services.watch = Watch(services)
     NotificationWork(services)
+    services.dashboards = DashboardService(services)
     services.cost = CostService(services)
     services.cost_work = CostWork(services)
     services.drift, services.retraining = DriftService(services), Retraining(services)
@@ -251,7 +258,7 @@ def _add_fleet(services: Services) -> None:
     CampaignWork(services, CampaignSteps(services, clones, inventory))
 
 
-def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:
+def _lifespan(services: Services, mlflow: EmbeddedMlflow | None, spans: Tracing | None) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if mlflow is not None:
@@ -263,6 +270,8 @@ def _lifespan(services: Services, mlflow: EmbeddedMlflow | None) -> Any:
             yield
         finally:
             services.runtime.stop()
+            if spans is not None:
+                spans.close()
             services.registry.stop()
             services.database.close()
 

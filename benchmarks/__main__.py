@@ -21,6 +21,7 @@ SUITES = (
     "streaming",
     "overview",
     "observability",
+    "tracing",
     "access",
     "pii",
     "cost",

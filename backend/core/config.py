@@ -37,6 +37,7 @@ from backend.core.config_scaffolding import (
     TemplateSourceSettings,
 )
 from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
+from backend.core.config_telemetry import TelemetrySettings
 from backend.core.secrets import Secret, SecretResolver
 from mlplatform.gates.result import Gate, Outcome
 from mlplatform.spec.model import EntityRef
@@ -304,6 +305,7 @@ class Settings(SettingsModel):
     compliance: ComplianceSettings = Field(default_factory=ComplianceSettings)
     observability: ObservabilitySettings = Field(default_factory=ObservabilitySettings)
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backend.core.workflows import WorkflowRuntime
     from backend.cost.service import CostService
     from backend.cost.work import CostWork
+    from backend.dashboards.service import DashboardService
     from backend.deployments.engine import RolloutEngine
     from backend.deployments.service import DeploymentService
     from backend.drift.retraining import Retraining
@@ -85,6 +86,7 @@ class Services:
     slos: "SloService" = field(init=False)
     incidents: "IncidentService" = field(init=False)
     watch: "Watch" = field(init=False)
+    dashboards: "DashboardService" = field(init=False)
     privacy: "PrivacyService" = field(init=False)
     evidence: "EvidenceService" = field(init=False)
     experiments: "ExperimentService" = field(init=False)

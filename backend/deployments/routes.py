@@ -3,17 +3,18 @@
 import logging
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
 from backend.core.config import ENVIRONMENT_PATTERN
 from backend.core.container import Services, ServicesOf
 from backend.core.errors import NotFound, PlatformError
 from backend.core.http.problems import problems
-from backend.core.schemas import Page, Paging
+from backend.core.schemas import Page, Paging, PlainText
 from backend.core.writes import Write
 from backend.deployments import repository
 from backend.deployments.models import Deployment, Phase, Traffic
@@ -30,10 +31,12 @@ from backend.deployments.schemas import (
     RollbackOut,
 )
 from backend.deployments.targets.base import TargetUnavailable, VersionKey
+from backend.deployments.targets.log_filter import LogFilter
 from backend.identity.auth import Caller
 from mlplatform.batch.faults import BatchFailed
 from mlplatform.spec.model import NAME_PATTERN, ModelType
 
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 router = APIRouter(tags=["deployments"])
 
 DeploymentId = Annotated[str, Path(alias="id", pattern=r"^[0-9a-f-]{36}$", description="Id of the deployment.")]
@@ -279,18 +282,34 @@ def logs(
     caller: Caller,
     environment: EnvironmentName,
     model: ModelName,
-    version: Annotated[int | None, Query(ge=1, le=LONGEST_VERSION, description="The live one if left out.")] = None,
+    version: Annotated[
+        int | None, Query(ge=1, le=LONGEST_VERSION, description="Every version that is up if left out.")
+    ] = None,
+    replica: Annotated[int | None, Query(ge=0, le=10_000, description="Only this replica.")] = None,
+    level: Annotated[LogLevel | None, Query(description="Only lines of this level or a graver one.")] = None,
+    trace: Annotated[
+        str | None, Query(pattern="^[0-9a-f]{32}$", description="Only lines of the requests of this trace.")
+    ] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only lines from then on.")] = None,
+    grep: Annotated[
+        PlainText | None, Query(min_length=1, max_length=200, description="Only lines with this text, in any case.")
+    ] = None,
     tail: Annotated[int, Query(ge=0, le=10_000, description="Last lines of each replica.")] = 200,
     follow: Annotated[bool, Query(description="Go on with new lines until the client leaves.")] = False,
 ) -> StreamingResponse:
-    """Return lines `<version>/<replica> <line>`; logs of versions that were stopped are kept."""
+    """Return lines `<version>/<replica> <line>` by their time; logs of versions that were stopped are kept.
+
+    `level`, `trace` and `since` are held against what a JSON line says of itself, so lines that are none are then left out.
+    """
     with services.database.read() as session:
         found = services.deployments.place(session, environment, model)
-        number = version or found["champion"] or found["challenger"]
-        if number is None:
+        numbers = [version] if version is not None else sorted(row.version for row in found["traffic"])
+        if not numbers:
             raise NotFound(f"no version of {model} is up in {environment}; name one with ?version=")
-        services.registry.get_version(session, model, number)
-    lines = services.engine.target.logs(VersionKey(environment, model, number), tail, follow)
+        for number in numbers:
+            services.registry.get_version(session, model, number)
+    wanted = LogFilter(replica, level, trace, since, grep)
+    lines = services.engine.target.logs([VersionKey(environment, model, one) for one in numbers], tail, follow, wanted)
     return StreamingResponse(services.streams.read(caller, _encoded(lines)), media_type="text/plain; charset=utf-8")
 
 

@@ -35,6 +35,7 @@ BACKEND = "backend"
 ENVOY = "envoy"
 KEEPER = "supervisord"
 _ENDLESS = 1_000_000
+_QUIET_TRACING = ("--component-log-level", "tracing:critical")
 _POLL_SECONDS = 0.1
 _ENDED = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 _NOT_PASSED_ON = ("ML_PLATFORM_TOKEN", "ML_PLATFORM_HOME", "ML_PLATFORM_CONFIG")
@@ -176,7 +177,8 @@ def programs(folders: Folders, settings: Settings, configs: list[Path]) -> list[
     return [
         Program(
             name=ENVOY,
-            command=(*recording, ENVOY, "--clean", "--", *envoy, "--log-level", "warning"),
+            # At each attempt it would say that a collector is not there, which the others say once.
+            command=(*recording, ENVOY, "--clean", "--", *envoy, "--log-level", "warning", *_QUIET_TRACING),
             directory=folders.run,
             log=log_of(folders, ENVOY),
             priority=400,
@@ -203,8 +205,15 @@ def log_of(folders: Folders, name: str) -> Path:
 
 def envoy_bootstrap(folders: Folders, settings: Settings) -> dict[str, object]:
     """Return Envoy's static configuration."""
-    ingress = settings.ingress
-    return bootstrap(host=ingress.host, port=ingress.port, admin_port=ingress.admin_port, xds=folders.xds)
+    ingress, telemetry = settings.ingress, settings.telemetry
+    return bootstrap(
+        host=ingress.host,
+        port=ingress.port,
+        admin_port=ingress.admin_port,
+        xds=folders.xds,
+        collector=telemetry.otlp.endpoint if telemetry.otlp else None,
+        sample_ratio=telemetry.sample_ratio,
+    )
 
 
 def envoy_binary() -> Path:

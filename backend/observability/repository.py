@@ -75,6 +75,12 @@ def standings(session: Session, models: Collection[str]) -> Sequence[SloStanding
     return session.execute(query.execution_options(populate_existing=True)).scalars().all()
 
 
+def all_standings(session: Session) -> Sequence[SloStanding]:
+    """Return the standings of all models' objectives, by model, environment and name."""
+    has = SloStanding
+    return session.execute(select(has).order_by(has.model, has.environment, has.slo)).scalars().all()
+
+
 def standing_keys(session: Session) -> set[tuple[str, str, str]]:
     """Return environment, model and objective of all standings."""
     rows = session.execute(select(SloStanding.environment, SloStanding.model, SloStanding.slo))

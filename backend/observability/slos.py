@@ -87,6 +87,10 @@ class SloService:
         self._services.registry.get_model(session, model)
         return repository.standings(session, [model])
 
+    def everywhere(self, session: Session) -> Sequence[SloStanding]:
+        """Return how the objectives of all models stand."""
+        return repository.all_standings(session)
+
     def summaries(self, session: Session, models: Sequence[str]) -> dict[str, Summary]:
         """Return how the objectives of models stand together; models without any are left out."""
         found: dict[str, list[SloStanding]] = {}

@@ -63,6 +63,12 @@ def known(session: Session) -> Sequence[str]:
     return session.execute(select(ModelSummary.name)).scalars().all()
 
 
+def labelled(session: Session) -> Sequence[Row[str, str, str, int]]:
+    """Return name, owner, type and tier of all models, by name."""
+    has = ModelSummary
+    return session.execute(select(has.name, has.owner, has.type, has.tier).order_by(has.name)).all()
+
+
 def of_repository(session: Session, name: str) -> Sequence[str]:
     """Return the models whose repository has this name, whatever its organisation and host."""
     return session.execute(select(ModelSummary.name).where(ModelSummary.repository_name == name)).scalars().all()

@@ -9,7 +9,7 @@ event of a model (a rollout's next phase, an inventory of the fleet) and would l
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import Row, event
 from sqlalchemy.orm import Session
 
 from backend.core.database import lock_for_transaction
@@ -59,6 +59,10 @@ class OverviewService:
         if row is None:
             raise NotFound(f"there is no model {name[:80]!r}", fix="Its first `platform register` makes it.")
         return row
+
+    def labelled(self, session: Session) -> Sequence[Row[str, str, str, int]]:
+        """Return name, owner, type and tier of every model, by name."""
+        return repository.labelled(session)
 
     def rebuild(self) -> int:
         """Make the rows of all models anew, some at a time; return how many models there are."""

@@ -184,6 +184,11 @@ class Running:
             )
         self._processes.append(process)
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes in the order in which they were started."""
+        return [process.pid for process in self._processes]
+
     def stop(self) -> None:
         """Stop all of them, with the children that they started themselves."""
         for process in self._processes:

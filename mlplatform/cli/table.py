@@ -61,6 +61,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "audit": Entry("audit:audit", "Read and verify the audit log."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
         "incidents": Entry("incidents.group:incidents", "See and handle incidents."),
+        "dashboards": Entry("dashboards.group:dashboards", "Have dashboards as code."),
         "drift": Entry("drift.group:drift", "Hold what is live against its training data."),
         "retention": Entry("privacy.group:retention", "See, delete and hold what is kept."),
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
@@ -150,6 +151,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "advance": Entry("fleet.campaign:advance", "Let the next wave begin."),
         "retry": Entry("fleet.campaign:retry", "Try again what failed."),
         "abort": Entry("fleet.campaign:abort", "End a campaign and close its requests."),
+    },
+    "dashboards": {
+        "generate": Entry("dashboards.generate:generate", "Write dashboards into a folder."),
     },
     "drift": {
         "run": Entry("drift.reports:run", "Judge what came since the last report."),

@@ -216,9 +216,13 @@ class PlatformClient(
         version: int | None = None,
         tail: int = 200,
         follow: bool = False,
+        **wanted: str | int | None,
     ) -> Iterator[str]:
-        """Yield log lines, ``<version>/<replica> <line>``; with ``follow`` until the caller stops."""
-        query = {"version": version, "tail": tail, "follow": "true" if follow else "false"}
+        """Yield log lines, ``<version>/<replica> <line>``; with ``follow`` until the caller stops.
+
+        ``wanted`` are the conditions that the API has: replica, level, trace, since, grep.
+        """
+        query = {**wanted, "version": version, "tail": tail, "follow": "true" if follow else "false"}
         path = f"{PREFIX}/environments/{path_part(environment)}/models/{path_part(model)}/logs"
         timeout = httpx.Timeout(None if follow else 60.0, connect=5.0)
         arguments = {"params": present(query), "timeout": timeout, "headers": {"Accept": "text/plain"}}

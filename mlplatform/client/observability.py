@@ -1,5 +1,7 @@
 """Objectives and incidents in the platform's API."""
 
+from collections.abc import Iterator
+
 from mlplatform.client.calls import Calls, Json, path_part
 from mlplatform.client.transport import PREFIX
 
@@ -10,6 +12,20 @@ class ObservabilityCalls(Calls):
     def slos(self, model: str) -> Json:
         """Return how the objectives of a model stand."""
         return self._get(f"/observability/models/{path_part(model)}/slos")
+
+    def dashboards(self) -> Iterator[Json]:
+        """Yield every dashboard that can be had: its kind and name."""
+        cursor = None
+        while True:
+            page = self._get("/dashboards", {"limit": 500, "cursor": cursor})
+            yield from page["items"]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return
+
+    def dashboard(self, kind: str, name: str, output: str) -> Json:
+        """Return a dashboard for ``grafana`` or ``datadog``."""
+        return self._get(f"/dashboards/{path_part(kind)}/{path_part(name)}", {"output": output})
 
     def incident(self, identifier: str) -> Json:
         """Return an incident with its timeline."""

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mlplatform.redaction.text import is_secret_name, redact
+from mlplatform.telemetry.context import current
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -58,7 +59,10 @@ class RedactingFilter(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, service, message, then constant and extra fields."""
+    """One JSON object a line: time, level, logger, service, message, then constant and extra fields.
+
+    What belongs to a request is marked with ``trace_id`` and ``span_id``, named as in OpenTelemetry's log data model.
+    """
 
     def __init__(self, service: str, fields: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -78,6 +82,8 @@ class JsonFormatter(logging.Formatter):
         for name, value in vars(record).items():
             if name not in _STANDARD:
                 line.setdefault(name, value)
+        if (trace := current.get()) is not None:
+            line |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
         if record.exc_text:
             line["exception"] = record.exc_text
         if record.stack_info:

@@ -7,19 +7,24 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Literal
 
 import orjson
 
 from mlplatform.serving import problems, v1, v2
 from mlplatform.serving.batching import Batcher
+from mlplatform.serving.execution import Answer
 from mlplatform.serving.experiments import Recorder, Taking
 from mlplatform.serving.metrics import CONTENT_TYPE as METRICS_TYPE
 from mlplatform.serving.metrics import Metrics
 from mlplatform.serving.model import LoadedModel
 from mlplatform.serving.problems import Problem
+from mlplatform.serving.rows import Rows
 from mlplatform.serving.samples import Sampler
 from mlplatform.spec.model import Serving
+from mlplatform.telemetry.context import begun, current, of_headers
+from mlplatform.telemetry.tracing import RequestSpan, Tracing
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -63,7 +68,9 @@ class Engine:
 class ServingApp:
     """One model version over HTTP."""
 
-    def __init__(self, identity: Identity, serving: Serving, metrics: Metrics, openapi: bytes) -> None:
+    def __init__(
+        self, identity: Identity, serving: Serving, metrics: Metrics, openapi: bytes, tracing: Tracing | None = None
+    ) -> None:
         self.identity = identity
         self.state = State.LOADING
         self.running = 0
@@ -72,6 +79,7 @@ class ServingApp:
         self._recorder: Recorder | None = None
         self._metrics = metrics
         self._openapi = openapi
+        self._tracing = tracing
         self._max_bytes = serving.max_request_bytes
         self._timeout = serving.request_timeout.total_seconds()
         self._version_header = (b"x-model-version", identity.version.encode())
@@ -139,19 +147,33 @@ class ServingApp:
         if protocol is None or scope["method"] != "POST":
             await self._page(scope, send)
             return
+        trace = of_headers(scope["headers"])
+        span = self._tracing.begin(trace, f"POST {protocol}", **{"url.path": scope["path"]}) if self._tracing else None
+        token = current.set(span.context if span is not None else trace or begun())
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        try:
+            status = await self._answer(protocol, scope, receive, send, span)
+        finally:
+            current.reset(token)
+            if span is not None:
+                span.end(status.value)
+
+    async def _answer(
+        self, protocol: Protocol, scope: Scope, receive: Receive, send: Send, span: RequestSpan | None
+    ) -> HTTPStatus:
         taking = None if self._recorder is None else self._recorder.taking(scope["headers"])
         started = time.perf_counter()
         self.running += 1
         try:
             asked = await self._body(scope, receive) if self.state is State.READY else b""
-            body = await self._predict(protocol, asked)
+            body = await self._predict(protocol, asked, span)
             self._metrics.answered(protocol, time.perf_counter() - started)
         except Exception as error:
             problem = error if isinstance(error, Problem) else self._unexpected(error)
             self._metrics.refused(protocol, problem.status, problem.slug, time.perf_counter() - started)
             self._write_down(taking, started, problem.status.value, b"")
             await self._send_problem(send, problem)
-            return
+            return problem.status
         finally:
             self.running -= 1
         self._write_down(taking, started, 200, body)
@@ -164,12 +186,13 @@ class ServingApp:
             headers.append((b"x-prediction-id", prediction.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+        return HTTPStatus.OK
 
     def _write_down(self, taking: Taking | None, started: float, status: int, body: bytes) -> None:
         if taking is not None and self._recorder is not None:
             self._recorder.take(taking, time.perf_counter() - started, status, body)
 
-    async def _predict(self, protocol: Protocol, body: bytes) -> bytes:
+    async def _predict(self, protocol: Protocol, body: bytes, span: RequestSpan | None) -> bytes:
         engine = self._engine
         if self.state is not State.READY or engine is None:
             raise self._not_ready()
@@ -177,15 +200,25 @@ class ServingApp:
         model = engine.model
         if protocol == "v1":
             rows, columnar = v1.decode(request, model.inputs)
-            answer = await engine.batcher.predict(rows, None, model.inputs.width)
+            answer = await self._called(engine, rows, None, span)
             return v1.encode(answer, model.outputs, columnar=columnar)
         rows = v2.decode(request, model.inputs)
         identifier = v2.request_id(request)
         places = v2.chosen_outputs(request, model.outputs)
         given = v2.parameters(request)
         parameters = model.checked_parameters(given) if given and model.parameters else None
-        answer = await engine.batcher.predict(rows, parameters, model.inputs.width)
+        answer = await self._called(engine, rows, parameters, span)
         return engine.encoder.encode(answer, rows.count, places, identifier)
+
+    async def _called(
+        self, engine: Engine, rows: Rows, parameters: dict[str, Any] | None, span: RequestSpan | None
+    ) -> Answer:
+        rows.trace = current.get()
+        width = engine.model.inputs.width
+        if span is None:
+            return await engine.batcher.predict(rows, parameters, width)
+        with span.inside("predict", rows=rows.count):  # the time in the queue is part of it
+            return await engine.batcher.predict(rows, parameters, width)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         """Read the body; refuse it as soon as it is known to be too large, told or not."""

@@ -85,7 +85,7 @@ class Batcher:
         answer: Answer = []
         for start in range(0, rows.count, self._max_rows):  # one part at a time, so that others get their turn
             count = min(self._max_rows, rows.count - start)
-            part = Rows(rows.values[start * width : (start + count) * width], count, rows.absent)
+            part = Rows(rows.values[start * width : (start + count) * width], count, rows.absent, rows.trace)
             columns = await self._submit(part, parameters)
             answer = [whole + more for whole, more in zip(answer, columns, strict=True)] if answer else columns
         return answer

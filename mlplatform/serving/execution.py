@@ -9,6 +9,7 @@ from typing import Any
 from mlplatform.serving.model import LoadedModel
 from mlplatform.serving.problems import ModelFailed, ModelOutputInvalid, Problem
 from mlplatform.serving.rows import Rows
+from mlplatform.telemetry.context import current
 
 Answer = list[list[Any]]
 """One list of values for each output."""
@@ -26,6 +27,15 @@ class Execution:
 
     def run(self, batches: Sequence[Rows], parameters: dict[str, Any] | None = None) -> list[Answer | Problem]:
         """Return for each request its answer, or the problem that it met. Never raises."""
+        # Neither the loop's callback nor the worker's thread is the request's own context; what is logged in a call for
+        # several requests belongs to none of them.
+        token = current.set(batches[0].trace if len(batches) == 1 else None)
+        try:
+            return self._run(batches, parameters)
+        finally:
+            current.reset(token)
+
+    def _run(self, batches: Sequence[Rows], parameters: dict[str, Any] | None) -> list[Answer | Problem]:
         try:
             answer = self._model.predict(batches, parameters)
             if len(batches) == 1:

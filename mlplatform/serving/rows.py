@@ -10,13 +10,14 @@ from typing import Any
 from mlplatform.serving.columns import CheckedColumn, Rejected
 from mlplatform.serving.problems import InvalidInput, MalformedRequest, ModelOutputInvalid, PayloadTooLarge
 from mlplatform.spec.model import Column
+from mlplatform.telemetry.context import TraceContext
 
 MAX_ROWS = 10_000
 """Most rows in one request."""
 _MAX_ERRORS = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rows:
     """Checked rows: ``count`` rows in one list, row after row, in the order of the model's columns.
 
@@ -26,6 +27,8 @@ class Rows:
     values: list[Any]
     count: int
     absent: frozenset[str] = frozenset()
+    trace: TraceContext | None = None
+    """The trace of the request that they came with."""
 
 
 class InputSchema:

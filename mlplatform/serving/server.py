@@ -26,6 +26,7 @@ from mlplatform.serving.v2 import Encoder
 from mlplatform.serving.warm_up import Loaded, LoadFailed, load_and_warm
 from mlplatform.serving.worker import Worker
 from mlplatform.spec.model import ModelSpec
+from mlplatform.telemetry.tracing import tracing
 
 _logger = logging.getLogger(__name__)
 _WARM_UP_CALLS = 5
@@ -66,7 +67,9 @@ class ModelServer:
         document = openapi.document(
             settings.spec, name=identity.name, version=identity.version, environment=identity.environment
         )
-        self._app = ServingApp(identity, settings.spec.serving, self._metrics, orjson.dumps(document))
+        place = {"service.version": identity.version, "deployment.environment.name": identity.environment}
+        self._tracing = tracing(identity.name, place)
+        self._app = ServingApp(identity, settings.spec.serving, self._metrics, orjson.dumps(document), self._tracing)
         self._failure: str | None = None
         self._sampler: Sampler | None = None
         self._recorder: Recorder | None = None
@@ -167,6 +170,8 @@ class ModelServer:
             await asyncio.to_thread(self._sampler.flush, _LAST_SAMPLES)
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.flush, _LAST_SAMPLES)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     async def _load(self) -> None:
         """Load and warm up in the worker's thread, then open the door."""

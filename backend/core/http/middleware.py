@@ -16,6 +16,8 @@ from backend.core.errors import PayloadTooLarge
 from backend.core.http.problems import problem_response, unexpected_response
 from backend.core.ids import new_id
 from backend.core.metrics import Metrics
+from mlplatform.telemetry.context import begun, of_headers
+from mlplatform.telemetry.tracing import Tracing, at_work
 
 REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
@@ -54,8 +56,10 @@ def cors(app: ASGIApp, *, origins: Iterable[str]) -> CORSMiddleware:
 class RequestContext:
     """Gives each request an id, security headers, a metric and one log line."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, open_prefixes: Iterable[str] = ()) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, open_prefixes: Iterable[str] = (), tracing: Tracing | None = None
+    ) -> None:
+        self._app, self._metrics, self._tracing = app, metrics, tracing
         self._pages = tuple(open_prefixes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,6 +67,18 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        trace = of_headers(scope["headers"])
+        span, status = None, 500
+        if self._tracing is not None and scope["path"] not in _QUIET:
+            span = self._tracing.begin(trace, _method(scope))
+        try:
+            with at_work(span.context if span is not None else trace or begun()):
+                status = await self._answered(scope, receive, send)
+        finally:
+            if span is not None:
+                span.end(status, f"{_method(scope)} {self._route(scope)}")
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> int:
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = given if _REQUEST_ID.match(given) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
@@ -88,10 +104,11 @@ class RequestContext:
             await response(scope, receive, send_with_headers)
         finally:
             self._note(scope, status, time.perf_counter() - begun, request_id)
+        return status
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = self._route(scope)
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = _method(scope)
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(method, route).observe(seconds)
         level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
@@ -111,6 +128,10 @@ class RequestContext:
                 return prefix
         route = scope.get("route")
         return str(getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched")
+
+
+def _method(scope: Scope) -> str:
+    return str(scope["method"]) if scope["method"] in _METHODS else "other"
 
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}

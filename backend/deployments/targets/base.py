@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from backend.core.errors import Unavailable
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter
 from mlplatform.spec.model import ModelSpec
 
 ReplicaPhase = Literal["starting", "ready", "failed", "stopped"]
@@ -168,8 +169,10 @@ class Target(Protocol):
         """
         ...
 
-    def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:
-        """Yield the last ``tail`` lines of each replica, then follow.
+    def logs(
+        self, keys: Sequence[VersionKey], tail: int, follow: bool, wanted: LogFilter = EVERYTHING
+    ) -> Iterator[str]:
+        """Yield the last ``tail`` wanted lines of each replica of these versions of one model by their time, then follow.
 
         Each line is ``<version>/<replica> <line>``. While it follows and nothing is new an empty string comes now
         and then, so that whoever passes the lines on can notice that their reader has gone; it is no line.

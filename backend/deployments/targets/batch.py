@@ -29,6 +29,7 @@ from backend.deployments.targets.base import (
 from backend.deployments.targets.local.environments import is_ready, lock_digest
 from backend.deployments.targets.local.logs import follow_files
 from backend.deployments.targets.local.versions import slug
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter
 from backend.local.folders import Folders
 from mlplatform.batch.faults import BatchFailed
 from mlplatform.spec.model import ModelSpec
@@ -124,13 +125,16 @@ class BatchTarget:
         said = f"{trial.rows} rows of {trial.day} scored for trial{rejected}" if ok else f"{trial.day}: {trial.message}"
         return WarmResult(ok=ok, requests=trial.rows or 0, message=said)
 
-    def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:
+    def logs(
+        self, keys: Sequence[VersionKey], tail: int, follow: bool, wanted: LogFilter = EVERYTHING
+    ) -> Iterator[str]:
         """Yield ``<version>/<day> <line>`` of the newest runs, then follow them and those that come."""
         return follow_files(
-            lambda: self._logs(key),
+            lambda: {label: path for key in keys for label, path in self._logs(key).items()},
             tail=tail,
             follow=follow,
-            running=lambda: self._record(key).exists(),
+            running=lambda: any(self._record(key).exists() for key in keys),
+            wanted=wanted,
         )
 
     def close(self) -> None:

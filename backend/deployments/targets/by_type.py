@@ -13,6 +13,7 @@ from backend.deployments.targets.base import (
     VersionKey,
     WarmResult,
 )
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter
 from mlplatform.spec.model import ModelSpec, ModelType
 
 
@@ -66,9 +67,11 @@ class TargetsByType:
         """Try the version out; ``None`` while that goes on."""
         return self._of(key).warm(key, spec)
 
-    def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:
+    def logs(
+        self, keys: Sequence[VersionKey], tail: int, follow: bool, wanted: LogFilter = EVERYTHING
+    ) -> Iterator[str]:
         """Yield the last lines of each replica or run, then follow."""
-        return self._of(key).logs(key, tail, follow)
+        return self._of(keys[0]).logs(keys, tail, follow, wanted)
 
     def close(self) -> None:
         """Let go of what the targets hold."""

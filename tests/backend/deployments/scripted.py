@@ -22,6 +22,7 @@ from backend.deployments.targets.base import (
     VersionKey,
     WarmResult,
 )
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter
 from mlplatform.spec.model import ModelSpec
 
 EDGES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, float("inf"))
@@ -131,8 +132,10 @@ class ScriptedTarget:
         said = self._behaviour(key.version).get("warms", "well")
         return WarmResult(said == "well", 10, "10 trial requests were answered well" if said == "well" else said)
 
-    def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:
-        yield f"{key.version}/0 hello"
+    def logs(
+        self, keys: Sequence[VersionKey], tail: int, follow: bool, wanted: LogFilter = EVERYTHING
+    ) -> Iterator[str]:
+        yield from (f"{key.version}/0 hello" for key in keys)
 
     def _reachable(self) -> None:
         if self._script()["down"]:

@@ -152,7 +152,7 @@ def stub_servers(settings: Settings) -> ServerSettings:
 
 
 @contextmanager
-def serving_machine(name: str = "home") -> Iterator[Machine]:
+def serving_machine(name: str = "home", **sections: Any) -> Iterator[Machine]:
     """Start supervisord and Envoy in a fresh folder; stop everything in the end."""
     root = Path(tempfile.mkdtemp(prefix="mlp-"))
     port, admin_port, backend_port, first = free_ports(4)
@@ -162,6 +162,7 @@ def serving_machine(name: str = "home") -> Iterator[Machine]:
             "ingress": {"port": port, "adminPort": admin_port},
             "backend": {"port": backend_port},
             "serving": {"portRange": [first, min(first + 200, 65_535)]},
+            **sections,
         }
     )
     platform = LocalPlatform(Folders(settings.home))

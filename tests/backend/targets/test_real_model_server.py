@@ -81,7 +81,7 @@ def test_a_real_model_is_started_warmed_served_measured_and_stopped(machine: Mac
 
         sample = target.sample()[wine.key]
         assert (sample.requests, sample.errors) == (2, 0)
-        assert any("model-server" in line for line in target.logs(wine.key, 50, False))
+        assert any("model-server" in line for line in target.logs([wine.key], 50, False))
         target.stop(wine.key)
         wait_for(lambda: not target.replicas(wine.key), 30)
     finally:

@@ -140,7 +140,7 @@ def test_model_code_sees_nothing_of_the_environment_and_can_gain_nothing(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = machine.run(1, environment=True)
-    (line,) = [text for text in machine.target.logs(key, 50, False) if "environment" in text]
+    (line,) = [text for text in machine.target.logs([key], 50, False) if "environment" in text]
     seen = json.loads(line.partition("environment ")[2])
     assert set(seen) <= {
         "PATH",
@@ -207,7 +207,7 @@ def test_a_used_up_port_range_is_an_error_that_names_the_setting(machine: Machin
 def test_logs_are_kept_after_the_stop_and_followed_across_rotation(machine: Machine) -> None:
     key = machine.run(1, verbose=True)
     machine.target.apply([route((1, 100))])
-    lines = machine.target.logs(key, 10, True)
+    lines = machine.target.logs([key], 10, True)
     assert next(lines) == "1/0 listening"
     path = log_path(machine.folders, key, 0)
     seen = 0
@@ -220,4 +220,4 @@ def test_logs_are_kept_after_the_stop_and_followed_across_rotation(machine: Mach
     # Each request that was answered left its line, on both sides of the rotation.
     written = sum(one.read_text().count("served 1\n") for one in path.parent.glob(f"{path.name}*"))
     assert seen == written
-    assert len(list(machine.target.logs(key, 10_000, False))) == written + 1
+    assert len(list(machine.target.logs([key], 10_000, False))) == written + 1

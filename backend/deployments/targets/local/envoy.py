@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.deployments.targets.base import ExperimentRoute, VersionKey
+from backend.deployments.targets.local import envoy_tracing
 
 Json = dict[str, Any]
 
@@ -391,8 +392,12 @@ def histogram_buckets(start: float = 0.5, end: float = 60_000.0, step: float = 1
     return [*bounds, end]
 
 
-def bootstrap(*, host: str, port: int, admin_port: int, xds: Path) -> Json:
+def bootstrap(
+    *, host: str, port: int, admin_port: int, xds: Path, collector: str | None = None, sample_ratio: float = 0.0
+) -> Json:
     """Return the static part: listener, admin interface on loopback, and where the rest is read from."""
+    known = [envoy_tracing.collector(collector)] if collector is not None else []
+    tracing = {"tracing": envoy_tracing.tracing(collector, sample_ratio)} if collector is not None else {}
     return {
         "node": {"id": "local", "cluster": "ml-platform"},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin_port}}},
@@ -409,8 +414,9 @@ def bootstrap(*, host: str, port: int, admin_port: int, xds: Path) -> Json:
                 }
             ]
         },
+        "layered_runtime": envoy_tracing.runtime(),
         "dynamic_resources": {"cds_config": _from_file(xds, "cds.json")},
-        "static_resources": {"listeners": [_listener(host, port, xds)]},
+        "static_resources": {"listeners": [_listener(host, port, xds, tracing)], "clusters": known},
     }
 
 
@@ -421,7 +427,7 @@ def _from_file(xds: Path, name: str) -> Json:
     }
 
 
-def _listener(host: str, port: int, xds: Path) -> Json:
+def _listener(host: str, port: int, xds: Path, tracing: Json) -> Json:
     manager = {
         "@type": _CONNECTION_MANAGER,
         "stat_prefix": LISTENER,
@@ -435,6 +441,7 @@ def _listener(host: str, port: int, xds: Path) -> Json:
         "request_headers_timeout": "10s",
         "stream_idle_timeout": "300s",
         "local_reply_config": _local_replies(),
+        **tracing,
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
     }
     return {

@@ -43,6 +43,10 @@ class ServerSettings:
     command: tuple[str, ...] = ()
     log_bytes: int = 10_000_000
     log_backups: int = 5
+    collector: str | None = None
+    """Where spans are sent."""
+    sample_ratio: float = 0.0
+    """Part of the requests without a usable trace of their own that spans are made of."""
 
 
 class Keeper:
@@ -207,6 +211,8 @@ class Keeper:
         path = log_path(self._folders, version.key, replica)
         path.parent.mkdir(parents=True, exist_ok=True)
         options = ["--python", str(settings.python)] if settings.python else []
+        if settings.collector:
+            options += ["--collector", settings.collector, "--sample-ratio", f"{settings.sample_ratio:g}"]
         command = ["--", *settings.command] if settings.command else []
         return Program(
             name=name,

@@ -25,6 +25,8 @@ _KILLED_FIRST = "500"
 SERVING, STREAMING = "mlplatform.serving", "mlplatform.streaming"
 SAMPLES = "ML_PLATFORM_SAMPLES"
 """Where model servers spool payload samples; a variable, since toolkits that know of none would refuse an argument."""
+COLLECTOR, SAMPLER_ARGUMENT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
+"""By these OpenTelemetry is told where spans go, and which part of what has no trace yet gets some."""
 IN_HOME = "{home}/"
 """What the paths in a record begin with that lie in HOME, which may be copied to another place."""
 
@@ -81,6 +83,10 @@ def main() -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("program")
     parser.add_argument("--python", type=Path, help="interpreter to use instead of an environment per lock file")
+    parser.add_argument("--collector", help="OpenTelemetry collector that spans are sent to")
+    parser.add_argument(
+        "--sample-ratio", default="0", help="part of the requests without a trace that spans are made of"
+    )
     parser.add_argument("command", nargs="*", help="program to run instead of the model server's module")
     options = parser.parse_args()
     folders = Folders(options.home)
@@ -102,6 +108,8 @@ def main() -> int:
     os.chdir(scratch)
     try:
         environ = {**clean_environment(home=scratch), SAMPLES: str(folders.samples)}
+        if options.collector:
+            environ |= {COLLECTOR: options.collector, SAMPLER_ARGUMENT: options.sample_ratio}
         os.execvpe(command[0], [*command, *arguments], environ)  # noqa: S606
     except OSError as fault:
         print(f"can't start: {command[0]}: {fault.strerror}", flush=True)  # noqa: T201 - goes to the replica's log

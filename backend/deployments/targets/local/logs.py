@@ -4,11 +4,12 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from backend.deployments.targets.base import VersionKey
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter, members
 from backend.local.folders import Folders
 from mlplatform.redaction import redact
 
@@ -141,36 +142,52 @@ class _Follower:
 
 
 def read_logs(
-    folders: Folders, key: VersionKey, *, tail: int, follow: bool, running: Callable[[], bool]
+    folders: Folders,
+    keys: Sequence[VersionKey],
+    *,
+    tail: int,
+    follow: bool,
+    running: Callable[[], bool],
+    wanted: LogFilter = EVERYTHING,
 ) -> Iterator[str]:
     """Yield ``<version>/<replica> <line>``; see :meth:`backend.deployments.targets.base.Target.logs`."""
 
     def files() -> dict[str, Path]:
-        return {f"{key.version}/{replica}": path for replica, path in log_files(folders, key).items()}
+        return {f"{key.version}/{replica}": path for key in keys for replica, path in log_files(folders, key).items()}
 
-    return follow_files(files, tail=tail, follow=follow, running=running)
+    return follow_files(files, tail=tail, follow=follow, running=running, wanted=wanted)
 
 
 def follow_files(
-    files: Callable[[], dict[str, Path]], *, tail: int, follow: bool, running: Callable[[], bool]
+    files: Callable[[], dict[str, Path]],
+    *,
+    tail: int,
+    follow: bool,
+    running: Callable[[], bool],
+    wanted: LogFilter = EVERYTHING,
 ) -> Iterator[str]:
     """Yield ``<label> <line>`` for labelled logs, also for those that come while it follows."""
+
+    def present() -> dict[str, Path]:
+        return {label: path for label, path in files().items() if wanted.takes(label)}
+
     followers: dict[str, _Follower] = {}
     try:
         # Opened before the tail is read: a line that comes in between is then shown twice at worst, never lost.
         if follow:
-            followers = {label: _Follower(path, from_start=False) for label, path in files().items()}
-        yield from _last_of_all(files(), tail)
+            followers = {label: _Follower(path, from_start=False) for label, path in present().items()}
+        yield from _last_of_all(present(), tail, wanted)
         quiet_since = time.monotonic()
         while follow:
             still_running = running()
-            for label, path in files().items():
+            for label, path in present().items():
                 if label not in followers:
                     followers[label] = _Follower(path, from_start=True)
             for label, follower in followers.items():
                 for text in follower.lines():
-                    quiet_since = time.monotonic()
-                    yield f"{label} {redact(text)}"
+                    if (shown := _shown(text, wanted)) is not None:
+                        quiet_since = time.monotonic()
+                        yield f"{label} {shown}"
             if not still_running:
                 return
             if time.monotonic() - quiet_since > _SIGN_OF_LIFE_SECONDS:
@@ -182,8 +199,42 @@ def follow_files(
             follower.close()
 
 
-def _last_of_all(files: dict[str, Path], tail: int) -> deque[str]:
-    lines: deque[str] = deque()
+def _shown(line: str, wanted: LogFilter) -> str | None:
+    """Return a line as it may be shown, if it is wanted."""
+    if not wanted.passes(line):
+        return None
+    redacted = redact(line)
+    return redacted if wanted.shows(redacted) else None
+
+
+def _last_of_all(files: dict[str, Path], tail: int, wanted: LogFilter) -> Iterator[str]:
+    """Yield the last lines of all logs by their time; a line without one belongs to the line before it."""
+    found: list[tuple[str, str]] = []
     for label, path in files.items():
-        lines.extend(f"{label} {redact(text)}" for text in last_lines(path, tail))
-    return lines
+        time_of_last = ""
+        for text in last_wanted(path, tail, wanted):
+            time_of_last = str(members(text).get("time") or time_of_last)
+            found.append((time_of_last, f"{label} {text}"))
+    found.sort(key=lambda one: one[0])
+    yield from (line for _, line in found)
+
+
+def last_wanted(path: Path, count: int, wanted: LogFilter) -> list[str]:
+    """Return the last lines of a log that are wanted, as they may be shown."""
+    if wanted == EVERYTHING or wanted == LogFilter(replica=wanted.replica):
+        return [redact(line) for line in last_lines(path, count)]
+    found: list[str] = []
+    backup = 0
+    while len(found) < count:
+        current = path if backup == 0 else path.with_name(f"{path.name}.{backup}")
+        try:
+            with current.open(encoding="utf-8", errors="replace") as file:
+                shown = (_shown(line.rstrip("\r\n"), wanted) for line in file)
+                newest = deque((line for line in shown if line is not None), maxlen=count - len(found))
+        except FileNotFoundError:
+            if backup > 0:
+                break
+            newest = deque()
+        found = [*newest, *found]
+        backup += 1
+    return found

@@ -24,6 +24,7 @@ from backend.deployments.targets.local.supervisor import Supervisor
 from backend.deployments.targets.local.warm import AnswerRefused, send_batches, trial_batches
 from backend.deployments.targets.local.watch import Watch
 from backend.deployments.targets.local.xds import XdsFiles
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter
 from backend.local.folders import Folders
 from mlplatform.redaction import redact
 from mlplatform.spec.model import ModelSpec
@@ -122,11 +123,15 @@ class LocalTarget:
             ok=True, requests=sent, message=f"{sent} trial requests to {len(replicas)} replicas were answered well"
         )
 
-    def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:
+    def logs(
+        self, keys: Sequence[VersionKey], tail: int, follow: bool, wanted: LogFilter = EVERYTHING
+    ) -> Iterator[str]:
         """Yield the last lines of each replica, then follow; logs of stopped versions are kept."""
-        return read_logs(
-            self._folders, key, tail=tail, follow=follow, running=lambda: self._keeper.files.get(key) is not None
-        )
+
+        def running() -> bool:
+            return any(self._keeper.files.get(key) is not None for key in keys)
+
+        return read_logs(self._folders, keys, tail=tail, follow=follow, running=running, wanted=wanted)
 
     def close(self) -> None:
         """Let go of threads and connections; nothing that runs is stopped."""
@@ -145,4 +150,6 @@ def server_settings(settings: Settings) -> ServerSettings:
         command=tuple(settings.serving.command or ()),
         log_bytes=settings.serving.log_bytes,
         log_backups=settings.serving.log_backups,
+        collector=settings.telemetry.otlp.endpoint if settings.telemetry.otlp else None,
+        sample_ratio=settings.telemetry.sample_ratio,
     )

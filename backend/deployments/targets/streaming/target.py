@@ -18,6 +18,7 @@ from backend.deployments.targets.base import (
 )
 from backend.deployments.targets.local.launch import IN_HOME
 from backend.deployments.targets.local.target import LocalTarget
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter
 from backend.deployments.targets.streaming.figures import WorkerFigures
 from backend.deployments.targets.streaming.shares import move_shares
 from backend.deployments.targets.streaming.workers import Worker
@@ -91,9 +92,11 @@ class StreamingTarget:
         """Send trial requests to each replica directly: a worker answers them as a model server does."""
         return self._servers.warm(key, spec)
 
-    def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:
+    def logs(
+        self, keys: Sequence[VersionKey], tail: int, follow: bool, wanted: LogFilter = EVERYTHING
+    ) -> Iterator[str]:
         """Yield the last lines of each replica, then follow."""
-        return self._servers.logs(key, tail, follow)
+        return self._servers.logs(keys, tail, follow, wanted)
 
     def _arguments(self, broker: BrokerSettings) -> list[str]:
         arguments = {
