@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.local.portal.build import PortalError, prepare
-from demo import auditor, load, repository, template_fix
+from demo import auditor, health, load, repository, template_fix
 from demo.shell import DemoError, Person, person, wait_until
 
 AUTHOR, APPROVER = "ada", "grace"
@@ -74,6 +74,9 @@ class Story:
             self._broken_version()
         with self._chapter("A fix of the template arrives by pull request"):
             self._template_fix()
+        with self._chapter("How healthy the model is, and what it has cost"):
+            health.objectives(self.author, self.model, self._say)
+            health.cost(self.author, self.model, self._say)
         with self._chapter("The audit trail"):
             self._audit()
         with self._chapter("What the auditor gets"):
