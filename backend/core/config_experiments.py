@@ -14,6 +14,11 @@ class ExperimentSettings(SettingsModel):
     look_interval: Duration = Field(
         default=timedelta(seconds=1), description="How often what servers wrote down is taken over and judged."
     )
+    spooled_after: Duration = Field(
+        default=timedelta(seconds=10),
+        ge=timedelta(seconds=1),
+        description="Within this time every server has spooled what it answered; the split is judged without newer keys.",
+    )
     longest: Duration = Field(default=timedelta(days=30), description="Longest duration that can be asked for.")
     least_units: int = Field(
         default=100, ge=20, le=1_000_000, description="Keys with an outcome that each version has before one is judged."

@@ -17,10 +17,6 @@ EVENT = "ml-platform.experiments"
 """What the types of this domain's audit events begin with."""
 
 
-_SPOOLED = timedelta(seconds=1)
-"""Within this time a server has spooled what it answered."""
-
-
 class Lifecycle:
     """The transitions of experiments. One that finds the experiment ended already changes nothing, and says so."""
 
@@ -117,8 +113,9 @@ class Lifecycle:
         What one server spooled is there before what the other did, so keys of the last moments, of which nobody can tell yet
         whether they are all, are left out.
         """
-        look = self._services.settings.experiments.look_interval
-        keys = repository.split(session, experiment.id, self._services.clock.now() - _SPOOLED - 2 * look)
+        settings = self._services.settings.experiments
+        until = self._services.clock.now() - settings.spooled_after - 2 * settings.look_interval
+        keys = repository.split(session, experiment.id, until)
         results.resplit(experiment, experiment.figures, keys)
         flag_modified(experiment, "figures")
         fewer = min(keys.get(experiment.champion, 0), keys.get(experiment.challenger, 0))

@@ -37,7 +37,7 @@ AB: Json = {**SHADOW, "kind": "ab", "keyHeader": "X-User-Id", "metric": METRIC}
 SECTIONS: Json = {
     "environments": {"lab": OPEN, "strict": {}, "production": {**OPEN, "approval": {"required": True}}},
     "rollouts": {"pollInterval": "0.05s", "reconcileInterval": "0.1s"},
-    "experiments": {"lookInterval": "0.05s", "leastUnits": 20},
+    "experiments": {"lookInterval": "0.05s", "spooledAfter": "1s", "leastUnits": 20},
 }
 
 
@@ -66,13 +66,13 @@ class Lab:
             found = self.show(id)
             return bool(reached(found))
 
-        wait_until(looked, 20, lambda: json.dumps(found, indent=1))
+        wait_until(looked, 120, lambda: json.dumps(found, indent=1))
         return found
 
     def deploy(self, version: int) -> None:
         body = {"model": "wine", "version": version, "environment": "lab"}
         id = self.ada.post("/deployments", body).json()["id"]
-        wait_until(lambda: self.ada.get(f"/deployments/{id}").json()["phase"] == "completed", 20)
+        wait_until(lambda: self.ada.get(f"/deployments/{id}").json()["phase"] == "completed", 120)
 
     def route(self) -> Json:
         routes = self.target.state["routes"]

@@ -13,6 +13,8 @@ from mlplatform.cli.app import run
 from mlplatform.client import PlatformClient
 from tests.backend.experiments.lab import Lab, answered, predict, running_lab, taking
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., tuple[int, Any, str]]
 
 

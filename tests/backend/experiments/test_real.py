@@ -69,7 +69,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, wine_model: Path, empty_mlfl
             None,
             environments={"lab": OPEN},
             ingress={"port": ingress.port, "adminPort": ingress.admin_port},
-            experiments={"lookInterval": "0.2s", "leastUnits": 20},
+            experiments={"lookInterval": "0.2s", "spooledAfter": "2s", "leastUnits": 20},
         )
         app = create_app(settings)
         services = app.state.services
@@ -143,7 +143,7 @@ def test_a_shadow_run_and_then_an_ab_experiment(world: World) -> None:
     assert ada.post(f"/experiments/{id}/outcomes", {"outcomes": outcomes}).json()["taken"] == 90
     found = world.until(id, lambda one: one["phase"] == "ended")
     assert (found["phase"], found["outcome"]) == ("ended", "challenger_better"), found
-    wait_until(lambda: {world.ask(WINES[0], x_customer=name)[1] for name in customers[:20]} == {"1"}, 20)
+    wait_until(lambda: {world.ask(WINES[0], x_customer=name)[1] for name in customers[:20]} == {"1"}, 60)
 
     decided = ada.post(f"/experiments/{id}/decision", {"decision": "promote", "reason": "fewer returns"}).json()
     rollout = ada.get(f"/deployments/{decided['deployment']}").json()
