@@ -30,6 +30,8 @@ APPLICATION_VERSION = "1"
 """Fixed: a newer backend goes on with the work of an older one. Raise it when steps change their meaning."""
 LOOK = 0.25
 """Longest time, in seconds, that a change of a row goes unread."""
+_LOOK_AGAIN_SECONDS = 1.0
+"""After so long rows are looked at although nothing was committed: some wait for a moment, not for a change."""
 _EXECUTOR = "ml-platform"
 _STANDBY_SECONDS = 1.0
 _LOCK_CHECK_SECONDS = 5.0
@@ -189,7 +191,7 @@ class WorkflowRuntime:
             self._launch()
         _log.info("this process works %s off", ", ".join(self._kinds) or "nothing")
         checked = time.monotonic()
-        seen = -1
+        looked, version, seen = float("-inf"), "", -1
         while not self._stopping:
             if time.monotonic() - checked > _LOCK_CHECK_SECONDS:
                 checked = time.monotonic()
@@ -198,14 +200,22 @@ class WorkflowRuntime:
                     return
             changed, seen = self._changes != seen, self._changes
             try:
+                before, version = version, self._database.version()
+                if changed or version != before or time.monotonic() - looked > _LOOK_AGAIN_SECONDS:
+                    looked = time.monotonic()
+                    self._take_up()
                 for work in self._kinds.values():
-                    with self._database.read() as session:
-                        waiting = work.waiting(session)
-                    self._dispatch(work, waiting)
                     work.beat(changed=changed)
             except OperationalError as error:
                 _log.warning("the database does not answer: %s", error.orig)
             self._look(seen)
+
+    def _take_up(self) -> None:
+        """Start what rows of all kinds wait for."""
+        with self._database.read() as session:
+            waiting = [(work, work.waiting(session)) for work in self._kinds.values()]
+        for work, ids in waiting:
+            self._dispatch(work, ids)
 
     def _look(self, seen: int) -> None:
         with self._changed:
@@ -310,6 +320,7 @@ class WorkflowRuntime:
     def _forget(self, work: Work, id: str) -> None:
         with self._active_guard:
             self._active[work.name].pop(id, None)
+        self.wake()  # another of a kind of which so many may run at once has its turn
 
     def _put_down(self) -> None:
         """Wait for the steps to leave, then take DBOS down."""
