@@ -77,11 +77,20 @@ ONE_OF = {
 """Families of tests that start processes and differ only in where they are killed or what they are given: `make test` runs
 one of so many, the same each time, and `make exhaustive` the others."""
 
+TOGETHER = {
+    "journeys/test_portal.py": "journeys/test_portal.py",
+    "journeys": "journeys",
+    "templates": "templates",
+}
+"""Rooms that one process of several runs as a whole, the first that fits: they share what takes long to make, such as a platform
+that is up; and two rollouts under load at once would take each other's time, and the more requests for it."""
+
 # Without Phase.explain, which takes minutes to comment on what is shrunk already.
 settings.register_profile("platform", phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
 settings.load_profile("platform")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     places = {
@@ -90,6 +99,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if places[item.path].startswith(SLOW_ROOMS):
             item.add_marker(pytest.mark.slow)
+    for item in items:
+        place = places[item.path]
+        together = next((group for room, group in TOGETHER.items() if place.startswith(room)), place)
+        item.add_marker(pytest.mark.xdist_group(together))
     _leave_some_for_later(items, places)
     ranks = {
         path: next((rank for rank, room in enumerate(LONGEST_FIRST) if place.startswith(room)), len(LONGEST_FIRST))
