@@ -52,7 +52,7 @@ types: setup
 unit: setup
 	@$(RUN) pytest -q -n 2 -m "not journey and not postgres and not fault and not slow"
 
-LONG := MAKEFLAGS= MAKELEVEL= $(RUN) pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --reruns 1 -rR --durations=15
+LONG := MAKEFLAGS= MAKELEVEL= $(RUN) pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --reruns 1 -rR --durations=15
 
 stories: setup
 	@$(LONG) -m "(journey or postgres or fault or slow) and not exhaustive"

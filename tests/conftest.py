@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 from sqlalchemy import URL, create_engine, make_url, text
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 SLOW_ROOMS = (
     "backend/attestations/test_attestations.py",
@@ -70,6 +72,7 @@ ONE_OF = {
     "mlplatform/streaming/test_faults.py": 3,
     "scaffolder/fleet/test_kill.py": 4,
     "scaffolder/service/test_kill.py": 4,
+    "scaffolder/update/test_golden_path.py": 3,
     "scaffolder/update/test_copier.py": 3,
     "scaffolder/update/test_identity.py": 4,
     "templates/test_generated_works.py::test_its_first_command_passes": 3,
@@ -77,20 +80,17 @@ ONE_OF = {
 """Families of tests that start processes and differ only in where they are killed or what they are given: `make test` runs
 one of so many, the same each time, and `make exhaustive` the others."""
 
-TOGETHER = {
-    "journeys/test_portal.py": "journeys/test_portal.py",
-    "journeys": "journeys",
-    "templates": "templates",
-}
-"""Rooms that one process of several runs as a whole, the first that fits: they share what takes long to make, such as a platform
-that is up; and two rollouts under load at once would take each other's time, and the more requests for it."""
+TOGETHER = ("journeys", "templates")
+"""Rooms that one process of several runs as a whole: they share what takes long to make, such as a platform that is up; and two
+rollouts under load at once would take each other's time, and the more requests for it."""
+ALONE = ("journeys/test_portal.py",)
+"""What in these has a platform of its own."""
 
 # Without Phase.explain, which takes minutes to comment on what is shrunk already.
 settings.register_profile("platform", phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
 settings.load_profile("platform")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     places = {
@@ -99,16 +99,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if places[item.path].startswith(SLOW_ROOMS):
             item.add_marker(pytest.mark.slow)
-    for item in items:
-        place = places[item.path]
-        together = next((group for room, group in TOGETHER.items() if place.startswith(room)), place)
-        item.add_marker(pytest.mark.xdist_group(together))
     _leave_some_for_later(items, places)
     ranks = {
         path: next((rank for rank, room in enumerate(LONGEST_FIRST) if place.startswith(room)), len(LONGEST_FIRST))
         for path, place in places.items()
     }
     items.sort(key=lambda item: ranks[item.path])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return _ByRoom(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+class _ByRoom(LoadFileScheduling):
+    """Gives a process whole files, and whole rooms where files belong together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        place = nodeid.partition("::")[0].removeprefix("tests/")
+        return next((room for room in TOGETHER if place.startswith(room) and place not in ALONE), place)
 
 
 def _leave_some_for_later(items: list[pytest.Item], places: dict[Path, str]) -> None:

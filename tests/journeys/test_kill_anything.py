@@ -100,6 +100,7 @@ def test_the_backend_dies_in_step_after_step_and_the_rollout_goes_on(on_version_
     assert model.author.platform("audit", "verify").document["valid"] is True
 
 
+@pytest.mark.exhaustive
 def test_envoy_dies_during_a_rollout_and_the_rollout_goes_on(on_version_1: Model) -> None:
     model = on_version_1
     with model.users() as seen:
@@ -126,6 +127,7 @@ def test_the_new_version_dies_and_users_do_not_notice(on_version_1: Model) -> No
     assert len(failed) <= 5, "only what the killed process had in hand may fail"
 
 
+@pytest.mark.exhaustive
 def test_the_primary_dies_and_comes_back(on_version_1: Model) -> None:
     model = on_version_1
     dead = {item["pid"] for item in model.state()["replicas"] if item["version"] == 1}
