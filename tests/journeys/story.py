@@ -84,7 +84,7 @@ class Model:
             deployment = self.deployment(identifier)
             return deployment if condition(deployment) else None
 
-        reached: dict[str, Any] = wait_until(fulfilled, seconds=90, every=0.1, what=what)
+        reached: dict[str, Any] = wait_until(fulfilled, seconds=180, every=0.1, what=what)
         return reached
 
     def events(self) -> list[dict[str, Any]]:

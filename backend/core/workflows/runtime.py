@@ -115,6 +115,8 @@ class WorkflowRuntime:
         self._thread: threading.Thread | None = None
         self._active: dict[str, dict[str, threading.Thread | None]] = {}
         self._active_guard = threading.Lock()
+        self._leaving: set[tuple[str, str]] = set()
+        """Rows whose workflow has returned here, which DBOS may have yet to write down."""
 
     def add(self, work: Work) -> None:
         """Have this kind of work done too; one of the same name is replaced."""
@@ -202,20 +204,23 @@ class WorkflowRuntime:
             try:
                 before, version = version, self._database.version()
                 if changed or version != before or time.monotonic() - looked > _LOOK_AGAIN_SECONDS:
-                    looked = time.monotonic()
-                    self._take_up()
+                    looked = time.monotonic() if self._take_up() else float("-inf")
                 for work in self._kinds.values():
                     work.beat(changed=changed)
             except OperationalError as error:
                 _log.warning("the database does not answer: %s", error.orig)
             self._look(seen)
 
-    def _take_up(self) -> None:
-        """Start what rows of all kinds wait for."""
+    def _take_up(self) -> bool:
+        """Start what rows of all kinds wait for; false when some of it has to be looked at again soon."""
+        with self._active_guard:
+            left = set(self._leaving)
         with self._database.read() as session:
             waiting = [(work, work.waiting(session)) for work in self._kinds.values()]
-        for work, ids in waiting:
-            self._dispatch(work, ids)
+        started = [self._dispatch(work, ids) for work, ids in waiting]
+        with self._active_guard:
+            self._leaving -= left - {(work.name, id) for work, ids in waiting for id in ids}
+        return all(started)
 
     def _look(self, seen: int) -> None:
         with self._changed:
@@ -261,17 +266,20 @@ class WorkflowRuntime:
 
         return workflow
 
-    def _dispatch(self, work: Work, waiting: Sequence[str]) -> None:
-        """Start workflows for rows that have none, be it because a crash came between the two."""
+    def _dispatch(self, work: Work, waiting: Sequence[str]) -> bool:
+        """Start workflows for rows that have none, be it because a crash came between the two.
+
+        False when a row's last workflow is only just ending, so that the row's turn is at the next look.
+        """
         if waiting and not self._launched:
             self._launch()
-        active = self._active[work.name]
+        active, all_started = self._active[work.name], True
         for id in waiting:
             with self._active_guard:
                 if id in active:
                     continue
                 if work.most is not None and len(active) >= work.most:
-                    return
+                    return all_started
                 active[id] = None
             workflow_id = id
             for attempt in count(2):
@@ -281,13 +289,20 @@ class WorkflowRuntime:
                 # Ended without finishing the row: it is to be taken up again, or the end was a fault of ours.
                 workflow_id = f"{id}.{attempt}"
             if status is not None:
-                continue  # interrupted; DBOS goes on with it by itself
+                with self._active_guard:
+                    if (work.name, id) in self._leaving:
+                        del active[id]
+                        all_started = False
+                continue  # interrupted, if it is not leaving; DBOS goes on with it by itself
+            with self._active_guard:
+                self._leaving.discard((work.name, id))
             try:
                 with SetWorkflowID(workflow_id):
                     DBOS.start_workflow(self._workflows[work.name], id)
             except Exception:
                 self._forget(work, id)
                 raise
+        return all_started
 
     def attempt(self, work: Work, id: str, step: Callable[..., Result], *arguments: object) -> Result | None:
         """Do a step; what goes wrong unexpectedly is tried again, and in the end gives the row up rather than hanging it."""
@@ -320,6 +335,7 @@ class WorkflowRuntime:
     def _forget(self, work: Work, id: str) -> None:
         with self._active_guard:
             self._active[work.name].pop(id, None)
+            self._leaving.add((work.name, id))
         self.wake()  # another of a kind of which so many may run at once has its turn
 
     def _put_down(self) -> None:
@@ -336,6 +352,7 @@ class WorkflowRuntime:
         if self._launched:
             DBOS.destroy(destroy_registry=True)
             self._launched = False
+        self._leaving.clear()
 
 
 class _Steps:
