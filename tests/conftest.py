@@ -70,8 +70,8 @@ ONE_OF = {
     "backend/deployments/test_kill.py": 4,
     "backend/privacy/test_kill.py": 4,
     "mlplatform/streaming/test_faults.py": 3,
-    "scaffolder/fleet/test_kill.py": 4,
-    "scaffolder/service/test_kill.py": 4,
+    "scaffolder/fleet/test_kill.py": 10,
+    "scaffolder/service/test_kill.py": 6,
     "scaffolder/update/test_golden_path.py": 3,
     "scaffolder/update/test_copier.py": 3,
     "scaffolder/update/test_identity.py": 4,
@@ -79,6 +79,17 @@ ONE_OF = {
 }
 """Families of tests that start processes and differ only in where they are killed or what they are given: `make test` runs
 one of so many, the same each time, and `make exhaustive` the others."""
+
+POSTGRES_LATER = (
+    "backend/access",
+    "backend/attestations",
+    "backend/batch",
+    "backend/deployments/test_admission.py",
+    "backend/deployments/test_rollout.py",
+    "scaffolder",
+)
+"""Rooms whose stories take long and meet the database through repositories that others try on both kinds: on PostgreSQL they are
+told by `make exhaustive`."""
 
 TOGETHER = ("journeys", "templates")
 """Rooms that one process of several runs as a whole: they share what takes long to make, such as a platform that is up; and two
@@ -124,7 +135,8 @@ def _leave_some_for_later(items: list[pytest.Item], places: dict[Path, str]) -> 
     for item in items:
         test = f"{places[item.path]}::{getattr(item, 'originalname', item.name)}"
         one_of = next((number for family, number in ONE_OF.items() if test.startswith(family)), 1)
-        if met[test] % one_of:
+        later = "[postgres" in item.name and places[item.path].startswith(POSTGRES_LATER)
+        if met[test] % one_of or later:
             item.add_marker(pytest.mark.exhaustive)
         met[test] += 1
 

@@ -145,6 +145,7 @@ def test_the_primary_dies_and_comes_back(on_version_1: Model) -> None:
     assert [request.status for request in seen[-50:]] == [200] * 50
 
 
+@pytest.mark.exhaustive
 def test_a_second_rollout_is_refused_and_aborting_the_first_puts_traffic_back(on_version_1: Model) -> None:
     model = on_version_1
     with model.users():

@@ -150,7 +150,7 @@ OWN_PATH = st.sampled_from(["own.txt", "d/own.txt", "a.txt", "moved-a.txt"])
 OWN_FILES = st.dictionaries(OWN_PATH, st.lists(OWN).map("".join), max_size=2)
 
 
-@settings(HARD, max_examples=50)
+@settings(HARD, max_examples=15)
 @given(data=st.data(), files=FILES, done=edits(ADDING), own=OWN_FILES)
 def test_what_engineers_write_survives(
     data: st.DataObject, files: dict[str, str], done: dict[int, Edit], own: dict[str, str]
@@ -163,7 +163,7 @@ def test_what_engineers_write_survives(
         check_survival(lab, lab.update(), written)
 
 
-@settings(HARD, max_examples=25)
+@settings(HARD, max_examples=10)
 @given(files=FILES, done=edits(ANYTHING), own=OWN_FILES, flag=st.booleans())
 def test_no_change_of_the_template_is_an_empty_diff(
     files: dict[str, str], done: dict[int, Edit], own: dict[str, str], flag: bool
@@ -178,7 +178,7 @@ def test_no_change_of_the_template_is_an_empty_diff(
         assert update.tree == lab.update("v1").tree
 
 
-@settings(HARD, max_examples=60)
+@settings(HARD, max_examples=15)
 @given(data=st.data(), files=FILES, done=edits(ANYTHING), own=OWN_FILES, once=st.booleans())
 def test_same_as_copier(
     data: st.DataObject, files: dict[str, str], done: dict[int, Edit], own: dict[str, str], once: bool
