@@ -59,6 +59,7 @@ LONGEST_FIRST = (
     "scaffolder/update/test_property.py",
     "scaffolder/fleet",
     "mlplatform/pipeline",
+    "journeys/test_compliance.py",
     "journeys/test_portal.py",
     "templates",
 )
@@ -94,7 +95,7 @@ told by `make exhaustive`."""
 TOGETHER = ("journeys", "templates")
 """Rooms that one process of several runs as a whole: they share what takes long to make, such as a platform that is up; and two
 rollouts under load at once would take each other's time, and the more requests for it."""
-ALONE = ("journeys/test_portal.py",)
+ALONE = ("journeys/test_compliance.py", "journeys/test_portal.py")
 """What in these has a platform of its own."""
 
 # Without Phase.explain, which takes minutes to comment on what is shrunk already.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.shell import Person, wait_until
-from tests.journeys.conftest import ROOT, RunningPlatform
+from tests.journeys.conftest import ROOT, RunningPlatform, started
 from tests.journeys.story import Model
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
@@ -20,6 +20,13 @@ MAIL = "anna.lindqvist@example.org"
 CUSTOMERS = "id,contact,spent\n" + "".join(f"{n},anna.{n}@example.org,{n * 1.5}\n" for n in range(60))
 DATA = "dataset:default/ward-training"
 REASON = "Retraining after the spring campaign needs it."
+
+
+@pytest.fixture(scope="module")
+def running_platform() -> Iterator[RunningPlatform]:
+    """A platform on which no other model knows the same data."""
+    with started() as platform:
+        yield platform
 
 
 @pytest.fixture(scope="module")
