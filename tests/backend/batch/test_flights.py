@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 from .conftest import Running, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.journey, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive, pytest.mark.timeout(1500)]
 
 NAME = "flight-delays"
 NUMBERS = ["month", "hour", "distance", "sched_arr_time"]
