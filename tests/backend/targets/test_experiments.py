@@ -32,7 +32,7 @@ def machine() -> Iterator[Machine]:
 
 def told(machine: Machine, version: int) -> list[list[str]]:
     key = machine.spec_key(version)
-    lines = [line.split() for line in machine.target.logs(key, 5000, False) if " told " in line]
+    lines = [line.split() for line in machine.target.logs([key], 5000, False) if " told " in line]
     return [line[2:] for line in lines]
 
 
