@@ -152,6 +152,7 @@ def test_model_code_sees_nothing_of_the_environment_and_can_gain_nothing(
         "TZ",
         "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE",
+        "ML_PLATFORM_SAMPLES",
     }
     assert Path(seen["HOME"]).is_relative_to(machine.folders.scratch)
     (replica,) = machine.target.replicas(key)
