@@ -23,7 +23,8 @@ from backend.local.folders import Folders
 from mlplatform.crypto import Binding, CiphertextInvalid
 from mlplatform.redaction.logging import clean
 from mlplatform.serving.experiments import FOLDER, Told, binding_text
-from mlplatform.serving.samples import RECIPIENT, SEALED, spooled
+from mlplatform.serving.samples import RECIPIENT
+from mlplatform.serving.spool import SEALED, spooled
 
 if TYPE_CHECKING:
     from backend.core.container import Services

@@ -22,7 +22,8 @@ from backend.privacy.keys import SAMPLES, DataKeys
 from backend.privacy.models import PayloadSample
 from mlplatform.crypto import Binding, CiphertextInvalid, Recipient
 from mlplatform.redaction.logging import clean
-from mlplatform.serving.samples import RECIPIENT, SEALED, binding_text, spooled
+from mlplatform.serving.samples import RECIPIENT, binding_text
+from mlplatform.serving.spool import SEALED, spooled
 
 _PIECE = 500
 

@@ -8,10 +8,8 @@ predicted, and gives the prediction an id under which its outcome can be reporte
 import json
 import logging
 import os
-import queue
-import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,13 @@ import orjson
 
 from mlplatform.crypto.binding import Binding
 from mlplatform.redaction.logging import clean
-from mlplatform.serving.samples import FOLDER_VARIABLE, RECIPIENT, SEALED, Place, Seal, new_id, sealing
+from mlplatform.serving.samples import FOLDER_VARIABLE, RECIPIENT, Place, Seal, new_id, sealing
+from mlplatform.serving.spool import Spool
 
 FOLDER = "experiments"
 """Within the folder of the payload samples."""
 _HEADERS = {b"x-experiment": 0, b"x-experiment-unit": 1, b"x-request-id": 2}
 _MOST_WAITING = 512
-_MOST_BYTES = 64 << 20
 _LARGEST = 1 << 16
 _LONGEST = 200
 _FLUSH_SECONDS = 0.5
@@ -77,11 +75,11 @@ class Recorder:
 
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder, self._place = folder, place
-        self._waiting: queue.Queue[_Taken] = queue.Queue(_MOST_WAITING)
+        self._spool: Spool[_Taken] = Spool(
+            folder, "what experiments meet", self._lines, most_waiting=_MOST_WAITING, flush_seconds=_FLUSH_SECONDS
+        )
         self._seal: tuple[str, Seal] | None = None
         self._looked = float("-inf")
-        self._written = 0
-        self._thread: threading.Thread | None = None
 
     def taking(self, headers: Iterable[tuple[bytes, bytes]]) -> Taking | None:
         """Return how a request takes part in an experiment, if it does."""
@@ -96,48 +94,15 @@ class Recorder:
 
     def take(self, taking: Taking, seconds: float, status: int, answer: bytes) -> None:
         """Hand over what was answered; returns at once."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="experiments", daemon=True)
-            self._thread.start()
-        try:
-            self._waiting.put_nowait(_Taken(taking, time.time(), seconds, status, answer))
-        except queue.Full:
-            return
+        self._spool.take(_Taken(taking, time.time(), seconds, status, answer))
 
     def flush(self, patience: float) -> None:
         """Wait until what was taken is spooled."""
-        until = time.monotonic() + patience
-        while self._waiting.unfinished_tasks and time.monotonic() < until:
-            time.sleep(0.01)
+        self._spool.flush(patience)
 
-    def _work(self) -> None:
-        while True:
-            taken = [self._waiting.get()]
-            until = time.monotonic() + _FLUSH_SECONDS
-            while len(taken) < _MOST_WAITING and (left := until - time.monotonic()) > 0:
-                try:
-                    taken.append(self._waiting.get(timeout=left))
-                except queue.Empty:
-                    break
-            try:
-                self._spool(taken)
-            except Exception as error:
-                # Also a full disk: predictions are answered all the same.
-                _logger.warning("what an experiment met could not be spooled: %s", type(error).__name__)
-            for _ in taken:
-                self._waiting.task_done()
-
-    def _spool(self, taken: list[_Taken]) -> None:
+    def _lines(self, taken: Sequence[_Taken]) -> list[bytes]:
         seal = self._sealing()
-        if seal is None or sum(file.stat().st_size for file in self._folder.glob(f"*{SEALED}")) > _MOST_BYTES:
-            return
-        self._written += 1
-        name = f"{time.time_ns():020d}-{os.getpid()}-{self._written}"
-        temporary = self._folder / f".{name}"
-        with temporary.open("wb") as file:
-            for one in taken:
-                file.write(self._line(*seal, one) + b"\n")
-        temporary.rename(self._folder / f"{name}{SEALED}")
+        return [] if seal is None else [self._line(*seal, one) for one in taken]
 
     def _line(self, key_id: str, seal: Seal, one: _Taken) -> bytes:
         place = self._place

@@ -8,12 +8,10 @@ spool over, samples are dropped rather than requests held up.
 import json
 import logging
 import os
-import queue
 import random
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +20,19 @@ import orjson
 
 from mlplatform.crypto.binding import Binding
 from mlplatform.redaction.logging import clean
+from mlplatform.serving.spool import Spool
 
 FOLDER_VARIABLE = "ML_PLATFORM_SAMPLES"
 """Where the platform's launcher says the spool is; not an argument, since older toolkits would refuse one."""
 RECIPIENT = "recipient.json"
-SEALED = ".sealed"
 _MOST_WAITING = 64
-_MOST_BYTES = 64 << 20
-"""Of all servers' spooled samples together."""
 _LARGEST = 1 << 20
 _FLUSH_SECONDS = 1.0
 
 _logger = logging.getLogger(__name__)
 
 Seal = Callable[[bytes, bytes], bytes]
+_Taken = tuple[str, float, bytes, bytes]
 
 
 @dataclass(frozen=True)
@@ -56,59 +53,28 @@ class Sampler:
     """Takes a share of the predictions."""
 
     def __init__(self, folder: Path, place: Place, rate: float, key_id: str, seal: Seal) -> None:
-        self._folder, self._place, self._rate = folder, place, rate
+        self._place, self._rate = place, rate
         self._key_id, self._seal = key_id, seal
-        self._waiting: queue.Queue[tuple[str, float, bytes, bytes]] = queue.Queue(_MOST_WAITING)
-        self._written = 0
-        self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
-        self._thread.start()
+        self._spool: Spool[_Taken] = Spool(
+            folder, "payload samples", self._lines, most_waiting=_MOST_WAITING, flush_seconds=_FLUSH_SECONDS
+        )
 
     def id_for_one(self, known: str | None = None) -> str | None:
         """Return an id for the prediction that is about to be answered, if it is one to be sampled; the one it has already."""
-        if random.random() >= self._rate or self._waiting.full():  # noqa: S311 - not a secret
+        if random.random() >= self._rate or self._spool.full:  # noqa: S311 - not a secret
             return None
         return known or new_id()
 
     def take(self, id: str, request: bytes, answer: bytes) -> None:
         """Hand a prediction over; returns at once."""
-        try:
-            self._waiting.put_nowait((id, time.time(), request, answer))
-        except queue.Full:
-            return
+        self._spool.take((id, time.time(), request, answer))
 
     def flush(self, patience: float) -> None:
         """Wait until what was taken is spooled."""
-        until = time.monotonic() + patience
-        while self._waiting.unfinished_tasks and time.monotonic() < until:
-            time.sleep(0.01)
+        self._spool.flush(patience)
 
-    def _work(self) -> None:
-        while True:
-            taken = [self._waiting.get()]
-            until = time.monotonic() + _FLUSH_SECONDS
-            while len(taken) < _MOST_WAITING and (left := until - time.monotonic()) > 0:
-                try:
-                    taken.append(self._waiting.get(timeout=left))
-                except queue.Empty:
-                    break
-            try:
-                self._spool(taken)
-            except Exception as error:
-                # Also a full disk: predictions are answered without samples.
-                _logger.warning("samples could not be spooled: %s", type(error).__name__)
-            for _ in taken:
-                self._waiting.task_done()
-
-    def _spool(self, taken: list[tuple[str, float, bytes, bytes]]) -> None:
-        if sum(file.stat().st_size for file in self._folder.glob(f"*{SEALED}")) > _MOST_BYTES:
-            return
-        self._written += 1
-        name = f"{time.time_ns():020d}-{os.getpid()}-{self._written}"
-        temporary = self._folder / f".{name}"
-        with temporary.open("wb") as file:
-            for id, at, request, answer in taken:
-                file.write(self._line(id, at, request, answer) + b"\n")
-        temporary.rename(self._folder / f"{name}{SEALED}")
+    def _lines(self, taken: Sequence[_Taken]) -> list[bytes]:
+        return [self._line(*one) for one in taken]
 
     def _line(self, id: str, at: float, request: bytes, answer: bytes) -> bytes:
         content = json.dumps({"request": _redacted(request), "answer": _redacted(answer)}).encode()
@@ -140,17 +106,6 @@ def sampler(rate: float, place: Place) -> Sampler | None:
     except (OSError, ValueError, KeyError, ImportError) as error:
         _logger.warning("no payload samples are taken: %s", type(error).__name__)
         return None
-
-
-def spooled(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a spooled file; what is no JSON object is left out."""
-    for line in file.read_bytes().splitlines():
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            yield found
 
 
 def sealing(public: bytes) -> Seal:
