@@ -9,6 +9,7 @@ from backend.deployments import words
 from backend.deployments.analysis import Delta, Judgement, Limits, RolloutJudge, delta_between
 from backend.deployments.analysis.counters import dump_sample, load_sample
 from backend.deployments.lag import LagWatch
+from backend.deployments.liveness import Liveness
 from backend.deployments.models import Deployment, DeploymentStep, Outcome, StepKind
 from backend.deployments.targets.base import Sample, VersionKey
 from backend.deployments.world import World, key_of
@@ -41,7 +42,7 @@ class Analysed:
             spec.rollout.analysis, patience=spec.rollout.interval.total_seconds(), clock=time.monotonic
         )
         self._last: dict[VersionKey, Sample | None] = {}
-        self._dead_since: float | None = None
+        self._liveness = Liveness(deployment.version, _DEAD_FOR)
         self._undecided = ""
         self._watching_since = time.monotonic()
 
@@ -52,7 +53,7 @@ class Analysed:
             decided, promoted_by = self._world.decided(self._deployment.id)
             if decided:
                 return "ended"
-            if reason := self._dead():
+            if reason := self._liveness.dead(self._world.replicas(self._deployment)):
                 return self._roll_back(Outcome.ROLLED_BACK, reason, self._judge.judgement())
             judgement = self._tick()
             if promoted_by is not None:
@@ -121,20 +122,6 @@ class Analysed:
         say = self._world.lifecycle.hold if held else self._world.lifecycle.extend
         with self._world.services.database.write() as session:
             say(session, self._deployment.id, self._step.index, reason)
-
-    def _dead(self) -> str | None:
-        """Return why the version counts as dead, if it does."""
-        replicas = self._world.replicas(self._deployment)
-        if any(one.state == "ready" for one in replicas):
-            self._dead_since = None
-            return None
-        now = time.monotonic()
-        self._dead_since = self._dead_since or now
-        failed = next((one for one in replicas if one.state == "failed"), None)
-        if failed is None and now - self._dead_since < _DEAD_FOR:
-            return None
-        said = f": {failed.message}" if failed is not None and failed.message else ""
-        return f"v{self._deployment.version} has no live replica any more{said}"
 
     def _restore(self) -> None:
         """Go on with the evidence of the step before, or of this step before a crash."""

@@ -20,6 +20,7 @@ from backend.deployments import words
 from backend.deployments.analysis import Delta, Judgement, Limits, RolloutJudge, delta_between
 from backend.deployments.analysis.counters import dump_sample, load_sample
 from backend.deployments.figures import figures_of
+from backend.deployments.liveness import Liveness
 from backend.deployments.targets.base import ReplicaState, Sample, TargetUnavailable, VersionKey
 from backend.experiments import repository, results
 from backend.experiments.intake import Intake
@@ -136,13 +137,14 @@ class ExperimentWork:
             experiment = repository.find(session, id)
             assert experiment is not None
             watched = _Watched(self._services, experiment, _spec(self._services, session, experiment))
+        liveness = Liveness(experiment.challenger, _DEAD_FOR)
         look = self._services.settings.experiments.look_interval.total_seconds()
         split_at = time.monotonic()
         while not self._has_ended(id):
             if experiment.ends_at is not None and self._services.clock.now() >= experiment.ends_at:
                 self._complete(id)
                 return
-            if reason := watched.dead(self._replicas(_key(experiment))):
+            if reason := liveness.dead(self._replicas(_key(experiment))):
                 self._end(id, Outcome.FAILED, reason)
                 return
             if experiment.kind == Kind.AB and time.monotonic() - split_at > max(look, _SPLIT_EVERY):
@@ -243,7 +245,6 @@ class _Watched:
             self._last = {
                 name: load_sample(key, kept["last"][name]) for name, key in self._keys.items() if name in kept["last"]
             }
-        self._dead_since: float | None = None
 
     def tick(self, figures: dict[VersionKey, Sample]) -> Judgement | None:
         """Take in what was counted since the last tick; ``None`` when that is nothing."""
@@ -268,19 +269,6 @@ class _Watched:
             return None
         said = words.finding(check, judgement, self._spec.rollout.analysis.latency.percentile)
         return f"v{self._experiment.challenger} is taken from users: {said}"
-
-    def dead(self, replicas: Sequence[ReplicaState]) -> str | None:
-        """Return why the challenger counts as dead, if it does."""
-        if any(one.state == "ready" for one in replicas):
-            self._dead_since = None
-            return None
-        now = time.monotonic()
-        self._dead_since = self._dead_since or now
-        failed = next((one for one in replicas if one.state == "failed"), None)
-        if failed is None and now - self._dead_since < _DEAD_FOR:
-            return None
-        said = f": {failed.message}" if failed is not None and failed.message else ""
-        return f"v{self._experiment.challenger} has no live replica any more{said}"
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON values."""
