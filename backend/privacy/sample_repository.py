@@ -1,9 +1,9 @@
 """Queries on payload samples."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.privacy.models import PayloadSample
@@ -16,15 +16,25 @@ def known(session: Session, ids: Collection[str]) -> set[str]:
 
 def of_ids(session: Session, environment: str, model: str, ids: Collection[str]) -> list[PayloadSample]:
     """Return those of these samples that there are of a model."""
-    wanted, found = sorted(ids), list[PayloadSample]()
+    pieces = _pieces(environment, model, ids)
+    return [row for piece in pieces for row in session.scalars(select(PayloadSample).where(piece))]
+
+
+def there(session: Session, environment: str, model: str, ids: Collection[str]) -> set[str]:
+    """Return the ids of those of these samples that there are of a model."""
+    pieces = _pieces(environment, model, ids)
+    return {id for piece in pieces for id in session.scalars(select(PayloadSample.id).where(piece))}
+
+
+def _pieces(environment: str, model: str, ids: Collection[str]) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions that together ask for all ids, as many at a time as a query bears."""
+    wanted = sorted(ids)
     for start in range(0, len(wanted), 500):
-        query = select(PayloadSample).where(
+        yield and_(
             PayloadSample.environment == environment,
             PayloadSample.model == model,
             PayloadSample.id.in_(wanted[start : start + 500]),
         )
-        found += session.execute(query).scalars()
-    return found
 
 
 def drop_beyond(session: Session, environment: str, model: str, most: int) -> None:

@@ -120,7 +120,7 @@ class Samples:
 
     def there(self, session: Session, environment: str, model: str, ids: Collection[str]) -> set[str]:
         """Return which of these predictions of a model were sampled."""
-        return {row.id for row in repository.of_ids(session, environment, model, ids)}
+        return repository.there(session, environment, model, ids)
 
     def of(
         self, session: Session, environment: str, model: str, ids: Collection[str], *, version: int
