@@ -44,7 +44,7 @@ class Retraining:
             if before is not None and before.retraining is not None and before.retraining.get("number") is not None:
                 return
             wish = _wish(row)
-            found = self._services.fleet.find(session, version.repository)
+            found = self._services.fleet.of_identities(session, [version.repository]).get(version.repository)
             place = None if found is None else (found.host, found.org, found.name)
         if place is None:
             self._keep(id, {"number": None, "reason": f"the fleet knows no repository {version.repository}"})

@@ -6,7 +6,7 @@ order a transaction does its work, and a rebuild gives the same rows. Listening 
 event of a model (a rollout's next phase, an inventory of the fleet) and would look before the change is complete.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, event
@@ -102,10 +102,9 @@ class OverviewService:
         registered = self._services.registry.registered(session, names)
         places = self._services.deployments.places(session, list(registered))
         components = self._services.catalog.components(session, list(registered))
-        repositories = {one.repository.rpartition("/")[2] for one, *_ in registered.values()}
-        from_templates: dict[str, list[FleetRepository]] = {}
-        for found in self._services.fleet.by_name(session, repositories):
-            from_templates.setdefault(found.name, []).append(found)
+        from_templates = self._services.fleet.of_identities(
+            session, {one.repository for one, *_ in registered.values()}
+        )
         cost = self._services.cost.monthly(session, list(registered))
         failing = self._services.controls.failing(session, list(registered))
         objectives = self._services.slos.summaries(session, list(registered))
@@ -132,23 +131,21 @@ class OverviewService:
                         reported.get(name, {}).get((one.environment, one.champion), "") for one in own if one.champion
                     ),
                     "monthly_cost": int(cost[name] * 100) if name in cost else -1,
-                    **_template(model.repository, from_templates),
+                    **_template(from_templates.get(model.repository)),
                 }
             )
         rows = [one.as_row() for name in registered for one in places.get(name, [])]
         repository.replace_rows(session, names, summaries, rows)
 
 
-def _template(repository_id: str, by_name: Mapping[str, Sequence[FleetRepository]]) -> dict[str, Any]:
-    """Return what the fleet knows of a model's repository. An identity without a host and organisation has its name alone."""
-    name = repository_id.rpartition("/")[2]
-    for one in by_name.get(name, ()):
-        if repository_id == f"local/{name}" or repository_id.endswith(f"/{one.org}/{name}"):
-            return {
-                "template": one.template,
-                "template_version": one.version,
-                "template_newest": one.newest,
-                "behind": -1 if one.behind is None else one.behind,
-                "request_url": one.request_url,
-            }
-    return {**dict.fromkeys(("template", "template_version", "template_newest", "request_url")), "behind": -1}
+def _template(seen: FleetRepository | None) -> dict[str, Any]:
+    """Return what the fleet knows of a model's repository."""
+    if seen is None:
+        return {**dict.fromkeys(("template", "template_version", "template_newest", "request_url")), "behind": -1}
+    return {
+        "template": seen.template,
+        "template_version": seen.version,
+        "template_newest": seen.newest,
+        "behind": -1 if seen.behind is None else seen.behind,
+        "request_url": seen.request_url,
+    }

@@ -104,17 +104,22 @@ class FleetService:
             )
         return row
 
-    def by_name(self, session: Session, names: Collection[str]) -> Sequence[FleetRepository]:
-        """Return what the last pass saw of the repositories of these names."""
-        return repository.by_name(session, names)
+    def of_identities(self, session: Session, identities: Collection[str]) -> dict[str, FleetRepository]:
+        """Return what the last pass saw of models' repositories; those that no pass has seen are left out.
 
-    def find(self, session: Session, repository_id: str) -> FleetRepository | None:
-        """Return what the last pass saw of a model's repository; its identity may lack host and organisation."""
-        name = repository_id.rpartition("/")[2]
-        for one in repository.by_name(session, [name]):
-            if repository_id == f"local/{name}" or repository_id.endswith(f"/{one.org}/{name}"):
-                return one
-        return None
+        An identity without a host and organisation has its name alone.
+        """
+        seen: dict[str, list[FleetRepository]] = {}
+        for one in repository.by_name(session, {identity.rpartition("/")[2] for identity in identities}):
+            seen.setdefault(one.name, []).append(one)
+        found = {}
+        for identity in identities:
+            name = identity.rpartition("/")[2]
+            for one in seen.get(name, ()):
+                if identity == f"local/{name}" or identity.endswith(f"/{one.org}/{name}"):
+                    found[identity] = one
+                    break
+        return found
 
     def propose_rerun(self, host: str, org: str, name: str, wish: Rerun) -> PullRequest:
         """Open a pull request without a change, so that its pipeline runs; see :mod:`scaffolder.fleet.rerun`."""
