@@ -98,8 +98,9 @@ rollouts under load at once would take each other's time, and the more requests 
 ALONE = ("journeys/test_compliance.py", "journeys/test_portal.py")
 """What in these has a platform of its own."""
 
-# Without Phase.explain, which takes minutes to comment on what is shrunk already.
-settings.register_profile("platform", phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+# Without Phase.explain, which takes minutes to comment on what is shrunk already; and without a limit to the time of an example,
+# for the first one imports what it tries.
+settings.register_profile("platform", deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
 settings.load_profile("platform")
 
 
