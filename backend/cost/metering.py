@@ -38,6 +38,7 @@ _FINISHED = "finished"
 _AGAIN = timedelta(minutes=10)
 """How far before the last look runs and versions are looked for again: those that were being written then."""
 _AT_ONCE = 5000
+_RECORDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,13 @@ class Metering:
                     activity=Activity.STORAGE,
                 )
             )
-        with self._services.database.write() as session:
-            return self._services.cost.usage.take(session, PLATFORM, records).accepted
+        taken = 0
+        # Some at a time: nobody else writes meanwhile, and what a killed process took counts once.
+        for first in range(0, len(records), _RECORDS_AT_ONCE):
+            with self._services.database.write() as session:
+                some = records[first : first + _RECORDS_AT_ONCE]
+                taken += self._services.cost.usage.take(session, PLATFORM, some).accepted
+        return taken
 
     def _processes(self) -> Iterator[Reading]:
         try:

@@ -44,7 +44,7 @@ class CostWork:
         self.reports = Reports(services)
         self._looked = self._sampled = self._asked = self._pruned = self._watched = float("-inf")
         self._today: date | None = None
-        self._remade_today = float("-inf")
+        self._remade: dict[date, float] = {}
         services.runtime.add(self)
 
     def waiting(self, session: Session) -> Sequence[str]:
@@ -96,8 +96,9 @@ class CostWork:
         with self._services.database.read() as session:
             days = list(repository.dirty(session))
         patience = self._services.settings.cost.sample_interval.total_seconds()
-        if today in days and time.monotonic() - self._remade_today < patience:
-            days.remove(today)  # it changes all the time
+        # One that was just made and changes again, as today does all the time, and a day whose storage is being measured.
+        self._remade = {day: at for day, at in self._remade.items() if time.monotonic() - at < patience}
+        days = [day for day in days if day not in self._remade]
         # A budget may have been set meanwhile, and a process may have been killed between lines and notices.
         if not days and time.monotonic() - self._watched < patience:
             return
@@ -105,8 +106,7 @@ class CostWork:
         for day in days[:_AT_ONCE]:
             with self._services.database.write() as session:
                 self._services.cost.refresh(session, day)
-            if day == today:
-                self._remade_today = time.monotonic()
+            self._remade[day] = time.monotonic()
         with self._services.database.write() as session:
             # Not before its lines are complete, as far as they are known.
             if not any(day < today for day in repository.dirty(session)):
