@@ -1,7 +1,7 @@
 """What the registry holds, for whoever decides how long: lists of it, and taking out what is over."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ class RegistryContents:
     artefacts: Path
     store: MlflowStore
 
-    def all_versions(self, session: Session) -> Sequence[VersionRow]:
-        """Return all versions, by model and number, deleted ones too."""
-        return repository.all_versions(session)
+    def all_versions(self, session: Session, *, type: str | None = None) -> Iterator[VersionRow]:
+        """Yield all versions, or those of a type, by model and number, deleted ones too."""
+        return repository.all_versions(session, type=type)
 
     def first_at(self, session: Session) -> datetime | None:
         """Return when the first version was registered."""
@@ -32,7 +32,7 @@ class RegistryContents:
 
     def newest_specs(self, session: Session) -> dict[str, dict[str, Any]]:
         """Return the newest ``model.yaml`` by model."""
-        return {row.model: row.spec for row in repository.all_versions(session)}
+        return repository.newest_specs(session)
 
     def is_newest(self, session: Session, model: str, version: int) -> bool:
         """Say whether a version is the newest of its model."""

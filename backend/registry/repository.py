@@ -1,7 +1,8 @@
 """Queries of the registry domain."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
@@ -104,10 +105,20 @@ def aliases_of(session: Session, models: Sequence[str]) -> dict[str, dict[str, i
     return found
 
 
-def all_versions(session: Session) -> Sequence[VersionRow]:
-    """Return all versions, by model and number."""
+def all_versions(session: Session, *, type: str | None = None) -> Iterator[VersionRow]:
+    """Yield all versions, or those of a type, by model and number; few of them are in memory at a time."""
     query = select(VersionRow).order_by(VersionRow.model, VersionRow.version)
-    return session.execute(query.execution_options(populate_existing=True)).scalars().all()
+    if type is not None:
+        # Its own type: a model's may have been another then.
+        query = query.where(VersionRow.spec["type"].as_string() == type)
+    yield from session.execute(query.execution_options(populate_existing=True, yield_per=_AT_ONCE)).scalars()
+
+
+def newest_specs(session: Session) -> dict[str, dict[str, Any]]:
+    """Return the newest ``model.yaml`` by model."""
+    newest = select(VersionRow.model, func.max(VersionRow.version)).group_by(VersionRow.model)
+    query = select(VersionRow.model, VersionRow.spec).where(tuple_(VersionRow.model, VersionRow.version).in_(newest))
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def first_at(session: Session) -> datetime | None:

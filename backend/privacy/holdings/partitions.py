@@ -13,6 +13,7 @@ from backend.privacy.policies import end_of, is_over, over_since
 from mlplatform.batch.faults import BatchFailed
 from mlplatform.batch.lake import Lake, open_lake
 from mlplatform.spec.batch import REJECTED
+from mlplatform.spec.model import ModelType
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +29,7 @@ class BatchFolder:
 def folders_of_models(services: Services, session: Session) -> list[BatchFolder]:
     """Return the folders that registered batch models read and write, with their rejected rows."""
     found: dict[tuple[str, str, Kind], set[str]] = {}
-    for version in services.registry.all_versions(session):
+    for version in services.registry.all_versions(session, type=ModelType.BATCH):
         batch = version.spec.get("batch")
         if not isinstance(batch, dict):
             continue

@@ -22,10 +22,13 @@ class Versions:
     def over(self, session: Session, now: datetime) -> Iterator[Over]:
         """Yield versions by model and number; what is in use is not over, whatever its age."""
         registry = self._services.registry
-        specs, needed = registry.newest_specs(session), self._services.deployments.needed_versions(session)
+        limit, needed = self._services.settings.retention.versions, self._services.deployments.needed_versions(session)
         needed |= self._services.batch.versions_at_work(session)
+        kept = {
+            model: shorter(limit, retention_of(spec).versions) for model, spec in registry.newest_specs(session).items()
+        }
         for row in registry.all_versions(session):
-            keep = shorter(self._services.settings.retention.versions, retention_of(specs.get(row.model)).versions)
+            keep = kept.get(row.model)
             if keep is None or row.deleted_at is not None or (row.model, row.version) in needed:
                 continue
             if not is_over(row.created_at, keep, now) or registry.is_newest(session, row.model, row.version):
