@@ -11,6 +11,8 @@ from backend.core.config import Settings
 from backend.deployments import repository
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.targets.base import ReplicaSetSpec, ReplicaState, Route, Sample, VersionKey, WarmResult
+from backend.deployments.targets.log_filter import EVERYTHING, LogFilter
+from backend.main import answer_first
 from mlplatform.spec.model import ModelSpec
 
 
@@ -18,7 +20,7 @@ class AlwaysReady:
     """A target on which everything that is wanted runs: thousands of model servers don't fit on one machine."""
 
     def __init__(self, running: Sequence[VersionKey]) -> None:
-        self._replicas = [ReplicaState(key, 0, "ready", 20000, 1, None) for key in running]
+        self._replicas = [ReplicaState(key, 0, "ready", 20000, None, None) for key in running]
 
     def start(self, spec: ReplicaSetSpec) -> None:
         """Do nothing."""
@@ -45,7 +47,9 @@ class AlwaysReady:
         """Say that it is well."""
         return WarmResult(ok=True, requests=0, message="not tried")
 
-    def logs(self, key: VersionKey, tail: int, follow: bool) -> Iterator[str]:
+    def logs(
+        self, keys: Sequence[VersionKey], tail: int, follow: bool, wanted: LogFilter = EVERYTHING
+    ) -> Iterator[str]:
         """Yield nothing."""
         yield from ()
 
@@ -53,6 +57,7 @@ class AlwaysReady:
 def main() -> None:
     """Serve with the settings that are given as JSON on standard input."""
     settings = Settings.model_validate(json.load(sys.stdin))
+    answer_first()
     app = create_app(settings)
     services = app.state.services
     with services.database.read() as session:
