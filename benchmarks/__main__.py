@@ -20,12 +20,14 @@ SUITES = (
     "batch",
     "streaming",
     "overview",
+    "portal",
     "observability",
     "tracing",
     "access",
     "pii",
     "cost",
     "drift",
+    "experiments",
 )
 
 

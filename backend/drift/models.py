@@ -27,6 +27,9 @@ class DriftOutcome(StrEnum):
     NO_REFERENCE = "no_reference"  # The version was registered without one.
 
 
+WORST_FIRST = (DriftOutcome.DRIFTED, DriftOutcome.NO_REFERENCE, DriftOutcome.NOT_ENOUGH_ROWS, DriftOutcome.HEALTHY)
+
+
 class DriftReport(Base):
     """A live version's window, held against its training reference."""
 

@@ -18,7 +18,7 @@ from backend.drift import repository
 from backend.drift.child import Judged, judged
 from backend.drift.judging import LEAST_ROWS, alpha_of
 from backend.drift.labels import Labels
-from backend.drift.models import DriftOutcome, DriftReport, ReportState
+from backend.drift.models import WORST_FIRST, DriftOutcome, DriftReport, ReportState
 from backend.drift.window import PartWindow, asked, parts_of, told
 from backend.identity.principal import Principal, may_act_for
 from backend.observability.raised import OWN, Raised
@@ -38,7 +38,6 @@ _WHAT = {
     "performance": "its answers are further from the truth than when it was judged",
 }
 _RUNBOOK = "/docs/default/component/ml-platform/how-to/read-a-drift-report/"
-_WORST = (DriftOutcome.DRIFTED, DriftOutcome.NO_REFERENCE, DriftOutcome.NOT_ENOUGH_ROWS, DriftOutcome.HEALTHY)
 
 Judge = Callable[[Reference, Sequence[tuple[PartWindow, bool]], float], Judged]
 Row = Mapping[tuple[Side, str], Any]
@@ -331,7 +330,7 @@ class DriftService:
 def worst(outcomes: Iterable[str]) -> str:
     """Return which outcome speaks for several; nothing for none."""
     found = set(outcomes)
-    return next((one.value for one in _WORST if one in found), "")
+    return next((one.value for one in WORST_FIRST if one in found), "")
 
 
 def _side(kind: str) -> Side:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Row, case, delete, exists, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
+from backend.drift.models import WORST_FIRST
 from backend.overview.models import ModelPlace, ModelSummary
 
-SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "slo", "cost"]
+SortKey = Literal["name", "owner", "system", "type", "tier", "updated", "behind", "compliance", "slo", "drift", "cost"]
 _SUMMARY = tuple(ModelSummary.__table__.columns)
 _PLACE = tuple(ModelPlace.__table__.columns)
 SummaryRow = Row[Any]
 PlaceRow = Row[Any]
+DRIFT_ORDER = (*(one.value for one in WORST_FIRST), "")
+"""Drift as models are sorted by it: the worst first, and last those of which nothing is known."""
 _COLUMNS: dict[str, Any] = {
     "owner": ModelSummary.owner,
     "system": ModelSummary.system,
@@ -24,6 +27,7 @@ _COLUMNS: dict[str, Any] = {
     "behind": ModelSummary.behind,
     "compliance": ModelSummary.compliance,
     "slo": ModelSummary.budget,
+    "drift": case({value: place for place, value in enumerate(DRIFT_ORDER)}, value=ModelSummary.drift),
     "cost": ModelSummary.monthly_cost,
 }
 
@@ -44,6 +48,8 @@ class Filter:
     compliant: bool | None = None
     slo: str | None = None
     drift: str | None = None
+    cost_at_least: int | None = None
+    """In cents, this month."""
 
 
 def replace_rows(
@@ -143,6 +149,8 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         found.append(
             has.name.icontains(wanted.q, autoescape=True) | has.description.icontains(wanted.q, autoescape=True)
         )
+    if wanted.cost_at_least is not None:
+        found.append(has.monthly_cost >= wanted.cost_at_least)
     if wanted.behind is not None:
         found.append(has.behind > 0 if wanted.behind else has.behind == 0)
     if wanted.compliant is not None:

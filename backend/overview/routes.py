@@ -40,7 +40,7 @@ router = APIRouter(prefix="/overview", tags=["overview"])
 
 Sort = Literal[
     "name", "-name", "owner", "-owner", "system", "-system", "type", "-type", "tier", "-tier", "updated", "-updated",
-    "behind", "-behind", "compliance", "-compliance", "slo", "-slo", "cost", "-cost",
+    "behind", "-behind", "compliance", "-compliance", "slo", "-slo", "drift", "-drift", "cost", "-cost",
 ]  # fmt: skip
 Reference = Annotated[PlainText | None, Query(max_length=190, examples=["group:default/risk"])]
 
@@ -70,6 +70,15 @@ def models(
     ] = None,
     slo: Annotated[SloState | None, Query(description="How its objectives stand, by the worst.")] = None,
     drift: Annotated[DriftOutcome | None, Query(description="What its newest drift reports say, by the worst.")] = None,
+    cost_at_least: Annotated[
+        Decimal | None,
+        Query(
+            ge=0,
+            max_digits=14,
+            decimal_places=2,
+            description="What it has cost this month, in the price sheet's currency.",
+        ),
+    ] = None,
     sort: Annotated[
         Sort, Query(description="With `-` the other way round; models with the same value by name.")
     ] = "name",
@@ -88,6 +97,7 @@ def models(
         compliant,
         slo.value if slo else None,
         drift.value if drift else None,
+        None if cost_at_least is None else int(cost_at_least * 100),
     )
     key: SortKey = sort.removeprefix("-")  # type: ignore[assignment]
     after = _after(page, sort, key)
@@ -206,12 +216,14 @@ def _slo(row: ModelSummary | SummaryRow) -> SloSummaryOut | None:
 def _value(row: SummaryRow, key: SortKey) -> Any:
     if key == "updated":
         return utc(row.updated_at)
+    if key == "drift":
+        return repository.DRIFT_ORDER.index(row.drift)
     columns = {"slo": "budget", "cost": "monthly_cost"}
     return getattr(row, columns.get(key, key))
 
 
 def _after(page: Paging, sort: str, key: SortKey) -> tuple[Any, str] | None:
-    found = page.after(str, int if key in {"tier", "behind", "compliance", "slo", "cost"} else str, str)
+    found = page.after(str, int if key in {"tier", "behind", "compliance", "slo", "drift", "cost"} else str, str)
     if found is None:
         return None
     order, value, name = found

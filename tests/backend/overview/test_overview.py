@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -245,9 +246,9 @@ class TestRows:
         return place["champion"], place["challenger"], place["phase"]
 
 
-SORTS = [
-    f"{sign}{key}" for key in ("name", "owner", "system", "type", "tier", "updated", "behind") for sign in ("", "-")
-]
+KEYS = ("name", "owner", "system", "type", "tier", "updated", "behind", "drift", "cost")
+SORTS = [f"{sign}{key}" for key in KEYS for sign in ("", "-")]
+WORST_FIRST = ("drifted", "no_reference", "not_enough_rows", "healthy", None)
 
 
 class TestPages:
@@ -265,24 +266,37 @@ class TestPages:
                 world.advance(id, Outcome.PROMOTED if number else None)
         return world
 
-    def test_every_order_is_whole_and_stable(self, many: World) -> None:
-        whole = {one["name"]: one for one in many.ada.get("/overview/models", limit=100).json()["items"]}
+    @pytest.fixture
+    def recorded(self, many: World) -> World:
+        chance = random.Random(11)
+        with many.services.database.write() as session:
+            for row in session.query(ModelSummary):
+                row.drift = chance.choice(WORST_FIRST) or ""
+                row.monthly_cost = chance.choice([-1, 0, 1250, 99_999])
+        return many
+
+    def test_every_order_is_whole_and_stable(self, recorded: World) -> None:
+        whole = {one["name"]: one for one in recorded.ada.get("/overview/models", limit=100).json()["items"]}
         members = {"updated": "updatedAt"}
         for sort in SORTS:
-            names = many.names(sort=sort, limit=5)
+            names = recorded.names(sort=sort, limit=5)
             assert sorted(names) == sorted(whole)
             key = sort.removeprefix("-")
 
             def value(name: str, key: str = key) -> Any:
                 if key == "behind":
                     return (whole[name]["template"] or {"behind": -1})["behind"]
+                if key == "drift":
+                    return WORST_FIRST.index(whole[name]["drift"])
+                if key == "cost":
+                    return Decimal((whole[name]["monthlyCost"] or {"amount": -1})["amount"])
                 return whole[name][members.get(key, key)] or ""
 
             expected = sorted(whole, key=lambda name: (value(name), name), reverse=sort.startswith("-"))
             assert names == expected, sort
 
-    def test_filters(self, many: World) -> None:
-        items = many.ada.get("/overview/models", limit=100).json()["items"]
+    def test_filters(self, recorded: World) -> None:
+        items = recorded.ada.get("/overview/models", limit=100).json()["items"]
         queries: list[tuple[dict[str, Any], Any]] = [
             ({"owner": "group:default/risk"}, lambda one: one["owner"] == "group:default/risk"),
             ({"system": "system:default/lending"}, lambda one: one["system"] is not None),
@@ -296,10 +310,15 @@ class TestPages:
             ({"phase": "completed"}, lambda one: one["places"] and one["places"][0]["phase"] == "completed"),
             ({"behind": True}, lambda one: one["template"] and one["template"]["behind"] == 1),
             ({"behind": False}, lambda one: one["template"] and one["template"]["behind"] == 0),
+            ({"drift": "drifted"}, lambda one: one["drift"] == "drifted"),
+            (
+                {"cost_at_least": "12.50"},
+                lambda one: one["monthlyCost"] and Decimal(one["monthlyCost"]["amount"]) >= 12,
+            ),
             ({"q": "%"}, lambda one: False),
         ]
         for query, holds in queries:
-            assert many.names(**query, limit=3) == [one["name"] for one in items if holds(one)], query
+            assert recorded.names(**query, limit=3) == [one["name"] for one in items if holds(one)], query
 
     def test_facets_count_all_models(self, many: World) -> None:
         found = many.ada.get("/overview/facets").json()

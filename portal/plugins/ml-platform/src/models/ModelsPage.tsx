@@ -23,6 +23,7 @@ import { Fault } from '../components/Fault';
 import { State, words } from '../components/State';
 import { Time } from '../components/Time';
 import { entityPath, shortRef } from '../model';
+import styles from './ModelsPage.module.css';
 
 type Row = ModelSummary & { id: string };
 
@@ -36,10 +37,22 @@ const FILTERS = [
   'behind',
   'compliant',
   'slo',
+  'drift',
+  'cost_at_least',
 ] as const;
 const SLO_STATES = ['met', 'at_risk', 'breached', 'no_data'].map(id => ({
   id,
   label: words(id),
+}));
+const DRIFT_OUTCOMES = [
+  'drifted',
+  'no_reference',
+  'not_enough_rows',
+  'healthy',
+].map(id => ({ id, label: words(id) }));
+const COSTS = [10, 100, 1_000, 10_000].map(amount => ({
+  id: String(amount),
+  label: `${amount.toLocaleString('en')} or more`,
 }));
 const ANY = 'any';
 const PAGE_SIZES = [20, 50, 100];
@@ -122,6 +135,7 @@ const COLUMNS: ColumnConfig<Row>[] = [
     id: 'drift',
     defaultWidth: 110,
     label: 'Drift',
+    isSortable: true,
     cell: ({ drift }) => <Cell>{drift ? <State of={drift} /> : '—'}</Cell>,
   },
   {
@@ -275,13 +289,13 @@ export const ModelsPage = () => {
       />
       <Container>
         <Flex direction="column" gap="4" pb="6">
-          <Flex gap="3" align="end" style={{ flexWrap: 'wrap' }}>
+          <div className={styles.filters}>
             <SearchField
               aria-label="Search models"
               placeholder="Name or description"
               value={search.value}
               onChange={search.onChange}
-              style={{ flex: '1 1 220px' }}
+              className={styles.search}
             />
             <Choice
               name="Owner"
@@ -320,7 +334,7 @@ export const ModelsPage = () => {
               choose={value => choose('live', value)}
             />
             <Choice
-              name="Behind its template"
+              name="Template behind"
               options={YES_OR_NO}
               value={filter.behind}
               choose={value => choose('behind', value)}
@@ -337,7 +351,19 @@ export const ModelsPage = () => {
               value={filter.slo}
               choose={value => choose('slo', value)}
             />
-          </Flex>
+            <Choice
+              name="Drift"
+              options={DRIFT_OUTCOMES}
+              value={filter.drift}
+              choose={value => choose('drift', value)}
+            />
+            <Choice
+              name="Cost this month"
+              options={COSTS}
+              value={filter.cost_at_least}
+              choose={value => choose('cost_at_least', value)}
+            />
+          </div>
           {error && (
             <Fault
               error={
