@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from backend.audit.service import PLATFORM
 from backend.cost import repository
-from backend.cost.models import CostAnomaly, CostDay
+from backend.cost.models import CostAnomaly
 from backend.cost.money import to_cents
 from backend.cost.periods import DAY
 
@@ -144,8 +144,8 @@ def unusual(cost: Decimal, before: list[Decimal]) -> Decimal | None:
 
 
 def _grown(lines: Any, day: date, days: int) -> list[Grown]:
-    now: dict[Part, list[CostDay]] = {}
-    before: dict[Part, list[CostDay]] = {}
+    now: dict[Part, list[repository.LineRow]] = {}
+    before: dict[Part, list[repository.LineRow]] = {}
     for line in lines:
         part = (line.resource, line.version, line.environment, line.activity, line.shared)
         (now if line.day == day else before).setdefault(part, []).append(line)

@@ -2,13 +2,14 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from backend.cost.models import CostDay
-from backend.cost.periods import Month, start_of
+from backend.cost.periods import DAY, Month, start_of
+from backend.cost.repository import LineRow
 from backend.cost.resources import KINDS, Resource
 
 if TYPE_CHECKING:
@@ -19,24 +20,35 @@ PROVIDER = "ML platform"
 _METER = "meter"
 _SUM = "day"
 _PLACES = Decimal("0.000000001")
+_NEVER = (
+    "AvailabilityZone", "ChargeClass", "CommitmentDiscountCategory", "CommitmentDiscountId", "CommitmentDiscountName",
+    "CommitmentDiscountStatus", "CommitmentDiscountType", "RegionId", "RegionName",
+)  # fmt: skip
+"""Columns that FOCUS demands and that say nothing here."""
 
 
-def rows(lines: Iterable[CostDay], month: Month, currency: str) -> Iterator[dict[str, Any]]:
+def rows(lines: Iterable[LineRow], month: Month, currency: str) -> Iterator[dict[str, Any]]:
     """Yield the lines of a month as FOCUS has them. Usage that no price covers has no cost and is left out."""
-    for line in lines:
-        if line.origin == _METER and line.unit_price is None:
-            continue
-        yield _row(line, month, currency)
+    same = _same(month, currency)
+    for own in _own(lines):
+        yield {**same, **own}
 
 
-def table(lines: Iterable[CostDay], month: Month, currency: str) -> "pa.Table":
+def table(lines: Iterable[LineRow], month: Month, currency: str) -> "pa.Table":
     """Return a month as an Arrow table, amounts as decimals."""
     import pyarrow as pa
 
-    return pa.Table.from_pylist(list(rows(lines, month, currency)), schema=_schema())
+    same, found = _same(month, currency), list(_own(lines))
+    columns = [
+        pa.repeat(pa.scalar(same[field.name], field.type), len(found))
+        if field.name in same
+        else pa.array([row[field.name] for row in found], field.type)
+        for field in _schema()
+    ]
+    return pa.Table.from_arrays(columns, schema=_schema())
 
 
-def parquet(lines: Iterable[CostDay], month: Month, currency: str) -> bytes:
+def parquet(lines: Iterable[LineRow], month: Month, currency: str) -> bytes:
     """Return a month as a Parquet file."""
     import pyarrow.parquet as pq
 
@@ -45,7 +57,7 @@ def parquet(lines: Iterable[CostDay], month: Month, currency: str) -> bytes:
     return sink.getvalue()
 
 
-def csv(lines: Iterable[CostDay], month: Month, currency: str) -> bytes:
+def csv(lines: Iterable[LineRow], month: Month, currency: str) -> bytes:
     """Return a month as CSV, times as FOCUS writes them."""
     import csv as csv_module
 
@@ -57,64 +69,63 @@ def csv(lines: Iterable[CostDay], month: Month, currency: str) -> bytes:
     return sink.getvalue().encode()
 
 
-def _row(line: CostDay, month: Month, currency: str) -> dict[str, Any]:
-    metered = line.origin == _METER
-    start = start_of(line.day)
-    kind = KINDS[Resource(line.resource)] if metered else None
-    per = kind.priced_in.get(line.pricing_unit, Decimal(1)) if kind is not None else Decimal(1)
-    category = kind.category if kind is not None else "Other"
-    if line.shared:
-        category = "Management and Governance"
-    # What a bill says of a day is one sum; a share of shared cost has neither quantity nor price.
-    quantity = line.quantity if metered else None if line.shared else Decimal(1)
-    unit_price = line.unit_price if metered else None if line.shared else line.list_cost
-    sku = "/".join(part for part in (line.resource, line.sku) if part)
-    tags: Mapping[str, Any] = {
-        "model": line.model,
-        "version": line.version or None,
-        "environment": line.environment or None,
-        "activity": line.activity or None,
-        "team": line.owner or None,
-        "cost-centre": line.cost_centre or None,
-        "shared": "true" if line.shared else None,
-    }
-    who = f"{line.model} v{line.version}" if line.version else line.model or "nobody"
+def _own(lines: Iterable[LineRow]) -> Iterator[dict[str, Any]]:
+    days: dict[date, tuple[datetime, datetime]] = {}
+    for line in lines:
+        if line.origin == _METER and line.unit_price is None:
+            continue
+        if line.day not in days:
+            days[line.day] = (start_of(line.day), start_of(line.day + DAY))
+        yield _row(line, *days[line.day])
+
+
+def _same(month: Month, currency: str) -> dict[str, Any]:
+    """Return what all rows of a month have in common."""
     return {
-        "AvailabilityZone": None,
-        "BilledCost": line.cost,
+        **dict.fromkeys(_NEVER),
         "BillingAccountId": PROVIDER,
         "BillingAccountName": PROVIDER,
         "BillingCurrency": currency,
         "BillingPeriodEnd": start_of(month.end),
         "BillingPeriodStart": start_of(month.first),
-        "ChargeCategory": "Adjustment" if line.shared else "Usage",
-        "ChargeClass": None,
-        "ChargeDescription": f"{'share of ' if line.shared else ''}{sku} of {who}",
-        "ChargeFrequency": "Usage-Based" if not line.shared else "Recurring",
-        "ChargePeriodEnd": start + timedelta(days=1),
+        "InvoiceIssuerName": PROVIDER,
+        "ProviderName": PROVIDER,
+        "PublisherName": PROVIDER,
+    }
+
+
+def _row(line: LineRow, start: datetime, end: datetime) -> dict[str, Any]:
+    """Return what a row has of its own."""
+    metered, shared = line.origin == _METER, line.shared
+    kind = KINDS[Resource(line.resource)] if metered else None
+    per = kind.priced_in.get(line.pricing_unit, Decimal(1)) if kind is not None else Decimal(1)
+    category = kind.category if kind is not None else "Other"
+    if shared:
+        category = "Management and Governance"
+    # What a bill says of a day is one sum; a share of shared cost has neither quantity nor price.
+    quantity = line.quantity if metered else None if shared else Decimal(1)
+    unit_price = line.unit_price if metered else None if shared else line.list_cost
+    sku = "/".join(part for part in (line.resource, line.sku) if part)
+    who = f"{line.model} v{line.version}" if line.version else line.model or "nobody"
+    place = "/".join(part for part in (line.environment, line.model, str(line.version or "")) if part)
+    return {
+        "BilledCost": line.cost,
+        "ChargeCategory": "Adjustment" if shared else "Usage",
+        "ChargeDescription": f"{'share of ' if shared else ''}{sku} of {who}",
+        "ChargeFrequency": "Recurring" if shared else "Usage-Based",
+        "ChargePeriodEnd": end,
         "ChargePeriodStart": start,
-        "CommitmentDiscountCategory": None,
-        "CommitmentDiscountId": None,
-        "CommitmentDiscountName": None,
-        "CommitmentDiscountStatus": None,
-        "CommitmentDiscountType": None,
         "ConsumedQuantity": quantity,
-        "ConsumedUnit": None if line.shared else kind.unit if kind is not None else _SUM,
+        "ConsumedUnit": None if shared else kind.unit if kind is not None else _SUM,
         "ContractedCost": line.list_cost,
         "ContractedUnitPrice": unit_price,
         "EffectiveCost": line.cost,
-        "InvoiceIssuerName": PROVIDER,
         "ListCost": line.list_cost,
         "ListUnitPrice": unit_price,
-        "PricingCategory": "Standard" if metered else None if line.shared else "Other",
+        "PricingCategory": "Standard" if metered else None if shared else "Other",
         "PricingQuantity": None if quantity is None else (quantity / per).quantize(_PLACES),
-        "PricingUnit": line.pricing_unit if metered else None if line.shared else _SUM,
-        "ProviderName": PROVIDER,
-        "PublisherName": PROVIDER,
-        "RegionId": None,
-        "RegionName": None,
-        "ResourceId": "/".join(part for part in (line.environment, line.model, str(line.version or "")) if part)
-        or None,
+        "PricingUnit": line.pricing_unit if metered else None if shared else _SUM,
+        "ResourceId": place or None,
         "ResourceName": who if line.model else None,
         "ResourceType": "Model version" if line.version else ("Model" if line.model else None),
         "ServiceCategory": category,
@@ -123,10 +134,24 @@ def _row(line: CostDay, month: Month, currency: str) -> dict[str, Any]:
         "SkuPriceId": f"{sku}/{line.pricing_unit or line.origin}",
         "SubAccountId": line.owner or None,
         "SubAccountName": line.owner or None,
-        "Tags": json.dumps({name: value for name, value in tags.items() if value is not None}),
+        "Tags": json.dumps(_tags(line)),
     }
 
 
+def _tags(line: LineRow) -> dict[str, Any]:
+    tags = {
+        "model": line.model,
+        "version": line.version or None,
+        "environment": line.environment or None,
+        "activity": line.activity or None,
+        "team": line.owner or None,
+        "cost-centre": line.cost_centre or None,
+        "shared": "true" if line.shared else None,
+    }
+    return {name: value for name, value in tags.items() if value is not None}
+
+
+@cache
 def _schema() -> "pa.Schema":
     import pyarrow as pa
 

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from backend.core.database import lock_for_transaction
 from backend.cost import repository
-from backend.cost.models import BillDay
 from backend.cost.money import split
 from backend.cost.periods import Month
 from backend.cost.prices import PriceSheet, Use
+from backend.cost.repository import BilledRow
 from backend.cost.resources import KINDS, Resource
 from backend.cost.usage import LOCK
 
@@ -91,7 +91,7 @@ class Lines:
         return rows
 
 
-def _line(day: date, *, row: BillDay | None = None, **values: Any) -> dict[str, Any]:
+def _line(day: date, *, row: BilledRow | None = None, **values: Any) -> dict[str, Any]:
     made: dict[str, Any] = {
         "day": day,
         "model": "",

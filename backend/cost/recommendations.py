@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from backend.cost import repository
-from backend.cost.models import CostDay, UsageHour
+from backend.cost.models import UsageHour
 from backend.cost.periods import DAY, HOUR, start_of
 from backend.cost.prices import PriceSheet, Use
 from backend.cost.resources import Activity, Resource
@@ -72,7 +72,7 @@ class _Place:
     version: int
     environment: str
     spec: ModelSpec
-    lines: Sequence[CostDay]
+    lines: Sequence[repository.LineRow]
     hours: Sequence[UsageHour]
 
 
@@ -286,11 +286,11 @@ def _up(value: Decimal, step: int) -> int:
     return int((value / step).to_integral_value(ROUND_CEILING)) * step
 
 
-def _cost(lines: Sequence[CostDay], resource: Resource) -> Decimal:
+def _cost(lines: Sequence[repository.LineRow], resource: Resource) -> Decimal:
     return sum((one.list_cost for one in lines if one.resource == resource), _ZERO)
 
 
-def _sum(lines: Sequence[CostDay], resource: Resource) -> Decimal:
+def _sum(lines: Sequence[repository.LineRow], resource: Resource) -> Decimal:
     return sum((one.quantity for one in lines if one.resource == resource), _ZERO)
 
 

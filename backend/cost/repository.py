@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -26,6 +26,10 @@ from backend.cost.models import (
 )
 from backend.cost.periods import Month, start_of
 
+LineRow = Row[Any]
+"""A line with the columns of :class:`CostDay`."""
+BilledRow = Row[Any]
+"""What a bill says of a day, with the columns of :class:`BillDay`."""
 DIMENSIONS = ("model", "version", "environment", "activity", "resource", "sku")
 _AT_ONCE = 500
 _RECORD = ("id", *DIMENSIONS, "quantity", "started_at", "ended_at", "source", "received_at")
@@ -133,10 +137,13 @@ def replace_day(session: Session, day: date, rows: Sequence[Mapping[str, Any]]) 
         session.execute(insert(CostDay.__table__), rows)  # type: ignore[arg-type]
 
 
-def lines(session: Session, first: date, end: date, **only: Any) -> Sequence[CostDay]:
-    """Return the lines from a day up to, and without, another."""
-    query = select(CostDay).where(*_conditions(first, end, only))
-    return session.execute(query.order_by(CostDay.day, CostDay.model)).scalars().all()
+def lines(session: Session, first: date, end: date, **only: Any) -> Sequence[LineRow]:
+    """Return the lines from a day up to, and without, another.
+
+    As plain values, named as in :class:`CostDay`: objects of the hundreds of thousands of a month take long.
+    """
+    query = select(*CostDay.__table__.columns).where(*_conditions(first, end, only))
+    return session.execute(query.order_by(CostDay.day, CostDay.model)).all()
 
 
 def sums(session: Session, by: Sequence[str], first: date, end: date, **only: Any) -> list[dict[str, Any]]:
@@ -224,10 +231,10 @@ def replace_bill(session: Session, row: Bill, days: Iterable[Mapping[str, Any]])
     return changed | {one["day"] for one in lines}
 
 
-def billed_on(session: Session, day: date) -> Sequence[BillDay]:
-    """Return what bills say of a day."""
-    query = select(BillDay).where(BillDay.day == day)
-    return session.execute(query.order_by(BillDay.provider, BillDay.model, BillDay.service)).scalars().all()
+def billed_on(session: Session, day: date) -> Sequence[BilledRow]:
+    """Return what bills say of a day, as plain values named as in :class:`BillDay`."""
+    query = select(*BillDay.__table__.columns).where(BillDay.day == day)
+    return session.execute(query.order_by(BillDay.provider, BillDay.model, BillDay.service)).all()
 
 
 def budgets(session: Session) -> Sequence[Budget]:
