@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from backend.deployments.targets.base import Sample, VersionKey
-from backend.observability.burn import Counts, Judged, burning, judge
-from backend.observability.prometheus import Key, PrometheusClient, PrometheusUnavailable, Recorded
+from backend.observability.burn import Counts, Judged, burning, judge, ratio_of
+from backend.observability.prometheus import Key, PrometheusClient, PrometheusUnavailable, Recorded, step
 from backend.observability.slos import Alert, Evaluated
 from backend.observability.store import REQUESTS, SampleStore, counts_of, moments
 from mlplatform.generate.objectives import Objective
 from mlplatform.spec.model import ModelSpec, ModelType
+from mlplatform.spec.quantities import format_duration
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 _AT_ONCE = 50
 _MARGIN = 600.0
 """Seconds before a window of which counts are read too; the rules' own rate reaches back five minutes."""
+
+_MOST_MISSING = 0.1
+"""Part of the time with events that a Prometheus may lack and still be believed."""
 
 _log = logging.getLogger(__name__)
 
@@ -147,8 +152,10 @@ class Evaluation:
         fault: str | None,
         at: float,
     ) -> Evaluated:
-        own = judge(objective, self.counts(session, key, spec, objective, at), at)
-        if recorded is not None and recorded.remaining is not None:
+        counts = self.counts(session, key, spec, objective, at)
+        own = judge(objective, counts, at)
+        lacking = _lacking(objective, counts, recorded, at)
+        if recorded is not None and recorded.remaining is not None and lacking is None:
             judged = Judged(
                 recorded.remaining,
                 (1 - recorded.remaining) * objective.budget,
@@ -160,7 +167,7 @@ class Evaluation:
             return Evaluated(key, objective, judged, "prometheus", note)
         note = fault
         if fault is None and self._prometheus is not None and objective.burns:
-            note = "Prometheus has no series of it; these are the platform's own samples"
+            note = f"Prometheus {lacking or 'has no series of it'}; these are the platform's own samples"
         return Evaluated(key, objective, own, "samples", note)
 
     def _recorded(self, own: Sequence[Objective], at: float) -> tuple[dict[Key, Recorded], str | None]:
@@ -168,8 +175,9 @@ class Evaluation:
         if self._prometheus is None or not own:
             return {}, None
         windows = {window for one in own for pair in one.burns for window in (pair.long, pair.short)}
+        budgets = {one.window for one in own if one.burns}
         try:
-            found, said = self._prometheus.recorded(windows, at), ""
+            found, said = self._prometheus.recorded(windows, at, budgets), ""
         except PrometheusUnavailable as error:
             found, said = {}, f"Prometheus: {error}; these are the platform's own samples"
         if said and said != self._said:
@@ -192,6 +200,24 @@ class Evaluation:
             return lags.get(key)
         last = fresh.get((key.environment, key.model)) if objective.indicator == "freshness" else None
         return None if last is None else max(at - last.timestamp(), 0.0)
+
+
+def _lacking(objective: Objective, counts: Counts, recorded: Recorded | None, at: float) -> str | None:
+    """Say what a Prometheus lacks of what the platform knows of an objective; ``None`` if it knows enough, or nothing at all."""
+    if recorded is None or recorded.remaining is None or not objective.burns:
+        return None
+    newest = min(pair.long for pair in objective.burns)
+    if newest not in recorded.ratios and ratio_of(counts, at, newest) is not None:
+        return f"has recorded nothing of it in the last {format_duration(newest)}"
+    every = step(objective.window)
+    inside = counts.at[counts.at > at - objective.window.total_seconds()]
+    # Moments with events are compared: a model that nobody asked for a week has a record of it in neither.
+    seen = len(np.unique(inside // every)) * every
+    covered = recorded.covered.get(objective.window, 0.0)
+    if covered >= (1 - _MOST_MISSING) * seen - 2 * every:
+        return None
+    known, all_of_it = (format_duration(timedelta(seconds=60 * round(one / 60))) for one in (covered, seen))
+    return f"remembers only {known} of the {all_of_it} in which there was something to count"
 
 
 def _is_batch(one: tuple[VersionKey, ModelSpec, list[Objective]]) -> bool:

@@ -16,6 +16,7 @@ from backend.core.writes import Write
 from backend.identity.auth import Caller
 from backend.identity.principal import Principal
 from backend.observability import incident_repository as repository
+from backend.observability.incidents import begins_of
 from backend.observability.models import Incident, IncidentState
 from backend.observability.postmortem import postmortem
 from backend.observability.schemas import (
@@ -132,7 +133,7 @@ def roles(services: ServicesOf, caller: Caller, write: Write, id: Id, wish: Role
 def incident_out(row: Incident) -> IncidentOut:
     """Return an incident as the API shows it."""
     columns = {column.key: getattr(row, column.key) for column in Incident.__table__.columns}
-    alerts = [AlertOut(name=name, **one) for name, one in row.alerts.items()]
+    alerts = [AlertOut(name=name, sources=list(begins_of(one)), **one) for name, one in row.alerts.items()]
     return IncidentOut.model_validate({**columns, "alerts": alerts})
 
 

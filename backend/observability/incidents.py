@@ -211,8 +211,7 @@ class IncidentService:
         lock_for_transaction(session, f"incident:{print_of}")
         incident = repository.newest(session, print_of)
         if incident is None or incident.state == IncidentState.RESOLVED:
-            known = {} if incident is None else incident.alerts
-            fresh = [one for one in raised if one.ended is None and not _is_known(known, one)]
+            fresh = [one for one in raised if one.ended is None and not _is_known(incident, one)]
             if not fresh:
                 return set()
             incident = self._opened(session, model, environment, print_of, fresh)
@@ -286,6 +285,7 @@ class IncidentService:
         name = one.identity if incident.fingerprint != TOGETHER else f"{one.environment}/{one.model}/{one.identity}"
         before = incident.alerts.get(name)
         fired = before is not None and before["ended"] is None
+        begins = {} if before is None else begins_of(before)
         if one.ended is None:
             incident.seen_at = now
             # The platform's own evaluation says so again every half minute.
@@ -298,6 +298,7 @@ class IncidentService:
             "source": one.source,
             "began": before["began"] if before is not None and fired else one.began.isoformat(),
             "ended": None if one.ended is None else one.ended.isoformat(),
+            "begins": begins if one.ended is not None else {**begins, one.source: one.began.isoformat()},
         }
         if one.ended is None and not fired:
             self._say(session, incident, "alert", one.source, one.summary, own=True)
@@ -369,7 +370,19 @@ class IncidentService:
         )
 
 
-def _is_known(alerts: dict[str, dict[str, Any]], one: Raised) -> bool:
-    """Say whether an alert is the same that an earlier incident had, still going on."""
-    before = alerts.get(one.identity)
-    return before is not None and datetime.fromisoformat(before["began"]) == one.began
+def begins_of(alert: dict[str, Any]) -> dict[str, str]:
+    """Return when a stored alert began, by who raised it: the platform and an Alertmanager see the same at different times."""
+    begins: dict[str, str] = alert.get("begins") or {alert["source"]: alert["began"]}
+    return begins
+
+
+def _is_known(resolved: Incident | None, one: Raised) -> bool:
+    """Say whether an alert is the same that a resolved incident had, still going on."""
+    before = None if resolved is None else resolved.alerts.get(one.identity)
+    if resolved is None or before is None:
+        return False
+    began = begins_of(before).get(one.source)
+    if began is not None:
+        return datetime.fromisoformat(began) == one.began
+    # Somebody else says so only now of what began before the incident was resolved.
+    return before["ended"] is None and resolved.resolved_at is not None and one.began <= resolved.resolved_at

@@ -1,6 +1,9 @@
 """Objectives as a Prometheus has recorded them, asked for over its HTTP API (https://prometheus.io/docs/prometheus/latest/querying/api/).
 
 All models are asked for together: one query for each window, however many models there are.
+
+What a Prometheus says of a window is right only as far as it remembers that window: it may be younger than that, have lost its
+disk, keep less than that, or not reach the servers. So it is also asked for how long it recorded anything.
 """
 
 import math
@@ -18,7 +21,10 @@ from mlplatform.spec.quantities import format_duration
 Key = tuple[str, str, str]
 """Environment, model and objective."""
 BUDGET = "slo:error_budget:remaining"
+EVENTS = "slo:events:rate5m"
 _LARGEST = 64 * 2**20
+_POINTS = 2000
+"""At how many moments of a window it is looked whether there was a record: enough to tell hours of a month apart."""
 
 
 class PrometheusUnavailable(Exception):
@@ -31,6 +37,8 @@ class Recorded:
 
     remaining: float | None = None
     ratios: dict[timedelta, float] = field(default_factory=dict)
+    covered: dict[timedelta, float] = field(default_factory=dict)
+    """By window of the budget: seconds of it in which events were recorded, in steps of :func:`step`."""
     doubled: bool = False
     """Whether there was more than one series; the worst one counts."""
 
@@ -49,8 +57,10 @@ class PrometheusClient:
             transport=transport,
         )
 
-    def recorded(self, windows: Iterable[timedelta], at: float) -> dict[Key, Recorded]:
-        """Return what is recorded of every objective at a time.
+    def recorded(
+        self, windows: Iterable[timedelta], at: float, budgets: Iterable[timedelta] = ()
+    ) -> dict[Key, Recorded]:
+        """Return what is recorded of every objective at a time, for windows of alerts and of budgets.
 
         Raises:
             PrometheusUnavailable: one of the queries was not answered.
@@ -65,6 +75,11 @@ class PrometheusClient:
                 one = found.setdefault(key, Recorded())
                 one.doubled |= doubled
                 one.ratios[window] = max(value, one.ratios.get(window, 0.0))
+        for window in sorted(set(budgets)):
+            span, every = format_duration(window), step(window)
+            for key, value, _ in self._series(f"count_over_time({EVENTS}[{span}:{every}s])", at):
+                one = found.setdefault(key, Recorded())
+                one.covered[window] = max(value * every, one.covered.get(window, 0.0))
         return found
 
     def close(self) -> None:
@@ -100,6 +115,11 @@ class PrometheusClient:
             return [(one["metric"], float(one["value"][1])) for one in result]
         except (KeyError, TypeError, ValueError, IndexError):
             raise PrometheusUnavailable(f"its answer to {query} is no vector") from None
+
+
+def step(window: timedelta) -> int:
+    """Return how many seconds lie between two moments of a window at which it is looked whether there was a record."""
+    return max(-(-int(window.total_seconds()) // (_POINTS * 60)), 1) * 60
 
 
 def _decoded(answer: httpx.Response, body: bytes) -> dict[str, Any]:

@@ -77,7 +77,8 @@ class AlertOut(Schema):
     name: str
     severity: str
     summary: str
-    source: str
+    source: str = Field(description="Who said so last: `evaluation` is the platform itself.")
+    sources: list[str] = Field(description="Everybody who said so.")
     began: AwareDatetime
     ended: AwareDatetime | None
 

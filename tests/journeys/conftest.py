@@ -18,6 +18,33 @@ from demo.shell import Person, person
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
+_ORGANISATION = """\
+apiVersion: backstage.io/v1alpha1
+kind: Group
+metadata: {name: risk, annotations: {ml-platform/on-call: "user:default/grace"}}
+spec:
+  type: team
+  profile: {displayName: risk, email: risk@example.org}
+  children: []
+  members: [user:default/ada, user:default/grace]
+"""
+_WATCHED = """\
+  catalog: {org: %(organisation)s}
+  identity:
+    localIssuer:
+      users:
+        - {ref: user:default/ada, groups: [group:default/risk]}
+        - {ref: user:default/grace, groups: [group:default/risk]}
+        - {ref: user:default/edsger, groups: [group:default/search]}
+        - {ref: user:default/operator, groups: [group:default/platform]}
+        - {ref: user:default/prometheus}
+        - {ref: user:default/alertmanager}
+  observability:
+    prometheus: {url: "http://127.0.0.1:%(prometheus)s"}
+    alertmanagers: [user:default/alertmanager]
+    evaluateInterval: 10s
+"""
+"""Who else signs in, who is on call, and a Prometheus that is down but for the story that starts it."""
 
 
 def free_range(size: int) -> tuple[int, int]:
@@ -46,6 +73,7 @@ class RunningPlatform:
     configs: list[Path]
     nats: str
     portal: str
+    prometheus: str
 
     def person(self, name: str, *, folder: Path | None = None) -> Person:
         """Return a person with credentials of their own, not signed in yet."""
@@ -75,9 +103,12 @@ def started(*, portal: bool = False) -> Iterator[RunningPlatform]:
     """Start a platform the way a user does, on free ports and in a home of its own; stop it the same way."""
     work = Path(tempfile.mkdtemp(prefix="mlp-journeys-"))
     home = work / "home"
-    backend, ingress, admin, nats, backstage = free_ports(5)
+    backend, ingress, admin, nats, backstage, prometheus = free_ports(6)
     first, last = free_range(100)
-    override = work / "app-config.journeys.yaml"
+    override, organisation = work / "app-config.journeys.yaml", work / "org.yaml"
+    organisation.write_text(_ORGANISATION, encoding="utf-8")
+    # The portal's users meet a platform as it is by default.
+    watched = "" if portal else _WATCHED % {"organisation": organisation, "prometheus": prometheus}
     override.write_text(
         f"""\
 mlPlatform:
@@ -86,7 +117,7 @@ mlPlatform:
   nats: {{port: {nats}}}
   portal: {{enabled: {str(portal).lower()}, port: {backstage}}}
   serving: {{portRange: [{first}, {last}]}}
-  environments:
+{watched}  environments:
     production:
       policy:
         require: {{vulnerabilities: [passed, failed, not_evaluated]}}
@@ -102,6 +133,7 @@ mlPlatform:
         configs=configs,
         nats=f"nats://127.0.0.1:{nats}",
         portal=f"http://127.0.0.1:{backstage}",
+        prometheus=f"http://127.0.0.1:{prometheus}",
     )
     operator = platform.person("operator")
     platform.up()

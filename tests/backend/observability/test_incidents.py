@@ -159,6 +159,42 @@ def test_what_somebody_resolved_is_not_opened_by_the_same_alert_again(ward: Ward
     assert other != id
 
 
+@on_one_database
+def test_what_platform_and_alertmanager_both_see_is_one_incident_and_stays_resolved(
+    ward: Ward, alertmanager: Someone
+) -> None:
+    def told(age: float) -> list[str]:
+        return send(alertmanager, alert(ward, "AvailabilityBudgetBurn", age=age, slo="availability", burn="fast"))
+
+    ward.deploy(1)
+    ward.pass_minutes(4, 1, requests=1000, errors=500)
+    ward.judge()
+    (own,) = ward.incidents(state="open")
+    assert told(age=1) == [own["id"]]
+    (shown,) = ward.incidents(state="open")
+    assert [one["sources"] for one in shown["alerts"] if one["name"].endswith("/fast")] == [
+        ["evaluation", "alertmanager"]
+    ]
+    assert ward.ada.post(f"/observability/incidents/{own['id']}/resolution", RESOLUTION).status_code == 200
+    ward.judge()
+    assert told(age=1) == []
+    assert ward.incidents(state="open") == []
+    # Another beginning is another trouble.
+    (other,) = told(age=-1)
+    assert other != own["id"]
+
+
+@on_one_database
+def test_what_alertmanager_says_too_late_of_a_resolved_incident_opens_none(ward: Ward, alertmanager: Someone) -> None:
+    ward.deploy(1)
+    ward.pass_minutes(4, 1, requests=1000, errors=500)
+    ward.judge()
+    (own,) = ward.incidents(state="open")
+    assert ward.ada.post(f"/observability/incidents/{own['id']}/resolution", RESOLUTION).status_code == 200
+    late = alert(ward, "AvailabilityBudgetBurn", age=1, slo="availability", burn="fast")
+    assert send(alertmanager, late) == []
+
+
 def test_a_storm_of_ten_thousand_alerts_makes_few_incidents(ward: Ward, alertmanager: Someone) -> None:
     now = ward.services.clock.now()
     with ward.services.database.write() as session:

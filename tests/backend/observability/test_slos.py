@@ -181,6 +181,24 @@ def test_prometheus_is_believed_where_it_has_the_series(ward: Ward) -> None:
 
 
 @on_one_database
+def test_a_prometheus_that_counts_no_more_is_not_believed(ward: Ward) -> None:
+    """Its budget goes on for a month from what it counted before."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        query = request.url.params["query"]
+        found = [(RECORDED, 0.9)] if query == "slo:error_budget:remaining" else []
+        return httpx.Response(200, json=vector(*found))
+
+    ward.deploy(1)
+    with_prometheus(ward, answer)
+    ward.pass_minutes(4, 1, requests=1000, errors=500)
+    ward.judge()
+    found = ward.slos()["availability"]
+    assert (found["source"], found["state"]) == ("samples", "breached")
+    assert "recorded nothing of it in the last 1h" in found["note"]
+
+
+@on_one_database
 def test_of_doubled_series_the_worst_counts(ward: Ward) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         left = request.url.params["query"] == "slo:error_budget:remaining"
