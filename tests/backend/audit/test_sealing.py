@@ -22,6 +22,7 @@ from evidence.merkle import verify_consistency, verify_inclusion
 from evidence.segments import BLOCK, open_segment
 from tests.conftest import SetClock
 from tests.marks import on_one_database
+from tests.object_store import s3_server
 
 from ..conftest import Backend, Someone
 from .sealed_log import NAMES, OLD, OPERATOR, SEALED, SealedLog
@@ -260,17 +261,29 @@ def test_a_reader_whom_sealing_overtakes_misses_nothing(sealable: SealedLog, mon
 
 
 @on_one_database
-def test_an_object_store_holds_segments(sealable: SealedLog) -> None:
-    store = ObjectStore("memory://audit-segments")
-    sealable.services.audit.sealed.store = store
-    before = answers(sealable)
-    assert sealable.seal().segments == 3
-    assert answers(sealable) == before
-    assert sealable.check(store=store).valid
-    assert [one.kind for one in sealable.check(store=ObjectStore("memory://elsewhere")).faults].count("removed") == 6
-    assert [one.kind for one in sealable.check(store=ObjectStore("nosuch://bucket")).faults].count("unreadable") == 6
+def test_an_object_store_holds_segments(sealable: SealedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+
+    with s3_server() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="audit-segments")
+        store = ObjectStore("s3://audit-segments/top")
+        sealable.services.audit.sealed.store = store
+        before = answers(sealable)
+        assert sealable.seal().segments == 3
+        assert answers(sealable) == before
+        assert sealable.check(store=store).valid
+        elsewhere = sealable.check(store=ObjectStore("s3://audit-segments/elsewhere"))
+        assert [one.kind for one in elsewhere.faults].count("removed") == 6
+        sealable.services.removals.remove(1, "retention-run:1", sealable.clock.now())
+        assert sealable.check(store=store).valid
+        with pytest.raises(FileNotFoundError):
+            store.read(f"{NAMES[0]}.jsonl.gz", 0, 1)
+    unknown = ObjectStore("nosuch://bucket")
+    assert [one.kind for one in sealable.check(store=unknown).faults].count("unreadable") == 4
     with pytest.raises(StoreFailed, match="nosuch"):
-        ObjectStore("nosuch://bucket").read("x", 0, 1)
+        unknown.read("x", 0, 1)
 
 
 @on_one_database
