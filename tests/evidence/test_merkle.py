@@ -37,6 +37,10 @@ ROOTS = (
 )
 
 
+OTHER = sha256(b"neither leaf nor node").digest()
+"""A hash that no entry has, whatever the entries are."""
+
+
 def naive_root(entries: list[bytes]) -> bytes:
     if not entries:
         return sha256(b"").digest()
@@ -97,14 +101,14 @@ def test_an_inclusion_proof_shows_one_entry_and_no_other(tree: Tree, data: st.Da
     proof = inclusion_proof(tree.nodes, index, size)
     root, leaf = root_at(tree.nodes, size), leaf_hash(tree.entries[index])
     assert verify_inclusion(leaf, index, size, proof, root)
-    assert not verify_inclusion(leaf_hash(b"other entry"), index, size, proof, root)
-    assert not verify_inclusion(leaf, index, size, proof, leaf_hash(b"other root"))
+    assert not verify_inclusion(OTHER, index, size, proof, root)
+    assert not verify_inclusion(leaf, index, size, proof, OTHER)
     assert not verify_inclusion(leaf, index, size, [*proof, leaf], root)
     assert not verify_inclusion(leaf, size, size, proof, root)
     if proof:
         assert not verify_inclusion(leaf, index, size, proof[:-1], root)
         at = data.draw(st.integers(0, len(proof) - 1))
-        assert not verify_inclusion(leaf, index, size, [*proof[:at], leaf_hash(b"x"), *proof[at + 1 :]], root)
+        assert not verify_inclusion(leaf, index, size, [*proof[:at], OTHER, *proof[at + 1 :]], root)
 
 
 @given(trees, st.data())
@@ -114,13 +118,13 @@ def test_a_consistency_proof_shows_one_beginning_and_no_other(tree: Tree, data: 
     proof = consistency_proof(tree.nodes, old, new)
     old_root, new_root = root_at(tree.nodes, old), root_at(tree.nodes, new)
     assert verify_consistency(old, new, old_root, new_root, proof)
-    assert not verify_consistency(old, new, leaf_hash(b"x"), new_root, proof)
-    assert not verify_consistency(old, new, old_root, leaf_hash(b"x"), proof)
+    assert not verify_consistency(old, new, OTHER, new_root, proof)
+    assert not verify_consistency(old, new, old_root, OTHER, proof)
     assert not verify_consistency(old, new, old_root, new_root, [*proof, old_root])
     if proof:
         assert not verify_consistency(old, new, old_root, new_root, proof[1:])
         at = data.draw(st.integers(0, len(proof) - 1))
-        changed = [*proof[:at], leaf_hash(b"changed"), *proof[at + 1 :]]
+        changed = [*proof[:at], OTHER, *proof[at + 1 :]]
         assert not verify_consistency(old, new, old_root, new_root, changed)
     assert verify_consistency(0, new, EMPTY_ROOT, new_root, [])
 
