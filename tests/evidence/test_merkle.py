@@ -149,3 +149,18 @@ def test_what_has_no_proof_is_an_error() -> None:
             consistency_proof(tree.nodes, old, new)
     with pytest.raises(ValueError, match="has 2 hashes"):
         Frontier(3, [EMPTY_ROOT])
+
+
+@given(trees, st.integers(0, 3))
+def test_subtrees_stand_in_for_their_entries(tree: Tree, level: int) -> None:
+    size, told = len(tree.entries), Tree(tree.entries[: len(tree.entries) >> level << level])
+    kept: dict[tuple[int, int], bytes] = {}
+    grown = Frontier(completed=lambda *node: kept.update({node[:2]: node[2]}))
+    for index in range(size >> level):
+        grown.append_subtree(level, naive_root(tree.entries[index << level : index + 1 << level]))
+    assert (grown.size, grown.hashes, grown.root()) == (told.frontier.size, told.frontier.hashes, told.frontier.root())
+    assert kept == {at: node for at, node in told.kept.items() if at[0] >= max(level, 1)}
+    if level and size >> level:
+        grown.append(OTHER)
+        with pytest.raises(ValueError, match=f"no subtree of {1 << level} entries begins behind"):
+            grown.append_subtree(level, OTHER)
