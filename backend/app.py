@@ -21,8 +21,11 @@ from backend.access.work import GrantWork
 from backend.attestations import routes as attestation_routes
 from backend.attestations.service import AttestationService
 from backend.audit import routes as audit_routes
+from backend.audit import segment_routes
+from backend.audit.segment_removal import SegmentRemovals
+from backend.audit.segment_store import open_store
 from backend.audit.service import AuditService
-from backend.audit.work import PublicationWork
+from backend.audit.work import PublicationWork, SealingWork
 from backend.batch import routes as batch_routes
 from backend.batch.service import BatchService
 from backend.batch.work import BatchWork
@@ -139,6 +142,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         access_routes,
         review_routes,
         audit_routes,
+        segment_routes,
         privacy_routes,
         subject_routes,
         evidence_routes,
@@ -187,7 +191,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     database = Database(settings.database_url)
     upgrade(database, settings.home)
     metrics = Metrics()
-    audit = AuditService(database, clock, metrics, settings.home / "audit")
+    place = settings.audit.sealing.store
+    audit = AuditService(database, clock, metrics, settings.home / "audit", open_store(place) if place else None)
     identity = IdentityService(settings, clock, audit)
     attestations = AttestationService(settings, clock, audit, identity)
     registry = RegistryService(settings, clock, audit, attestations, metrics)
@@ -211,6 +216,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.evidence = EvidenceService(services)
     EvidenceWork(services)
     PublicationWork(services)
+    services.sealing, services.removals = SealingWork(services).sealing, SegmentRemovals(services)
     _add_scaffolding(services)
     services.controls = ControlService(services)
     services.evidence.controls = ControlsOverTime(services)

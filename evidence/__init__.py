@@ -1,1 +1,1 @@
-"""Verifies evidence packs offline; needs nothing of the platform."""
+"""Verifies evidence packs and sealed segments of the audit log offline; needs nothing of the platform."""

@@ -75,6 +75,26 @@ class Frontier:
         hashes.append(node)
         self.size += 1
 
+    def append_subtree(self, level: int, node: bytes) -> None:
+        """Add a complete subtree by its root: as many entries as it has, without having them.
+
+        Raises:
+            ValueError: no subtree of that height begins where this tree ends.
+        """
+        index, count = self.size >> level, 1 << level
+        if self.size % count:
+            raise ValueError(f"no subtree of {count} entries begins behind {self.size}")
+        while True:
+            if self._completed is not None and level:
+                self._completed(level, index, node)
+            if not index & 1:
+                break
+            node = node_hash(self._hashes.pop(), node)
+            index >>= 1
+            level += 1
+        self._hashes.append(node)
+        self.size += count
+
     def root(self) -> bytes:
         """Return the root of the tree as it is now."""
         if not self._hashes:

@@ -8,6 +8,7 @@ from evidence.checkpoint import Checkpoint, open_checkpoint
 from evidence.errors import EvidenceError
 from evidence.notes import VerifierKey, read_key
 from evidence.verify import Verification
+from evidence.verify_segments import SegmentsVerification
 
 _LARGEST = 1 << 20
 
@@ -47,6 +48,36 @@ def document(result: Verification) -> dict[str, Any]:
         "checkpointsCompared": result.compared,
         "faults": [{"where": one.where, "message": one.message} for one in result.faults],
         "exceptions": [{"check": one.check, "where": one.where, "message": one.message} for one in result.exceptions],
+    }
+
+
+def segment_lines(result: SegmentsVerification) -> list[str]:
+    """Return what came of verifying segments as lines."""
+    told = ["VALID" if result.valid else "NOT VALID"]
+    told.append(f"  segments     {result.segments}, events {result.first} to {result.last}")
+    told.append(f"  events       {result.events} verified against their signed manifests")
+    if result.removed:
+        told.append(
+            f"  deleted      {result.removed} segments, by the platform: of their events only the root is known"
+        )
+    told.append(f"  root         {result.root or 'unknown'}")
+    if result.compared:
+        told.append(f"  checkpoints  {result.compared} from a second place compared")
+    return told + [f"  fault: segment {one.segment}: {one.message}" for one in result.faults]
+
+
+def segment_document(result: SegmentsVerification) -> dict[str, Any]:
+    """Return what came of verifying segments as JSON data."""
+    return {
+        "valid": result.valid,
+        "segments": result.segments,
+        "events": result.events,
+        "first": result.first,
+        "last": result.last,
+        "root": result.root,
+        "checkpointsCompared": result.compared,
+        "deleted": result.removed,
+        "faults": [{"segment": one.segment, "message": one.message} for one in result.faults],
     }
 
 

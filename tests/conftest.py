@@ -68,6 +68,7 @@ LONGEST_FIRST = (
 `make portal`, which runs beside the tests, has made what it opens."""
 
 ONE_OF = {
+    "backend/audit/test_sealing_kill.py": 4,
     "backend/batch/test_kill.py": 3,
     "backend/deployments/test_kill.py": 4,
     "backend/privacy/test_kill.py": 4,

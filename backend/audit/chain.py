@@ -14,7 +14,7 @@ import orjson
 
 from backend.audit.models import GENESIS
 
-FaultKind = Literal["edited", "removed", "inserted", "reordered", "truncated"]
+FaultKind = Literal["edited", "removed", "inserted", "reordered", "truncated", "unreadable"]
 Row = tuple[int, str, str, str, str, str, str, str, str]
 """seq, id, type, subject, actor, time, event, prev_hash, hash."""
 
@@ -49,16 +49,22 @@ class ChainCheck:
     """The state of a check; feed it all rows in the order of ``seq``, then call :meth:`finish`.
 
     ``is_genuine(seq, hash)`` says whether a checkpoint vouches for that hash (``None``: there is none), to find out which
-    of two rows that don't fit is the false one.
+    of two rows that don't fit is the false one. ``start`` and ``start_hash`` are the last event before the rows.
     """
 
     is_genuine: Callable[[int, str], bool | None]
+    start: int = 0
+    start_hash: str = GENESIS
     events: int = 0
     faults: list[Fault] = field(default_factory=list)
     _expected: int = 1
     _missing: list[tuple[int, int]] = field(default_factory=list)
     _last: _Last = field(default_factory=_Last)
     _doubles: tuple[_Last, _Last] | None = None
+
+    def __post_init__(self) -> None:
+        self._expected = self.start + 1
+        self._last = _Last(self.start, None, self.start_hash, self.start)
 
     @property
     def last_sequence(self) -> int:
@@ -161,7 +167,7 @@ class ChainCheck:
 
     def _blame(self, last: _Last, here: _Last) -> None:
         """Two rows that each fit themselves don't fit each other: one of them was replaced."""
-        last_is_genuine = last.seq == 0 or self.is_genuine(last.sequence, last.hash)
+        last_is_genuine = last.seq == self.start or self.is_genuine(last.sequence, last.hash)
         false = here if last_is_genuine else last
         false.edited = True
         message = f"row {false.seq} was replaced: its neighbour was chained to another text"

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base, UtcDateTime
@@ -104,4 +104,65 @@ class AuditPublication(Base):
     place: Mapped[str | None] = mapped_column(String(1000))
     reason: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AuditSegment(Base):
+    """A part of the log whose events lie in a sealed file instead of the table. Its last row's end is the log's horizon."""
+
+    __tablename__ = "audit_segments"
+
+    first_seq: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    )
+    last_seq: Mapped[int] = mapped_column(BigInteger, index=True)
+    since: Mapped[str] = mapped_column(String(27))
+    """Earliest time of its events, as the log writes times; like the next, a copy of what the manifest says."""
+    until: Mapped[str] = mapped_column(String(27))
+    manifest: Mapped[str] = mapped_column(Text)
+    """The signed note that lies beside the file, too."""
+    sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditSegmentRemoval(Base):
+    """That a segment's file was deleted, by a policy and on record."""
+
+    __tablename__ = "audit_segment_removals"
+
+    first_seq: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("audit_segments.first_seq"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    note: Mapped[str] = mapped_column(Text)
+    """The signed note that lies beside the segment's manifest, too."""
+    removed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SealingState(StrEnum):
+    """What became of a sealing."""
+
+    RUNNING = "running"
+    DONE = "done"
+    HELD = "held"  # A legal hold keeps the log as it is.
+    FAILED = "failed"
+
+
+class AuditSealing(Base):
+    """One pass of sealing what is older than the setting."""
+
+    __tablename__ = "audit_sealings"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    state: Mapped[SealingState] = mapped_column(String(10))
+    scheduled: Mapped[bool] = mapped_column(Boolean)
+    requested_by: Mapped[str] = mapped_column(String(500))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    before: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Events from before this time are sealed."""
+    segments: Mapped[int] = mapped_column(Integer)
+    events: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

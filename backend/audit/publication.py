@@ -130,7 +130,7 @@ class Publications:
                 f"the log has {now.size} events, and a checkpoint over {there.size} was published: "
                 "the log was cut off, or an older copy was restored"
             )
-        if root_of(session, there.size) != there.root:
+        if root_of(session, self._services.audit.sealed, there.size) != there.root:
             raise Inconsistent(
                 f"the log's first {there.size} events are not those that the published checkpoint was signed for: "
                 "the log was rewritten"

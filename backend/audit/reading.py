@@ -1,12 +1,14 @@
 """What other domains read of the log: spans of it, in bounded pieces, and what is needed to prove them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from backend.audit import repository
+from backend.audit import repository, searching
+from backend.audit.sealed import SealedSegments, removed_in_words
+from backend.audit.segment_repository import removed_in
 from backend.audit.service import AuditService
 from backend.audit.tree import KeptTree
 from backend.core.database import Database
@@ -44,10 +46,13 @@ def span(session: Session, audit: AuditService, since: datetime, until: datetime
     """Find the events of a period that is over.
 
     Raises:
-        LogDamaged: there is no event after it yet, or no checkpoint.
+        LogDamaged: there is no event after it yet, or no checkpoint, or some of its events were deleted.
+        SegmentUnreadable: it begins or ends in a sealed segment that can't be read.
     """
-    first = repository.first_from(session, utc(since))
-    last = repository.last_before(session, utc(until))
+    if (gone := removed_in(session, utc(since), utc(until))) is not None:
+        raise LogDamaged(f"the period is not whole any more: {removed_in_words(gone)}")
+    first = searching.first_from(session, audit.sealed, utc(since))
+    last = searching.last_before(session, audit.sealed, utc(until))
     end = repository.checkpoint_from(session, last + 1)
     if first is None or end is None:
         raise LogDamaged("the log has no event after the period: was the clock set back?")
@@ -55,32 +60,35 @@ def span(session: Session, audit: AuditService, since: datetime, until: datetime
     return Span(max(first - 1, 1), first, last, checkpoint, note)
 
 
-def frontier(session: Session, size: int) -> tuple[bytes, ...]:
+def frontier(session: Session, sealed: SealedSegments, size: int) -> tuple[bytes, ...]:
     """Return the tree's right edge as it was at a size."""
-    return frontier_at(KeptTree(session), size).hashes
+    return frontier_at(KeptTree(session, sealed), size).hashes
 
 
-def texts(database: Database, first: int, last: int) -> Iterator[str]:
+def texts(database: Database, sealed: SealedSegments, first: int, last: int) -> Iterator[str]:
     """Yield the canonical texts from ``first`` to ``last``, read in pieces.
 
     Raises:
         LogDamaged: one is missing.
+        SegmentUnreadable: some lie in a sealed segment that can't be read.
     """
     for start in range(first, last + 1, _PIECE):
         end = min(start + _PIECE - 1, last)
         with database.read() as session:
-            piece = repository.texts(session, start, end)
+            piece = searching.texts(session, sealed, start, end)
         if len(piece) != end - start + 1:
             raise LogDamaged(f"events are missing between {start} and {end}; run `platform audit verify`")
         yield from piece
 
 
-def of_types(database: Database, types: Sequence[str], first: int, last: int) -> Iterator[str]:
+def of_types(
+    database: Database, sealed: SealedSegments, types: Collection[str], first: int, last: int
+) -> Iterator[str]:
     """Yield the texts of the events of some types between two numbers, in order, read in pieces."""
     after = first - 1
     while True:
         with database.read() as session:
-            piece = repository.texts_of_types(session, types, after, last, _PIECE)
+            piece = searching.texts_of_types(session, sealed, types, after, last, _PIECE)
         for _, event in piece:
             yield event
         if len(piece) < _PIECE:
@@ -88,13 +96,18 @@ def of_types(database: Database, types: Sequence[str], first: int, last: int) ->
         after = piece[-1][0]
 
 
-def about(session: Session, subject: str, types: Sequence[str], before: int) -> list[tuple[int, str]]:
-    """Return numbers and texts of the events about exactly this subject before a number; of all types if none is named."""
-    return repository.texts_about(session, subject, types, before)
+def about(
+    session: Session, sealed: SealedSegments, subjects: Collection[str], types: Collection[str], before: int
+) -> list[tuple[int, str]]:
+    """Return numbers and texts of the events about exactly these subjects before a number; of all types if none is named.
+
+    Sealed segments are gone through once for all subjects.
+    """
+    return searching.texts_about(session, sealed, subjects, types, before)
 
 
-def inclusion_proofs(session: Session, seqs: Sequence[int], size: int) -> Iterator[list[bytes]]:
+def inclusion_proofs(session: Session, sealed: SealedSegments, seqs: Sequence[int], size: int) -> Iterator[list[bytes]]:
     """Yield the proofs that these events, in order, are in the log of that size."""
-    kept = KeptTree(session)
+    kept = KeptTree(session, sealed)
     for seq in seqs:
         yield inclusion_proof(kept, seq - 1, size)

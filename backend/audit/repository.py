@@ -1,6 +1,6 @@
 """Queries on the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from backend.audit.models import (
 from backend.core.schemas import utc
 
 _FEW = 50
+_MOST_SUBJECTS = 500
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,22 @@ class EventFilter:
 
 
 def find_events(
-    session: Session, wanted: EventFilter, *, after: int | None, limit: int, newest_first: bool = False
+    session: Session,
+    wanted: EventFilter,
+    *,
+    after: int | None,
+    limit: int,
+    newest_first: bool = False,
+    above: int = 0,
 ) -> Sequence[AuditRow]:
-    """Return the events that match, oldest or newest first, behind a sequence number in that order.
+    """Return the events in the table that match, oldest or newest first, behind a sequence number in that order.
 
     ``subject`` also finds what belongs to it (``model:wine`` finds ``model:wine/versions/3``), and ``type`` may end with
     ``.`` to find all of a domain.
     """
     query = select(AuditRow)
+    if above:
+        query = query.where(AuditRow.seq > above)
     if after is not None:
         query = query.where(AuditRow.seq < after if newest_first else AuditRow.seq > after)
     if wanted.subject is not None:
@@ -61,7 +70,7 @@ def find_events(
 
 
 def first_time(session: Session) -> str | None:
-    """Return the time of the first event."""
+    """Return the time of the first event in the table."""
     return session.execute(select(AuditRow.time).order_by(AuditRow.seq).limit(1)).scalar_one_or_none()
 
 
@@ -81,7 +90,7 @@ def checkpoint(session: Session, seq: int) -> AuditCheckpoint | None:
 
 
 def texts(session: Session, first: int, last: int) -> list[str]:
-    """Return the canonical texts of the events from ``first`` to ``last``, in order."""
+    """Return the canonical texts of the events from ``first`` to ``last`` that are in the table, in order."""
     query = select(AuditRow.event).where(AuditRow.seq.between(first, last)).order_by(AuditRow.seq)
     return list(session.execute(query).scalars())
 
@@ -92,14 +101,16 @@ def nodes(session: Session, level: int, first: int, last: int) -> list[str]:
     return list(session.execute(query.order_by(AuditNode.position)).scalars())
 
 
-def first_from(session: Session, time: str) -> int | None:
-    """Return the number of the first event in the log that is dated at or after a time."""
-    return session.execute(select(func.min(AuditRow.seq)).where(AuditRow.time >= time)).scalar_one()
+def first_from(session: Session, time: str, above: int) -> int | None:
+    """Return the number of the first event in the table, above a number, that is dated at or after a time."""
+    query = select(func.min(AuditRow.seq)).where(AuditRow.time >= time, AuditRow.seq > above)
+    return session.execute(query).scalar_one()
 
 
-def last_before(session: Session, time: str) -> int:
-    """Return the number of the last event in the log that is dated before a time; 0 if there is none."""
-    return session.execute(select(func.max(AuditRow.seq)).where(AuditRow.time < time)).scalar_one() or 0
+def last_before(session: Session, time: str, above: int) -> int:
+    """Return the number of the last event in the table, above a number, that is dated before a time; 0 if there is none."""
+    query = select(func.max(AuditRow.seq)).where(AuditRow.time < time, AuditRow.seq > above)
+    return session.execute(query).scalar_one() or 0
 
 
 def checkpoint_from(session: Session, seq: int) -> int | None:
@@ -108,7 +119,7 @@ def checkpoint_from(session: Session, seq: int) -> int | None:
 
 
 def texts_of_types(
-    session: Session, types: Sequence[str], after: int, last: int, limit: int
+    session: Session, types: Collection[str], after: int, last: int, limit: int
 ) -> Sequence[tuple[int, str]]:
     """Return numbers and canonical texts of the next events of some types, in order."""
     query = select(AuditRow.seq, AuditRow.event).where(
@@ -117,12 +128,21 @@ def texts_of_types(
     return [(seq, event) for seq, event in session.execute(query.order_by(AuditRow.seq).limit(limit))]
 
 
-def texts_about(session: Session, subject: str, types: Sequence[str], before: int) -> list[tuple[int, str]]:
-    """Return numbers and canonical texts of the events about a subject before a number, in order."""
-    query = select(AuditRow.seq, AuditRow.event).where(AuditRow.subject == subject, AuditRow.seq < before)
-    if types:
-        query = query.where(AuditRow.type.in_(types))
-    return [(seq, event) for seq, event in session.execute(query.order_by(AuditRow.seq))]
+def texts_about(
+    session: Session, subjects: Collection[str], types: Collection[str], before: int, above: int
+) -> list[tuple[int, str]]:
+    """Return numbers and canonical texts of the events in the table about some subjects between two numbers, in order."""
+    found: list[tuple[int, str]] = []
+    names = list(subjects)
+    for start in range(0, len(names), _MOST_SUBJECTS):
+        some = names[start : start + _MOST_SUBJECTS]
+        query = select(AuditRow.seq, AuditRow.event).where(
+            AuditRow.subject.in_(some), AuditRow.seq < before, AuditRow.seq > above
+        )
+        if types:
+            query = query.where(AuditRow.type.in_(types))
+        found += [(seq, event) for seq, event in session.execute(query)]
+    return sorted(found)
 
 
 def open_publications(session: Session) -> Sequence[str]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from backend.audit import tree
 from backend.audit.models import AuditRow
-from backend.audit.repository import EventFilter, find_events, last_seq, publications
+from backend.audit.repository import EventFilter, last_seq, publications
 from backend.audit.schemas import (
     AuditEventOut,
     CheckpointOut,
@@ -38,7 +38,7 @@ Size = Annotated[int, Field(ge=1, le=2**53 - 1)]
 Text = Annotated[PlainText | None, Query(max_length=500)]
 
 
-@router.get("/events", summary="Audit events", responses=problems(401, 422))
+@router.get("/events", summary="Audit events", responses=problems(401, 422, 503))
 def events(
     services: ServicesOf,
     caller: Caller,
@@ -50,11 +50,12 @@ def events(
     until: Annotated[datetime | None, Query(alias="to", description="Before this time.")] = None,
     order: Annotated[Literal["oldest", "newest"], Query(description="Which come first.")] = "oldest",
 ) -> Page[AuditEventOut]:
-    """Return the events that match."""
+    """Return the events that match, those in sealed segments included."""
     (after,) = page.after(int) or (None,)
     wanted = EventFilter(subject, type, actor, _utc(since, "from"), _utc(until, "to"))
     with services.database.read() as session:
-        rows = find_events(session, wanted, after=after, limit=page.limit + 1, newest_first=order == "newest")
+        newest_first = order == "newest"
+        rows = services.audit.find(session, wanted, after=after, limit=page.limit + 1, newest_first=newest_first)
     return page.page(rows, lambda row: [row.seq], _event)
 
 
@@ -95,7 +96,7 @@ async def stream(
         nonlocal seen
         with services.database.read() as session:
             newest = last_seq(session)
-            rows = find_events(session, wanted, after=seen, limit=LARGEST_PAGE)
+            rows = services.audit.find(session, wanted, after=seen, limit=LARGEST_PAGE)
         # What does not match need not be looked at again.
         seen = rows[-1].seq if len(rows) == LARGEST_PAGE else max(seen, newest, *(row.seq for row in rows))
         return [ServerSentEvent(data=_event(row), event="audit", id=str(row.seq)) for row in rows], False
@@ -125,7 +126,7 @@ def verification_against(services: ServicesOf, caller: Caller, body: Verificatio
 
 def _verified(services: Services, known: list[Checkpoint]) -> VerificationOut:
     with snapshot(services.database.engine.connect()) as connection:
-        result = verify(connection, services.audit.key.public_key, known)
+        result = verify(connection, services.audit.key.public_key, known, services.audit.sealed.store)
     return VerificationOut.model_validate(result)
 
 
@@ -157,7 +158,9 @@ def published(services: ServicesOf, caller: Caller, page: Paging) -> Page[Public
     return page.page(rows, lambda row: [row.id], PublicationOut.model_validate)
 
 
-@router.get("/proofs/inclusion", summary="Prove that an event is in the log", responses=problems(401, 404, 422))
+@router.get(
+    "/proofs/inclusion", summary="Prove that an event is in the log", responses=problems(401, 404, 410, 422, 503)
+)
 def inclusion_proof(
     services: ServicesOf,
     caller: Caller,
@@ -168,12 +171,12 @@ def inclusion_proof(
 ) -> InclusionProofOut:
     """Return the hashes that lead from the event to the root."""
     with services.database.read() as session:
-        size, proof, leaf, root = tree.inclusion(session, seq, size)
+        size, proof, leaf, root = tree.inclusion(session, services.audit.sealed, seq, size)
     hashes = [one.hex() for one in proof]
     return InclusionProofOut(seq=seq, size=size, leaf=leaf.hex(), root=root.hex(), proof=hashes)
 
 
-@router.get("/proofs/consistency", summary="Prove that the log only grew", responses=problems(401, 404, 422))
+@router.get("/proofs/consistency", summary="Prove that the log only grew", responses=problems(401, 404, 410, 422, 503))
 def consistency_proof(
     services: ServicesOf,
     caller: Caller,
@@ -184,7 +187,7 @@ def consistency_proof(
 ) -> ConsistencyProofOut:
     """Return the hashes that lead from the older root to the newer one."""
     with services.database.read() as session:
-        new, proof, old_root, new_root = tree.consistency(session, old, new)
+        new, proof, old_root, new_root = tree.consistency(session, services.audit.sealed, old, new)
     hashes = [one.hex() for one in proof]
     return ConsistencyProofOut(old=old, new=new, old_root=old_root.hex(), new_root=new_root.hex(), proof=hashes)
 

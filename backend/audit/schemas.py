@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from backend.audit.models import PublicationState
+from backend.audit.models import PublicationState, SealingState
 from backend.core.schemas import NO_NUL, Payload, Schema
 
 
@@ -31,7 +31,7 @@ class FaultOut(Schema):
 
     seq: int
     id: str | None
-    kind: Literal["edited", "removed", "inserted", "reordered", "truncated"]
+    kind: Literal["edited", "removed", "inserted", "reordered", "truncated", "unreadable"]
     message: str
 
 
@@ -55,6 +55,8 @@ class VerificationOut(Schema):
 
     valid: bool
     events: int
+    segments: int = Field(description="Sealed segments, which were read from their files.")
+    sealed: int = Field(description="How many of the events lie in them.")
     head: AuditHeadOut
     signature: str = Field(description="What came of checking the head's signature.")
     faults: list[FaultOut]
@@ -107,3 +109,49 @@ class ConsistencyProofOut(Schema):
     old_root: str = Field(alias="fromRoot")
     new_root: str = Field(alias="toRoot")
     proof: list[str]
+
+
+class SegmentOut(Schema):
+    """A part of the log whose events lie in a sealed file. Hashes are in hex."""
+
+    name: str = Field(description="Its files are NAME.jsonl.gz and NAME.manifest.")
+    first: int = Field(description="Number of its first event.")
+    last: int
+    earliest: datetime = Field(description="Earliest time of its events.")
+    latest: datetime
+    root: str = Field(description="Root of the Merkle tree over all events up to its last.")
+    chain: str = Field(description="Hash of its last event.")
+    sha256: str = Field(description="Digest of its file.")
+    bytes: int
+    place: str = Field(description="Where its files are looked for.")
+    sealed_at: datetime
+    removed_at: datetime | None = Field(description="When retention deleted its file, if it did.")
+    manifest: str = Field(description="The signed note (C2SP signed-note) that says all of this.")
+
+
+class SealingPlanOut(Schema):
+    """What a sealing would do now."""
+
+    before: datetime = Field(description="Only events from before this time are sealed.")
+    first: int = Field(description="Number of the first event that would be sealed; 0 if none would be.")
+    last: int
+    events: int
+    segments: list[str] = Field(description="Names of the segments that would be made.")
+    store: str = Field(description="Where they would lie.")
+    held: str | None = Field(description="Legal holds that keep the log as it is, if there are some.")
+
+
+class SealingOut(Schema):
+    """One pass of sealing what is older than the setting."""
+
+    id: str
+    state: SealingState
+    scheduled: bool
+    requested_by: str
+    requested_at: datetime
+    before: datetime = Field(description="Only events from before this time are sealed.")
+    segments: int = Field(description="Segments that were sealed.")
+    events: int
+    bytes: int
+    reason: str | None = Field(description="Why it ended early, if it did.")
+    finished_at: datetime | None

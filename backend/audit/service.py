@@ -13,10 +13,12 @@ import orjson
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from backend.audit import repository
+from backend.audit import repository, searching
 from backend.audit.events import HEAD, NewEvent, canonical, chained, envelope, signed_text
 from backend.audit.models import GENESIS, AuditCheckpoint, AuditHead, AuditNode, AuditRow
-from backend.audit.repository import EventFilter, find_events
+from backend.audit.repository import EventFilter
+from backend.audit.sealed import SealedSegments
+from backend.audit.segment_store import FolderStore, SegmentStore
 from backend.audit.tree import GrowingTree, root_of, unsigned_checkpoint
 from backend.core.clock import Clock
 from backend.core.database import Database, lock_for_transaction
@@ -59,12 +61,15 @@ class AuditedEvent:
 
 
 class AuditService:
-    """Appends to the hash chain, and to the Merkle tree over it."""
+    """Appends to the hash chain, and to the Merkle tree over it. What is read may lie in sealed segments."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: Metrics, folder: Path) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, metrics: Metrics, folder: Path, store: SegmentStore | None = None
+    ) -> None:
         self._database, self._clock, self._metrics = database, clock, metrics
         self.key = SigningKey.load_or_create(folder / "key")
         self.verifier = VerifierKey(self.key.public_bytes)
+        self.sealed = SealedSegments(store or FolderStore(folder / "segments"), self.verifier)
         public = folder / "key.pub"
         text = base64.b64encode(self.key.public_bytes).decode() + "\n"
         if not public.exists() or public.read_text() != text:
@@ -122,15 +127,25 @@ class AuditService:
             self._metrics.audit_events.labels(event.type).inc()
         return written
 
+    def find(
+        self, session: Session, wanted: EventFilter, *, after: int | None, limit: int, newest_first: bool = False
+    ) -> Sequence[AuditRow]:
+        """Return the events that match, oldest or newest first, behind a sequence number in that order.
+
+        Raises:
+            SegmentUnreadable: some may be in a sealed segment that can't be read.
+        """
+        return searching.find_events(session, self.sealed, wanted, after=after, limit=limit, newest_first=newest_first)
+
     def about(self, session: Session, subject: str, since: datetime, until: datetime, limit: int) -> list[AuditedEvent]:
         """Return the newest events about a subject, and about what belongs to it, between two times; newest first."""
         wanted = EventFilter(subject=subject, since=since, until=until)
-        rows = find_events(session, wanted, after=None, limit=limit, newest_first=True)
+        rows = self.find(session, wanted, after=None, limit=limit, newest_first=True)
         return [_as_read(row) for row in rows]
 
     def newest(self, session: Session, type: str) -> AuditedEvent | None:
         """Return the newest event of a type, if there is one."""
-        rows = find_events(session, EventFilter(type=type), after=None, limit=1, newest_first=True)
+        rows = self.find(session, EventFilter(type=type), after=None, limit=1, newest_first=True)
         return _as_read(rows[0]) if rows else None
 
     def record_refusal(
@@ -149,15 +164,15 @@ class AuditService:
 
     def events(self, session: Session, type: str, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
         """Yield the events of a type that were recorded in a period, oldest first."""
-        wanted, after = repository.EventFilter(type=type, since=since, until=until), None
-        while rows := repository.find_events(session, wanted, after=after, limit=_PAGE):
+        wanted, after = EventFilter(type=type, since=since, until=until), None
+        while rows := self.find(session, wanted, after=after, limit=_PAGE):
             for row in rows:
                 yield orjson.loads(row.event)
             after = rows[-1].seq
 
     def began(self, session: Session) -> datetime | None:
         """Return when the first event was recorded; nothing where there is none."""
-        found = repository.first_time(session)
+        found = searching.first_time(session, self.sealed)
         return None if found is None else datetime.fromisoformat(found)
 
     def checkpoint(self, session: Session, size: int | None = None) -> tuple[Checkpoint, str]:
@@ -179,7 +194,7 @@ class AuditService:
                 fix="Leave the size out for the newest one.",
             )
         # Written before the log had a tree.
-        made = unsigned_checkpoint(self.verifier, row.seq, root_of(session, row.seq), row.hash)
+        made = unsigned_checkpoint(self.verifier, row.seq, root_of(session, self.sealed, row.seq), row.hash)
         return made, sign_checkpoint(made, self.verifier, self.key.sign)
 
     def _lock_head(self, session: Session) -> AuditHead | None:

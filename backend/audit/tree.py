@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from backend.audit import repository
+from backend.audit import repository, searching
+from backend.audit.sealed import SealedSegments
 from backend.core.errors import InvalidInput, NotFound
 from evidence.checkpoint import Checkpoint
 from evidence.merkle import HASH_BYTES, Frontier, consistency_proof, inclusion_proof, leaf_hash, node_hash, root_at
@@ -62,8 +63,8 @@ def unsigned_checkpoint(key: VerifierKey, size: int, root: bytes, chain: str) ->
 class KeptTree:
     """Reads nodes for proofs; the last blocks that were read are remembered."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, sealed: SealedSegments) -> None:
+        self._session, self._sealed = session, sealed
         self._blocks: dict[tuple[int, int], list[bytes]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
@@ -88,9 +89,9 @@ class KeptTree:
             self._blocks[kept, number] = read(self._session, number * _BLOCK, _BLOCK)
         return self._blocks[kept, number], first % _BLOCK
 
-    @staticmethod
-    def _leaves(session: Session, first: int, count: int) -> list[bytes]:
-        return [leaf_hash(text.encode()) for text in repository.texts(session, first + 1, first + count)]
+    def _leaves(self, session: Session, first: int, count: int) -> list[bytes]:
+        found = searching.texts(session, self._sealed, first + 1, first + count)
+        return [leaf_hash(text.encode()) for text in found]
 
     @staticmethod
     def _nodes(level: int) -> Callable[[Session, int, int], list[bytes]]:
@@ -100,35 +101,41 @@ class KeptTree:
         return read
 
 
-def inclusion(session: Session, seq: int, size: int | None) -> tuple[int, list[bytes], bytes, bytes]:
+def inclusion(
+    session: Session, sealed: SealedSegments, seq: int, size: int | None
+) -> tuple[int, list[bytes], bytes, bytes]:
     """Return the tree's size, the proof that event ``seq`` is in it, its leaf hash and the root.
 
     Raises:
         NotFound: there is no such event.
         InvalidInput: the log never had that size, or not yet that event.
+        SegmentUnreadable: it or a neighbour lies in a sealed segment that can't be read.
     """
-    size, kept = _known(session, size, "size"), KeptTree(session)
+    size, kept = _known(session, size, "size"), KeptTree(session, sealed)
     if seq > size:
         raise NotFound(f"a log of {size} events has no event {seq}")
     leaf = kept(0, seq - 1)
     return size, inclusion_proof(kept, seq - 1, size), leaf, root_at(kept, size)
 
 
-def consistency(session: Session, old: int, new: int | None) -> tuple[int, list[bytes], bytes, bytes]:
+def consistency(
+    session: Session, sealed: SealedSegments, old: int, new: int | None
+) -> tuple[int, list[bytes], bytes, bytes]:
     """Return the newer size, the proof that the log's first ``old`` events are its beginning, and both roots.
 
     Raises:
         InvalidInput: the log never had that size, or the sizes are the wrong way round.
+        SegmentUnreadable: a size falls into a block of a sealed segment that can't be read.
     """
-    new, kept = _known(session, new, "to"), KeptTree(session)
+    new, kept = _known(session, new, "to"), KeptTree(session, sealed)
     if old > new:
         raise InvalidInput(f"query/from: {old} is larger than {new}, the size that it is to be compared with")
     return new, consistency_proof(kept, old, new), root_at(kept, old), root_at(kept, new)
 
 
-def root_of(session: Session, size: int) -> bytes:
+def root_of(session: Session, sealed: SealedSegments, size: int) -> bytes:
     """Return the root that the log had at a size, from what is kept."""
-    return root_at(KeptTree(session), size)
+    return root_at(KeptTree(session, sealed), size)
 
 
 def _known(session: Session, size: int | None, name: str) -> int:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 from backend.audit.chain import Fault, Row
 from backend.audit.tree import KEPT_LEVELS, hashes_of
 from evidence.checkpoint import Checkpoint
-from evidence.merkle import Frontier, leaf_hash
+from evidence.merkle import HASH_BYTES, Frontier, leaf_hash
+from evidence.segments import time_of
 
 _NODES = text("SELECT level, position, hash FROM audit_nodes ORDER BY level, position")
 _CHUNK = 5000
@@ -38,6 +39,9 @@ class TreeCheck:
     warnings: list[Warned] = field(default_factory=list)
     _roots: dict[int, bytes] = field(default_factory=dict)
     _kept: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    _unread: list[int] = field(default_factory=list)
+    _left_out: list[int] = field(default_factory=list)
+    _uncertain: bool = False
     _time: str = ""
 
     def __post_init__(self) -> None:
@@ -54,15 +58,45 @@ class TreeCheck:
         """Return the root over the events seen."""
         return self._tree.root()
 
+    @property
+    def frontier(self) -> tuple[bytes, ...]:
+        """The tree's right edge over the events seen."""
+        return self._tree.hashes
+
     def feed_all(self, rows: Iterable[Row]) -> None:
         """Take up the next rows."""
+        self._feed((row[0], row[5], row[6].encode("utf-8", "surrogatepass")) for row in rows)
+
+    def feed_lines(self, first: int, lines: Iterable[bytes]) -> None:
+        """Take up the next events by their canonical texts."""
+        self._feed((seq, time_of(line), line) for seq, line in enumerate(lines, start=first))
+
+    def warn(self, seq: int, message: str) -> None:
+        """Take down something that is odd."""
+        if len(self.warnings) < _MOST_WARNINGS:
+            self.warnings.append(Warned(seq, message))
+
+    def skip(self, level: int, node: bytes | None, *, wanted: bool = True) -> None:
+        """Take up a complete subtree whose events are not read, by its node; nothing where that is missing, too.
+
+        ``wanted`` is false where nobody expects that they can be read, so that checkpoints within are left out.
+        """
+        self._uncertain = self._uncertain or node is None
+        end = self.size + (1 << level)
+        while self._wanted and self._wanted[-1] < end:
+            size = self._wanted.pop()
+            (self._unread if wanted else self._left_out).append(size)
+        self._tree.append_subtree(level, node or bytes(HASH_BYTES))
+        self._note_root()
+
+    def _feed(self, events: Iterable[tuple[int, str, bytes]]) -> None:
         append, wanted, last = self._tree.append, self._wanted, self._time
-        for row in rows:
-            append(leaf_hash(row[6].encode("utf-8", "surrogatepass")))
-            time = row[5]
-            if time < last and len(self.warnings) < _MOST_WARNINGS:
-                said = f"event {row[0]} is dated {time}, before the event in front of it ({last}): the clock went back"
-                self.warnings.append(Warned(row[0], said))
+        for seq, time, line in events:
+            append(leaf_hash(line))
+            if time < last:
+                self.warn(
+                    seq, f"event {seq} is dated {time}, before the event in front of it ({last}): the clock went back"
+                )
             last = time
             if wanted and wanted[-1] == self._tree.size:
                 self._note_root()
@@ -72,7 +106,18 @@ class TreeCheck:
         """Compare with the checkpoints from elsewhere; each range between two of them is named at most once."""
         faults: list[Fault] = []
         before = 0
+        if self._uncertain:
+            return faults
         for one in sorted(self.known, key=lambda known: known.size):
+            if one.size in self._left_out:
+                continue
+            if one.size in self._unread:
+                message = (
+                    f"the checkpoint from elsewhere over {one.size} events can't be compared: it was signed within a "
+                    "sealed segment that can't be read"
+                )
+                faults.append(Fault(one.size, None, "unreadable", message))
+                continue
             if one.size > self.size:
                 message = (
                     f"a checkpoint from elsewhere was signed when the log had {one.size} events, and it has {self.size}: "

@@ -1,7 +1,7 @@
 """Check the whole audit log, with the platform or without it.
 
 Without it: ``python -m backend.audit.verify --database sqlite:///.mlplatform/platform.db [--key HOME/audit/key.pub]
-[--checkpoint FILE]``.
+[--segments HOME/audit/segments] [--checkpoint FILE]``.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.audit.chain import ChainCheck, Fault
 from backend.audit.events import CHECKPOINT, HEAD, signed_text
 from backend.audit.models import GENESIS
+from backend.audit.segment_check import SegmentCheck
+from backend.audit.segment_store import SegmentStore, open_store
 from backend.audit.tree import unsigned_checkpoint
 from backend.audit.tree_check import TreeCheck, Warned
 from evidence.checkpoint import Checkpoint, open_checkpoint
@@ -27,11 +29,14 @@ from evidence.notes import VerifierKey
 from mlplatform.attest.keys import PublicKey
 
 _CHUNK = 5000
-_ROWS = text("SELECT seq, id, type, subject, actor, time, event, prev_hash, hash FROM audit_events ORDER BY seq")
+_ROWS = text(
+    "SELECT seq, id, type, subject, actor, time, event, prev_hash, hash FROM audit_events WHERE seq > :sealed ORDER BY seq"
+)
 _HEAD = text("SELECT seq, hash, key_id, signature, frontier FROM audit_head WHERE id = 1")
 _CHECKPOINT = text("SELECT hash, root, signature FROM audit_checkpoints WHERE seq = :seq")
 _CHECKPOINTS = text("SELECT seq FROM audit_checkpoints ORDER BY seq")
 _EVENT = text("SELECT id, hash FROM audit_events WHERE seq = :seq")
+_BEFORE = text("SELECT prev_hash FROM audit_events WHERE seq > :sealed ORDER BY seq LIMIT 1")
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of the whole log found."""
+    """What a check of the whole log found. ``sealed`` of the events lie in ``segments`` sealed segments."""
 
     valid: bool
     events: int
@@ -54,29 +59,54 @@ class Verification:
     signature: str
     checkpoints: int = 0
     warnings: list[Warned] = field(default_factory=list)
+    segments: int = 0
+    sealed: int = 0
 
 
-def verify(connection: Connection, key: PublicKey | None, known: Sequence[Checkpoint] = ()) -> Verification:
+def verify(
+    connection: Connection,
+    key: PublicKey | None,
+    known: Sequence[Checkpoint] = (),
+    store: SegmentStore | None = None,
+) -> Verification:
     """Check every event, the head and the tree. Without the platform's public key, signatures are not looked at.
 
     ``known`` are earlier checkpoints from elsewhere, opened with the platform's key: the log has to go on from each.
+    ``store`` is where sealed segments lie; one that can't be read there is a fault, and the check goes on behind it.
     The connection's transaction should be a snapshot, or events that are written meanwhile look like faults.
     """
-    check = ChainCheck(is_genuine=lambda seq, hash: _vouched(connection, key, seq, hash))
     tree = TreeCheck(known)
+    sealed = SegmentCheck(connection, key, store, tree)
+    sealed.run()
+    check = ChainCheck(
+        is_genuine=lambda seq, hash: _vouched(connection, key, seq, hash),
+        start=sealed.horizon,
+        start_hash=sealed.chain or _hash_before(connection, sealed.horizon),
+    )
     head = connection.execute(_HEAD).one_or_none()
     streaming = connection.execution_options(stream_results=True, max_row_buffer=_CHUNK)
-    for chunk in streaming.execute(_ROWS).partitions(_CHUNK):
+    for chunk in streaming.execute(_ROWS, {"sealed": sealed.horizon}).partitions(_CHUNK):
         check.feed_all(chunk)
         tree.feed_all(chunk)
     check.finish(head.hash if head else None)
     signature, faults = _judged(connection, key, head, check)
+    faults = sealed.faults + faults
     if head is not None and not faults:
         # A fault of the chain shows in the tree as well, and is told once.
         faults = tree.kept(connection, head.frontier) or _unlike_checkpoint(connection, key, tree)
     faults += tree.compared()
     said = Head(head.seq, head.hash, tree.root().hex()) if head else Head(0, GENESIS)
-    return Verification(not faults, check.events, said, faults, signature, len(known), tree.warnings)
+    return Verification(
+        not faults,
+        sealed.events + check.events,
+        said,
+        faults,
+        signature,
+        len(known),
+        tree.warnings,
+        sealed.segments,
+        sealed.events,
+    )
 
 
 def _judged(connection: Connection, key: PublicKey | None, head: Any, check: ChainCheck) -> tuple[str, list[Fault]]:
@@ -103,7 +133,7 @@ def _judged(connection: Connection, key: PublicKey | None, head: Any, check: Cha
         message = f"the head ends at event {head.seq}: what follows was not written by the platform"
         faults.append(Fault(head.seq + 1, _id(connection, head.seq + 1), "inserted", message))
     elif head.hash != check.last_hash and not any(fault.seq == last for fault in faults):
-        faults.append(_rewritten(connection, key, last))
+        faults.append(_rewritten(connection, key, check.start, last))
     return signature, faults
 
 
@@ -119,9 +149,14 @@ def _unlike_checkpoint(connection: Connection, key: PublicKey | None, tree: Tree
     return []
 
 
-def _rewritten(connection: Connection, key: PublicKey | None, last: int) -> Fault:
+def _hash_before(connection: Connection, sealed: int) -> str:
+    """Return what the table's first row is chained to, for where nothing better is known."""
+    return connection.execute(_BEFORE, {"sealed": sealed}).scalar_one_or_none() or GENESIS
+
+
+def _rewritten(connection: Connection, key: PublicKey | None, sealed: int, last: int) -> Fault:
     """Find where a chain that fits itself but not its head was rewritten, by the first checkpoint it misses."""
-    seqs = [row.seq for row in connection.execute(_CHECKPOINTS) if row.seq <= last] if key else []
+    seqs = [row.seq for row in connection.execute(_CHECKPOINTS) if sealed < row.seq <= last] if key else []
     low, high = 0, len(seqs)
     while low < high:
         middle = (low + high) // 2
@@ -130,7 +165,7 @@ def _rewritten(connection: Connection, key: PublicKey | None, last: int) -> Faul
             low = middle + 1
         else:
             high = middle
-    first = seqs[low - 1] + 1 if low else 1
+    first = seqs[low - 1] + 1 if low else sealed + 1
     until = seqs[low] if low < len(seqs) else last
     place = f"event {first}" if first == until else f"an event from {first} to {until}"
     message = f"{place} was edited, and the hashes after it were made to fit"
@@ -164,7 +199,9 @@ def _id(connection: Connection, seq: int) -> str | None:
     return row.id if row else None
 
 
-def verify_database(url: str, key: PublicKey | None, known: Sequence[Checkpoint] = ()) -> Verification:
+def verify_database(
+    url: str, key: PublicKey | None, known: Sequence[Checkpoint] = (), store: SegmentStore | None = None
+) -> Verification:
     """Check the log in a database that this opens for reading, in one snapshot."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
@@ -177,7 +214,7 @@ def verify_database(url: str, key: PublicKey | None, known: Sequence[Checkpoint]
             if connection.dialect.name == "sqlite":
                 # The driver begins a transaction for changes only, so each query would see a moment of its own.
                 connection.exec_driver_sql("BEGIN")
-            return verify(connection, key, known)
+            return verify(connection, key, known, store)
     finally:
         engine.dispose()
 
@@ -217,12 +254,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=[],
         help="earlier checkpoint from elsewhere; may be repeated",
     )
+    parser.add_argument(
+        "--segments",
+        help="where sealed segments lie: a path or an object store's URL; audit/segments beside an SQLite file by default",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     options = parser.parse_args(arguments)
     try:
-        key_file = options.key or _key_beside(options.database)
+        key_file = options.key or _beside(options.database, "key.pub")
         key = read_public_key(key_file) if key_file else None
-        result = verify_database(options.database, key, read_checkpoints(options.checkpoint, key))
+        place = options.segments or _beside(options.database, "segments")
+        store = open_store(str(place)) if place else None
+        result = verify_database(options.database, key, read_checkpoints(options.checkpoint, key), store)
     except (OSError, ValueError, EvidenceError, SQLAlchemyError) as error:
         sys.stderr.write(f"error: {str(error).splitlines()[0]}\n")
         return 2
@@ -230,7 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps(asdict(result)) + "\n")
     else:
         verdict = "valid" if result.valid else "NOT VALID"
-        sys.stdout.write(f"{verdict}: {result.events} events, head {result.head.seq} {result.head.hash}\n")
+        within = f" ({result.sealed} of them in {result.segments} sealed segments)" if result.segments else ""
+        sys.stdout.write(f"{verdict}: {result.events} events{within}, head {result.head.seq} {result.head.hash}\n")
         sys.stdout.write(f"signature of the head: {result.signature}\n")
         for warning in result.warnings:
             sys.stdout.write(f"warning {warning.seq}: {warning.message}\n")
@@ -239,12 +283,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if result.valid else 1
 
 
-def _key_beside(url: str) -> Path | None:
+def _beside(url: str, name: str) -> Path | None:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return None
-    path = Path(parsed.database).parent / "audit" / "key.pub"
-    return path if path.is_file() else None
+    path = Path(parsed.database).parent / "audit" / name
+    return path if path.exists() else None
 
 
 if __name__ == "__main__":

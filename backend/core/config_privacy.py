@@ -29,6 +29,9 @@ class RetentionSettings(SettingsModel):
     artefacts: Duration | None = Field(default=timedelta(days=7), description="Artefacts that belong to no version.")
     tokens: Duration | None = Field(default=None, description="Entries of the token vault.")
     uploads: Duration | None = Field(default=timedelta(days=1), description="What uploads that were cut off have left.")
+    audit_segments: Duration | None = Field(
+        default=None, description="Sealed segments of the audit log, by their newest event."
+    )
 
     @field_validator("*")
     @classmethod

@@ -1,11 +1,12 @@
-"""Settings of the record: where checkpoints are published, and how long evidence packs are kept."""
+"""Settings of the record: where checkpoints are published, what of the log is sealed, and how long evidence packs are kept."""
 
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from backend.core.config_base import SettingsModel
+from mlplatform.spec.batch import Cron
 from mlplatform.spec.quantities import Duration
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
@@ -62,10 +63,39 @@ class PublicationSettings(SettingsModel):
         return self
 
 
+class SealingSettings(SettingsModel):
+    """Old events leave the database for sealed files, which are read and verified as before."""
+
+    keep: Duration | None = Field(
+        default=None, description="How long events stay in the database at least; for ever if null."
+    )
+    schedule: Cron | None = Field(
+        default="0 4 1 * *", description="When what is older is sealed, in UTC; only on demand if null."
+    )
+    segment_events: int = Field(
+        default=65_536, ge=256, le=1_048_576, multiple_of=256, description="Most events of one segment."
+    )
+    store: str | None = Field(
+        default=None,
+        max_length=500,
+        pattern=r"^(/\S*|[a-z][a-z0-9+.-]*://[^\s@]+)$",
+        description="Where segments lie: a path, or an object store's URL such as s3://bucket/prefix without credentials; "
+        "HOME/audit/segments if null.",
+    )
+
+    @field_validator("keep")
+    @classmethod
+    def _leaves_time(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < timedelta(days=1):
+            raise ValueError("must be a day at least")
+        return value
+
+
 class AuditSettings(SettingsModel):
     """The audit log."""
 
     publication: PublicationSettings = Field(default_factory=PublicationSettings)
+    sealing: SealingSettings = Field(default_factory=SealingSettings)
 
 
 class EvidenceSettings(SettingsModel):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from backend.access.reviews import Reviews
     from backend.access.service import AccessService
     from backend.attestations.service import AttestationService
+    from backend.audit.sealing import Sealing
+    from backend.audit.segment_removal import SegmentRemovals
     from backend.audit.service import AuditService
     from backend.batch.service import BatchService
     from backend.batch.work import BatchWork
@@ -89,6 +91,8 @@ class Services:
     dashboards: "DashboardService" = field(init=False)
     privacy: "PrivacyService" = field(init=False)
     evidence: "EvidenceService" = field(init=False)
+    sealing: "Sealing" = field(init=False)
+    removals: "SegmentRemovals" = field(init=False)
     experiments: "ExperimentService" = field(init=False)
     cost: "CostService" = field(init=False)
     cost_work: "CostWork" = field(init=False)

@@ -1,11 +1,12 @@
 """Which events from before a period belong into its pack: who made and checked what was live or deployed in it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import orjson
 
 from backend.audit import reading
+from backend.audit.sealed import SealedSegments
 from backend.core.database import Database
 
 _ROOM = "ml-platform.deployments"
@@ -23,8 +24,8 @@ _TURNS = (
 class Context:
     """Looks at a span's deployments first, then for what they need from before it."""
 
-    def __init__(self, database: Database, span: reading.Span) -> None:
-        self._database, self._span = database, span
+    def __init__(self, database: Database, sealed: SealedSegments, span: reading.Span) -> None:
+        self._database, self._sealed, self._span = database, sealed, span
         self._found: dict[int, str] = {}
         self._versions: set[tuple[str, str]] = set()
 
@@ -33,7 +34,8 @@ class Context:
         begun: set[tuple[str, str]] = set()
         requested: set[str] = set()
         registered: set[tuple[str, str]] = set()
-        for text in reading.of_types(self._database, (*_TURNS, _REGISTERED), self._span.first, self._span.last):
+        turns = (*_TURNS, _REGISTERED)
+        for text in reading.of_types(self._database, self._sealed, turns, self._span.first, self._span.last):
             event = orjson.loads(text)
             data = event["data"]
             if event["type"] == _REGISTERED:
@@ -46,15 +48,14 @@ class Context:
                 requested.add(id)
             elif id not in requested:
                 begun.add((model, id))
-        for model, id in [*begun, *self._live()]:
-            self._keep(f"model:{model}/deployments/{id}")
+        self._keep({f"model:{model}/deployments/{id}" for model, id in [*begun, *self._live()]})
         self._add_versions(self._versions - registered)
         return sorted(self._found.items())
 
     def _live(self) -> Iterator[tuple[str, str]]:
         """Yield model and deployment of what was live when the period began."""
         live: dict[tuple[str, str], tuple[str, str, str]] = {}
-        for text in reading.of_types(self._database, _LIVE, 1, self._span.first - 1):
+        for text in reading.of_types(self._database, self._sealed, _LIVE, 1, self._span.first - 1):
             data = orjson.loads(text)["data"]
             if data.get("outcome") == "promoted":
                 place = (str(data.get("environment")), str(data.get("model")))
@@ -65,17 +66,21 @@ class Context:
 
     def _add_versions(self, versions: set[tuple[str, str]]) -> None:
         digests: dict[str, set[str]] = {}
-        for model, version in sorted(versions):
-            for event in self._keep(f"model:{model}/versions/{version}", _REGISTERED):
-                digests.setdefault(model, set()).add(str(event["data"].get("digest")))
-        with self._database.read() as session:
-            for model, wanted in digests.items():
-                for seq, text in reading.about(session, f"model:{model}", [_ATTESTED], self._span.first):
-                    if str(orjson.loads(text)["data"].get("digest")) in wanted:
-                        self._found[seq] = text
+        for event in self._keep({f"model:{model}/versions/{version}" for model, version in versions}, _REGISTERED):
+            model = str(event["subject"]).partition("/versions/")[0]
+            digests.setdefault(model, set()).add(str(event["data"].get("digest")))
+        for seq, text in self._about(digests, _ATTESTED):
+            event = orjson.loads(text)
+            if str(event["data"].get("digest")) in digests[event["subject"]]:
+                self._found[seq] = text
 
-    def _keep(self, subject: str, *types: str) -> list[dict[str, Any]]:
-        with self._database.read() as session:
-            found = reading.about(session, subject, types, self._span.first)
+    def _keep(self, subjects: Collection[str], *types: str) -> list[dict[str, Any]]:
+        found = self._about(subjects, *types)
         self._found.update(found)
         return [orjson.loads(text) for _, text in found]
+
+    def _about(self, subjects: Collection[str], *types: str) -> list[tuple[int, str]]:
+        if not subjects:
+            return []
+        with self._database.read() as session:
+            return reading.about(session, self._sealed, subjects, types, self._span.first)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from sqlalchemy.orm import Session
 
 from backend.audit import reading
+from backend.audit.sealed import SegmentUnreadable
 from backend.core.container import Services
 from backend.core.workflows import Steps
 from backend.evidence import checks, repository
@@ -73,7 +74,7 @@ class EvidenceWork:
                 return
             try:
                 span = reading.span(session, services.audit, pack.since, pack.until)
-            except reading.LogDamaged as error:
+            except (reading.LogDamaged, SegmentUnreadable) as error:
                 self.give_up(id, str(error))
                 return
         self._progress(id, 0, events=span.last - span.first + 1)
@@ -97,7 +98,7 @@ class EvidenceWork:
             write_pack(part, wanted, source, audit.verifier, audit.key.sign, lambda done: self._progress(id, done))
         except BaseException as error:
             part.unlink(missing_ok=True)
-            if not isinstance(error, reading.LogDamaged | RootDiffers):
+            if not isinstance(error, reading.LogDamaged | RootDiffers | SegmentUnreadable):
                 raise
             self.give_up(id, str(error))
             return
@@ -137,19 +138,20 @@ class DatabaseSource:
     def frontier(self) -> Sequence[bytes]:
         """Return the tree's right edge before the first event."""
         with self._services.database.read() as session:
-            return reading.frontier(session, self.first - 1)
+            return reading.frontier(session, self._services.audit.sealed, self.first - 1)
 
     def context(self) -> Iterator[tuple[str, list[bytes]]]:
         """Yield the events from before that belong to what was deployed or live, with proofs."""
-        found = Context(self._services.database, self._span).events()
+        sealed = self._services.audit.sealed
+        found = Context(self._services.database, sealed, self._span).events()
         with self._services.database.read() as session:
-            proofs = reading.inclusion_proofs(session, [seq for seq, _ in found], self._span.last)
+            proofs = reading.inclusion_proofs(session, sealed, [seq for seq, _ in found], self._span.last)
             for (_, text), proof in zip(found, proofs, strict=True):
                 yield text, proof
 
     def events(self) -> Iterator[str]:
         """Yield the canonical texts."""
-        return reading.texts(self._services.database, self.first, self._span.last)
+        return reading.texts(self._services.database, self._services.audit.sealed, self.first, self._span.last)
 
     def envelopes(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the envelopes as they were received."""

@@ -16,8 +16,11 @@ from backend.privacy.models import Kind, LegalHold, SubjectRequest
 
 EVENT = "ml-platform.privacy"
 EVERYTHING = "everything"
+LOG = "audit:log"
+"""The audit log: a hold on it keeps its events in the table, and its segments in their place."""
 _FORMS = (
-    "everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND, subject-request:ID"
+    "everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND, subject-request:ID, "
+    "audit:log"
 )
 _MODEL = re.compile(r"model:([a-z0-9-]+)(?:/versions/([1-9][0-9]{0,8}))?")
 
@@ -74,6 +77,24 @@ class Holds:
         """Return the holds in force on anything that something belongs to."""
         return repository.holds(session, [EVERYTHING, *refs])
 
+    def in_force(self, session: Session) -> Sequence[LegalHold]:
+        """Return all holds that are in force."""
+        return repository.holds(session)
+
+    def in_words(self, session: Session, refs: Collection[str]) -> str | None:
+        """Return the holds on anything that something belongs to, in words; nothing where there are none."""
+        found = self.covering(session, refs)
+        return said(found) if found else None
+
+    def check(self, session: Session, refs: Collection[str], forbidden: str) -> None:
+        """See that no hold covers something; ``forbidden`` says what does not happen if one does.
+
+        Raises:
+            UnderLegalHold: one does.
+        """
+        if held := self.in_words(session, refs):
+            raise UnderLegalHold(f"{forbidden}: {held}", fix="Lift the hold first, if it may be.")
+
     def may(self, caller: Principal, verb: str, subject: str) -> None:
         """Let platform administrators through."""
         admins = self._services.settings.permissions.platform_admins
@@ -84,7 +105,7 @@ class Holds:
 
     def _check(self, session: Session, subject: str) -> None:
         kind, _, name = subject.partition(":")
-        if subject == EVERYTHING:
+        if subject in (EVERYTHING, LOG):
             return
         if model := _MODEL.fullmatch(subject):
             if model[2] is None:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     VERSION = "version"
     TOKEN = "token"  # noqa: S105 - A token vault's entries.
     UPLOAD = "upload"  # What an upload that was cut off has left.
+    AUDIT_SEGMENT = "audit_segment"  # A sealed segment of the audit log.
 
 
 class KeyState(StrEnum):

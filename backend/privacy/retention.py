@@ -23,6 +23,7 @@ from backend.privacy.holdings.logs import Logs
 from backend.privacy.holdings.partitions import Partitions
 from backend.privacy.holdings.registry import Artefacts, Runs, Versions
 from backend.privacy.holdings.samples import SampleHolding
+from backend.privacy.holdings.segments import Segments
 from backend.privacy.holdings.uploads import Uploads
 from backend.privacy.holds import EVENT, said
 from backend.privacy.models import ItemState, JobState, Kind, RetentionItem, RetentionRun
@@ -65,6 +66,7 @@ class Retention:
             Versions(services),
             Artefacts(services),
             Uploads(services),
+            Segments(services),
         ]
         """More may be added before the runtime starts, such as a token vault's."""
         self._looked = float("-inf")

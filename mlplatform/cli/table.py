@@ -58,7 +58,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "login": Entry("login:login", "Sign in."),
         "whoami": Entry("login:whoami", "Show who you are to the platform."),
         "access": Entry("access.group:access", "See who may do what; ask for access; review it."),
-        "audit": Entry("audit:audit", "Read and verify the audit log."),
+        "audit": Entry("audit:audit", "Read, verify and seal the audit log."),
         "compliance": Entry("compliance.group:compliance", "See controls, and have findings waived."),
         "incidents": Entry("incidents.group:incidents", "See and handle incidents."),
         "dashboards": Entry("dashboards.group:dashboards", "Have dashboards as code."),

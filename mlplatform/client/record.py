@@ -39,6 +39,18 @@ class RecordCalls(Calls):
         """Return the proof that the log only grew."""
         return self._get("/audit/proofs/consistency", {"from": old, "to": new})
 
+    def audit_sealing_plan(self) -> Json:
+        """Return what would be sealed now."""
+        return self._get("/audit/segments/plan")
+
+    def seal_audit(self) -> Json:
+        """Have old events sealed; returns the sealing as it is now."""
+        return self._post("/audit/sealings", {})
+
+    def audit_sealing(self, identifier: str) -> Json:
+        """Return a sealing, as far as it has come."""
+        return self._get(f"/audit/sealings/{path_part(identifier)}")
+
     def export_evidence(self, wish: Json) -> Json:
         """Ask for an evidence pack; returns it as it is now."""
         return self._post("/evidence/packs", wish)

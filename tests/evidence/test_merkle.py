@@ -37,6 +37,10 @@ ROOTS = (
 )
 
 
+OTHER = sha256(b"neither leaf nor node").digest()
+"""A hash that no entry has, whatever the entries are."""
+
+
 def naive_root(entries: list[bytes]) -> bytes:
     if not entries:
         return sha256(b"").digest()
@@ -97,14 +101,14 @@ def test_an_inclusion_proof_shows_one_entry_and_no_other(tree: Tree, data: st.Da
     proof = inclusion_proof(tree.nodes, index, size)
     root, leaf = root_at(tree.nodes, size), leaf_hash(tree.entries[index])
     assert verify_inclusion(leaf, index, size, proof, root)
-    assert not verify_inclusion(leaf_hash(b"other entry"), index, size, proof, root)
-    assert not verify_inclusion(leaf, index, size, proof, leaf_hash(b"other root"))
+    assert not verify_inclusion(OTHER, index, size, proof, root)
+    assert not verify_inclusion(leaf, index, size, proof, OTHER)
     assert not verify_inclusion(leaf, index, size, [*proof, leaf], root)
     assert not verify_inclusion(leaf, size, size, proof, root)
     if proof:
         assert not verify_inclusion(leaf, index, size, proof[:-1], root)
         at = data.draw(st.integers(0, len(proof) - 1))
-        assert not verify_inclusion(leaf, index, size, [*proof[:at], leaf_hash(b"x"), *proof[at + 1 :]], root)
+        assert not verify_inclusion(leaf, index, size, [*proof[:at], OTHER, *proof[at + 1 :]], root)
 
 
 @given(trees, st.data())
@@ -114,13 +118,13 @@ def test_a_consistency_proof_shows_one_beginning_and_no_other(tree: Tree, data: 
     proof = consistency_proof(tree.nodes, old, new)
     old_root, new_root = root_at(tree.nodes, old), root_at(tree.nodes, new)
     assert verify_consistency(old, new, old_root, new_root, proof)
-    assert not verify_consistency(old, new, leaf_hash(b"x"), new_root, proof)
-    assert not verify_consistency(old, new, old_root, leaf_hash(b"x"), proof)
+    assert not verify_consistency(old, new, OTHER, new_root, proof)
+    assert not verify_consistency(old, new, old_root, OTHER, proof)
     assert not verify_consistency(old, new, old_root, new_root, [*proof, old_root])
     if proof:
         assert not verify_consistency(old, new, old_root, new_root, proof[1:])
         at = data.draw(st.integers(0, len(proof) - 1))
-        changed = [*proof[:at], leaf_hash(b"changed"), *proof[at + 1 :]]
+        changed = [*proof[:at], OTHER, *proof[at + 1 :]]
         assert not verify_consistency(old, new, old_root, new_root, changed)
     assert verify_consistency(0, new, EMPTY_ROOT, new_root, [])
 
@@ -145,3 +149,18 @@ def test_what_has_no_proof_is_an_error() -> None:
             consistency_proof(tree.nodes, old, new)
     with pytest.raises(ValueError, match="has 2 hashes"):
         Frontier(3, [EMPTY_ROOT])
+
+
+@given(trees, st.integers(0, 3))
+def test_subtrees_stand_in_for_their_entries(tree: Tree, level: int) -> None:
+    size, told = len(tree.entries), Tree(tree.entries[: len(tree.entries) >> level << level])
+    kept: dict[tuple[int, int], bytes] = {}
+    grown = Frontier(completed=lambda *node: kept.update({node[:2]: node[2]}))
+    for index in range(size >> level):
+        grown.append_subtree(level, naive_root(tree.entries[index << level : index + 1 << level]))
+    assert (grown.size, grown.hashes, grown.root()) == (told.frontier.size, told.frontier.hashes, told.frontier.root())
+    assert kept == {at: node for at, node in told.kept.items() if at[0] >= max(level, 1)}
+    if level and size >> level:
+        grown.append(OTHER)
+        with pytest.raises(ValueError, match=f"no subtree of {1 << level} entries begins behind"):
+            grown.append_subtree(level, OTHER)

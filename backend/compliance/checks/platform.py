@@ -11,7 +11,8 @@ LATE = 3
 
 def _verifies(view: View) -> Result:
     with snapshot(view.services.database.engine.connect()) as connection:
-        found = verify(connection, view.services.audit.key.public_key)
+        audit = view.services.audit
+        found = verify(connection, audit.key.public_key, store=audit.sealed.store)
     deviations = tuple(Deviation("audit", fault.message, fault.id) for fault in found.faults)
     return Result(found.events, deviations, "the audit log is empty")
 

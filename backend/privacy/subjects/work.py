@@ -145,7 +145,8 @@ class SubjectWork:
         if again is None:
             return
         with snapshot(self._services.database.engine.connect()) as connection:
-            chain = verify(connection, self._services.audit.key.public_key)
+            audit = self._services.audit
+            chain = verify(connection, audit.key.public_key, store=audit.sealed.store)
         with self._services.database.write() as session:
             row = repository.get(session, SubjectRequest, id, _WORD, lock=True)
             if row.state != RequestState.ERASING:

@@ -1,16 +1,18 @@
 """``platform audit``."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
 from mlplatform.cli import options, output, session
+from mlplatform.cli.commands.privacy.following import until
 from mlplatform.cli.errors import CliError
 
 
 @click.group(
-    help="Read and verify the audit log.",
+    help="Read, verify and seal the audit log.",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="\b\nExamples:\n  $ platform audit events --subject model:wine\n  $ platform audit verify",
 )
@@ -76,7 +78,8 @@ def verify(checkpoints: tuple[Path, ...], as_json: bool) -> int:
     def human() -> None:
         head = found.get("head") or {}
         word = "valid" if found["valid"] else "NOT VALID"
-        text = f"{word}: {found['events']} events, head {head.get('seq', '-')} {str(head.get('hash', ''))[:12]}"
+        within = f" ({found['sealed']} in {found['segments']} sealed segments)" if found.get("segments") else ""
+        text = f"{word}: {found['events']} events{within}, head {head.get('seq', '-')} {str(head.get('hash', ''))[:12]}"
         output.write(text.rstrip())
         if notes and found["valid"]:
             output.write(f"goes on from {len(notes)} checkpoint{'s' if len(notes) != 1 else ''} from elsewhere")
@@ -133,10 +136,82 @@ def prove(seq: int | None, size: int | None, old: int | None, new: int | None, a
     output.result(found, as_json=as_json, human=human)
 
 
+@options.command(
+    "Show the sealed segments, newest first: parts of the log whose events lie in files instead of the database.",
+    examples=["platform audit segments", "platform audit segments --json"],
+)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="At most this many.")
+def segments(limit: int, as_json: bool) -> None:
+    """Read as many pages as it takes."""
+    with session.connected() as client:
+        items = list(client.pages("/audit/segments", {}, most=limit))
+
+    def human() -> None:
+        if not items:
+            output.write("no events are sealed")
+            return
+        rows = [
+            (
+                one["name"],
+                one["earliest"][:10],
+                one["latest"][:10],
+                one["bytes"],
+                one["sha256"][:12],
+                f"deleted {one['removedAt'][:10]}" if one["removedAt"] else "",
+            )
+            for one in items
+        ]
+        output.table(("segment", "from", "to", "bytes", "sha256", ""), rows)
+        output.write(f"in {items[0]['place']}")
+
+    output.result({"items": items}, as_json=as_json, human=human)
+
+
+@options.command(
+    "Seal what is older than the setting `mlPlatform.audit.sealing.keep`: whole segments of the log go from the database to "
+    "signed files, which are read and verified as before. The platform does so by itself when its schedule says.",
+    examples=["platform audit seal --dry-run", "platform audit seal"],
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be sealed.")
+@options.timeout_option
+def seal(dry_run: bool, timeout: timedelta, as_json: bool) -> int:
+    """Ask for a sealing, and wait for it."""
+    with session.connected() as client:
+        if dry_run:
+            return _planned(client.audit_sealing_plan(), as_json=as_json)
+        asked = client.seal_audit()
+        done = until(lambda: client.audit_sealing(asked["id"]), ("done", "held", "failed"), timeout, "sealing")
+
+    def human() -> None:
+        output.write(f"{done['state']}: {done['events']} events in {done['segments']} segments, {done['bytes']} bytes")
+        if done["reason"]:
+            output.warn(done["reason"])
+
+    output.result(done, as_json=as_json, human=human)
+    return 0 if done["state"] == "done" else 1
+
+
+def _planned(plan: dict[str, Any], *, as_json: bool) -> int:
+    def human() -> None:
+        if plan["held"]:
+            output.warn(f"nothing would be sealed: {plan['held']}")
+        if not plan["events"]:
+            output.write(f"nothing is to be sealed: fewer than 256 events are from before {plan['before'][:10]}")
+            return
+        output.write(f"{plan['events']} events ({plan['first']} to {plan['last']}) would go to {plan['store']}:")
+        for name in plan["segments"]:
+            output.write(f"  {name}")
+
+    output.result(plan, as_json=as_json, human=human)
+    return 0
+
+
 audit.add_command(events, "events")
 audit.add_command(verify, "verify")
 audit.add_command(checkpoint, "checkpoint")
 audit.add_command(prove, "prove")
+audit.add_command(segments, "segments")
+audit.add_command(seal, "seal")
 
 
 def _note(file: Path) -> str:

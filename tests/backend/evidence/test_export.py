@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from backend.audit.events import NewEvent
+from backend.audit.models import AuditSealing, SealingState
+from backend.core.ids import new_id
 from backend.core.workflows.runtime import RuntimeStopping
 from backend.evidence.checks import ControlState
 from backend.evidence.models import EvidencePack, PackState
@@ -129,6 +132,68 @@ def test_what_was_made_before_the_period_comes_with_proofs(
     (deployment,) = rows(file, "deployments")
     assert (deployment["author"], deployment["decided_by"]) == ("user:default/ada", "user:default/grace")
     assert result.attestations == len(Gate)
+
+
+@on_one_database
+def test_a_period_whose_events_are_sealed_is_exported_as_before(
+    backend: Backend, ada: Someone, operator: Someone, key: VerifierKey, trained: Trained, tmp_path: Path
+) -> None:
+    ship(backend, ada, trained)
+    services = backend.services
+    seal(backend, 600)
+    since = datetime.now(UTC).isoformat()
+    id = ada.get("/deployments").json()["items"][0]["id"]
+    assert ada.post(f"/deployments/{id}/abort", {"reason": "second thoughts"}).status_code == 200
+    file = fetched(operator, exported(operator), tmp_path)
+    result = verify_pack(file, key)
+    assert result.valid, result.faults
+    assert result.events > 600
+    whole = rows(file, "deployments")
+    # A later period, whose context lies in the segment.
+    file = fetched(operator, exported(operator, **{"from": since}), tmp_path)
+    result = verify_pack(file, key)
+    assert result.valid, result.faults
+    assert (result.attestations, result.manifest is not None and result.manifest.first > 600) == (len(Gate), True)
+    (deployment,) = rows(file, "deployments")
+    assert (deployment["author"], deployment["decided_by"]) == (whole[0]["author"], "user:default/grace")
+    (segment,) = operator.get("/audit/segments").json()["items"]
+    (services.settings.home / "audit" / "segments" / f"{segment['name']}.jsonl.gz").unlink()
+    pack = exported(operator)
+    assert pack["state"] == "failed"
+    assert f"lie in the sealed segment {segment['name']}, which can't be read: its file is missing" in pack["reason"]
+    answer = operator.get("/audit/events", limit=5)
+    assert answer.status_code == 503
+    assert answer.json()["type"].endswith("segment-unreadable")
+    verified = operator.get("/audit/verification").json()
+    assert (verified["valid"], verified["faults"][0]["kind"]) == (False, "removed")
+
+
+def seal(backend: Backend, count: int) -> None:
+    """Fill the log up, and have all whole blocks sealed as if they were old enough."""
+    services = backend.services
+    events = [NewEvent("test.thing.done", "model:none", "user:default/ada") for _ in range(count)]
+    with services.database.write() as session:
+        services.audit.append_many(session, events)
+        now = services.clock.now()
+        row = AuditSealing(
+            id=new_id(),
+            state=SealingState.RUNNING,
+            scheduled=False,
+            requested_by="service:ml-platform",
+            requested_at=now,
+            before=now + timedelta(days=1),
+            segments=0,
+            events=0,
+            bytes=0,
+        )
+        session.add(row)
+    services.runtime.wake()
+
+    def over() -> bool:
+        with services.database.read() as session:
+            return services.sealing.get(session, row.id).state != SealingState.RUNNING
+
+    wait_until(over, 60)
 
 
 def test_who_may_not_export_is_refused_on_record(ada: Someone, operator: Someone) -> None:

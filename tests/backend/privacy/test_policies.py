@@ -75,7 +75,7 @@ def test_a_spec_that_can_not_be_read_any_more_keeps_the_defaults() -> None:
         ("datasets: {shop/orders: 1s}", "must be an hour at least"),
         ("schedule: often", "no cron expression"),
         ("logs: forever", "is not a duration"),
-        ("log: 5d", "unknown key; accepted here: artefacts, batchOutputs"),
+        ("log: 5d", "unknown key; accepted here: artefacts, auditSegments, batchOutputs"),
     ],
 )
 def test_wrong_limits_are_refused_with_their_key(tmp_path: Path, line: str, said: str) -> None:

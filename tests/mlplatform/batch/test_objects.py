@@ -1,13 +1,9 @@
 """A lake on S3, as moto's server answers for it: objects first, the manifest in one step, then the old objects."""
 
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import polars as pl
 import pytest
 import s3fs
@@ -18,42 +14,22 @@ from mlplatform.batch.lake.objects import ObjectLake
 from tests.mlplatform.batch.conftest import DAY, Model, batch_model, rows
 from tests.mlplatform.batch.test_lake import PLACE, by_manifest, content, manifest, replace
 from tests.mlplatform.serving.conftest import SavedModel
-from tests.ports import free_ports
+from tests.object_store import s3_server
 
 pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    """A server that answers as S3, in a process of its own; its URL."""
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            httpx.get(f"{url}/moto-api/", timeout=1)
-            break
-        except httpx.TransportError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    yield url
-    process.kill()
-    process.wait()
+def store() -> Iterator[dict[str, str]]:
+    with s3_server() as variables:
+        yield variables
 
 
 @pytest.fixture
-def lake(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+def lake(store: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     import boto3
 
-    variables = {
-        "AWS_ENDPOINT_URL": store,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in variables.items():
+    for name, value in store.items():
         monkeypatch.setenv(name, value)
     bucket = f"lake-{abs(hash(str(tmp_path)))}"
     boto3.client("s3").create_bucket(Bucket=bucket)

@@ -93,6 +93,46 @@ def _proved(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any], *arguments
     return text
 
 
+def test_verify_says_how_much_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"valid": True, "events": 900, "sealed": 512, "segments": 2, "head": {"seq": 900, "hash": "ab" * 32}}
+    Platform(monkeypatch, audit_verification=found)
+    assert run(audit, "verify")[1] == "valid: 900 events (512 in 2 sealed segments), head 900 abababababab\n"
+
+
+def test_segments_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "0000000000000001-0000000000000512"
+    one = {"name": name, "earliest": "2026-01-01T00:00:00Z", "latest": "2026-02-01T00:00:00Z", "bytes": 4096}
+    one |= {"sha256": "ab" * 32, "place": "s3://acme/segments", "removedAt": None}
+    monkeypatch.setenv("ML_PLATFORM_TOKEN", "token")
+    monkeypatch.setattr(PlatformClient, "pages", lambda *_arguments, **_options: iter([one]))
+    status, text, error = run(audit, "segments")
+    assert (status, error) == (0, None)
+    assert text.splitlines()[1].split() == [name, "2026-01-01", "2026-02-01", "4096", "abababababab"]
+    assert "in s3://acme/segments" in text
+    monkeypatch.setattr(PlatformClient, "pages", lambda *_arguments, **_options: iter(()))
+    assert run(audit, "segments")[1] == "no events are sealed\n"
+
+
+def test_seal_waits_for_its_end_and_a_dry_run_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = {"before": "2026-01-01T00:00:00Z", "first": 1, "last": 512, "events": 512, "segments": ["a-b"]}
+    plan |= {"store": "/srv/segments", "held": None}
+    sealing = {"id": "1", "state": "running", "segments": 0, "events": 0, "bytes": 0, "reason": None}
+    ended = {**sealing, "state": "done", "segments": 1, "events": 512, "bytes": 99}
+    platform = Platform(monkeypatch, audit_sealing_plan=plan, seal_audit=sealing, audit_sealing=ended)
+    status, text, _ = run(audit, "seal", "--dry-run")
+    assert (status, platform.sent) == (0, [("audit_sealing_plan",)])
+    assert text == "512 events (1 to 512) would go to /srv/segments:\n  a-b\n"
+    assert run(audit, "seal")[:2] == (0, "done: 512 events in 1 segments, 99 bytes\n")
+    Platform(monkeypatch, seal_audit=sealing, audit_sealing={**ended, "state": "held", "reason": "audit:log is held"})
+    status, text, _ = run(audit, "seal")
+    assert status == 1
+    assert "audit:log is held" in text
+    Platform(monkeypatch, audit_sealing_plan={**plan, "events": 0, "segments": [], "held": "audit:log is held"})
+    text = run(audit, "seal", "--dry-run")[1]
+    assert "nothing would be sealed: audit:log is held" in text
+    assert "nothing is to be sealed" in text
+
+
 def exporting(monkeypatch: pytest.MonkeyPatch, content: bytes, sha256: str, state: str = "done") -> Platform:
     def stream(file: Path) -> None:
         file.write_bytes(content)
