@@ -27,7 +27,9 @@ export const Duties = () => {
     <Section
       title="Separation of duties"
       actions={
-        <Choice name="Period" of={PERIODS} value={days} choose={setDays} />
+        <Flex>
+          <Choice name="Period" of={PERIODS} value={days} choose={setDays} />
+        </Flex>
       }
     >
       <Show loaded={duties}>{found => <Findings of={found} />}</Show>
@@ -66,10 +68,10 @@ const Findings = ({ of }: { of: Found }) => {
         {Object.entries(of.checked)
           .map(
             ([name, count]) =>
-              `${count} ${name.replace(
+              `${name.replace(
                 /[A-Z]/g,
                 one => ` ${one.toLowerCase()}`,
-              )}`,
+              )} ${count}`,
           )
           .join(', ')}
         .

@@ -115,16 +115,9 @@ function facts(of: Grant): [string, React.ReactNode][] {
     ['Reason', of.reason],
     ['Asked by', by],
     ['When', <Time key="when" at={of.requestedAt} />],
-    [
-      of.kind === 'grant' ? 'Decided by' : 'Looked at by',
-      of.kind === 'grant'
-        ? decided(of)
-        : of.lookedAtBy
-        ? `${shortRef(of.lookedAtBy)}: ${
-            of.justified ? 'justified' : 'not justified'
-          }, ${of.lookedAtComment}`
-        : `nobody yet; ${shortRef(of.owner)} has to`,
-    ],
+    of.kind === 'grant'
+      ? ['Decided by', decided(of)]
+      : ['Looked at by', looked(of)],
     of.endedAt
       ? [
           'Ended',
@@ -142,6 +135,19 @@ function decided({ decidedBy, comment, owner }: Grant): string {
   return decidedBy
     ? `${shortRef(decidedBy)}${comment ? `: ${comment}` : ''}`
     : `waits for ${shortRef(owner)}`;
+}
+
+function looked({
+  lookedAtBy,
+  lookedAtComment,
+  justified,
+  owner,
+}: Grant): string {
+  return lookedAtBy
+    ? `${shortRef(lookedAtBy)}: ${
+        justified ? 'justified' : 'not justified'
+      }, ${lookedAtComment}`
+    : `nobody yet; ${shortRef(owner)} has to`;
 }
 
 const Decide = ({

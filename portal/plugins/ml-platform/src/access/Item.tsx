@@ -21,8 +21,10 @@ export const Item = ({ of, done }: { of: ReviewItem; done: () => void }) => {
       <Text variant="body-small" color="secondary">
         {sentences(
           `Reviewed by ${shortRef(of.owner)}`,
-          of.decidedBy && `${of.state} by ${shortRef(of.decidedBy)}`,
-          of.comment,
+          of.decidedBy &&
+            `${of.state[0].toUpperCase()}${of.state.slice(1)} by ${shortRef(
+              of.decidedBy,
+            )}${of.comment ? `: ${of.comment}` : ''}`,
           of.exception && `Still to be done: ${of.exception}`,
         )}
       </Text>

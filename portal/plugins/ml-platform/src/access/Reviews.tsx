@@ -148,7 +148,7 @@ const Items = ({ review }: { review: string }) => {
   );
   return (
     <Flex direction="column" gap="4">
-      <Flex>
+      <Flex style={{ alignSelf: 'start' }}>
         <Choice name="State" of={STATES} value={state} choose={setState} />
       </Flex>
       <Show loaded={items}>
@@ -205,18 +205,22 @@ const Closing = ({ of, done }: { of: Review; done: () => void }) => {
   const whole = useGet<WholeReview>(`/access/reviews/${of.id}`, 15);
   const [key, setKey] = useState<string>();
   const [expire, setExpire] = useState(false);
-  const waiting = of.counts.pending ?? 0;
+  const waiting = (whole.data ?? of).counts.pending ?? 0;
   return (
     <>
       <Offers
-        of={whole.data?.actions ?? []}
+        // Above it stands already who may open one; it is the same people.
+        of={whole.data?.actions.filter(({ allowed }) => allowed) ?? []}
         names={{ close: 'Close…' }}
-        choose={() => setKey(crypto.randomUUID())}
+        choose={() => {
+          whole.reload();
+          setKey(crypto.randomUUID());
+        }}
       />
       {key && (
         <Confirm
           title={`Close ${of.name}?`}
-          verb="Close"
+          verb="Close the review"
           destructive={waiting > 0}
           ready={waiting === 0 || expire}
           reason="required"

@@ -142,7 +142,7 @@ describe('what access is about', () => {
       name: 'default/people',
     });
     expect(partsOf('platform')).toEqual({ kind: 'platform', name: '' });
-    expect(partsOf('javascript:alert(1)')).toBeNull();
+    expect(partsOf('group:default/risk')).toBeNull();
   });
 
   it('is looked at in whole days, so that a page does not ask again and again', () => {

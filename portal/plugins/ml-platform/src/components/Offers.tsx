@@ -3,6 +3,9 @@ import { Button, Flex, Text } from '@backstage/ui';
 import { Action } from '../api/types';
 import { sentences } from './State';
 
+/** What ends something is never what a page suggests. */
+const ENDING = ['revoke', 'close'];
+
 /** Buttons for what can be done; what the caller may not do is shown with the reason. */
 export const Offers = ({
   of,
@@ -27,7 +30,9 @@ export const Offers = ({
           <Button
             key={action}
             size="small"
-            variant={index === 0 ? 'primary' : 'secondary'}
+            variant={
+              index === 0 && !ENDING.includes(action) ? 'primary' : 'secondary'
+            }
             isDisabled={!allowed}
             onPress={() => choose(action)}
           >

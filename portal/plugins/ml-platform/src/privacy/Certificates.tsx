@@ -41,7 +41,7 @@ export const Certificate = ({ id }: { id: string }) => {
 
 /** Certificates of retention runs and erasures. */
 export const Certificates = () => {
-  const certificates = usePages<Signed>('/privacy/certificates?limit=10', 30);
+  const certificates = usePages<Signed>('/privacy/certificates?limit=10', 5);
   return (
     <Show loaded={certificates}>
       {found =>

@@ -25,6 +25,9 @@ const AT: Record<string, string[]> = {
   confirm: ['awaiting_confirmation'],
 };
 
+/** Keeps a place readable on a telephone. */
+const LONG = { display: 'inline-block', minWidth: 160 };
+
 /** A data-subject request: where the person was found, which models know it, and what became of it. */
 export const OneRequest = ({ id }: { id: string }) => {
   const request = useGet<WholeSubjectRequest>(
@@ -99,11 +102,14 @@ const Found = ({ of }: { of: WholeSubjectRequest }) => (
         head={['Kind', 'Where', 'Found', 'Left', 'State']}
         rows={of.findings.map(one => [
           words(one.kind),
-          one.location,
+          <span key="where" style={LONG}>
+            {one.location}
+          </span>,
           one.found,
           one.remaining ?? '—',
           <span key="state">
-            {one.found > 0 && <State of={one.state} />} {one.reason}
+            {of.confirmedBy && one.found > 0 && <State of={one.state} />}{' '}
+            {one.reason}
           </span>,
         ])}
       />

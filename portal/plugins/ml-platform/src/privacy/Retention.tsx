@@ -39,6 +39,7 @@ export const Retention = ({ start }: { start?: Action }) => {
           </Button>
           <Button
             size="small"
+            variant="secondary"
             isDisabled={!start?.allowed}
             onPress={() => setDry(false)}
           >
@@ -141,7 +142,12 @@ const One = ({ of }: { of: RetentionRun }) => {
                 head={['Kind', 'What', 'Over since', 'State']}
                 rows={found.map(one => [
                   words(one.kind),
-                  one.name,
+                  <span
+                    key="name"
+                    style={{ display: 'inline-block', minWidth: 160 }}
+                  >
+                    {one.name}
+                  </span>,
                   <Time key="over" at={one.overSince} />,
                   <span key="state">
                     <State of={one.state} /> {one.reason}

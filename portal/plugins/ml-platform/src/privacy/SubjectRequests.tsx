@@ -40,7 +40,13 @@ export const SubjectRequests = ({ find }: { find?: Action }) => {
     >
       {find && !find.allowed && (
         <Flex direction="column" gap="3">
-          <Text>{sentences(find.reason, find.fix)}</Text>
+          <Text>
+            {sentences(
+              // The command that a terminal would want is a button here.
+              find.reason?.replace(/; ask with `[^`]*`/, ''),
+              find.fix,
+            )}
+          </Text>
           <Flex>
             <AskForAccess action="erase-subject" resource="platform" />
           </Flex>
