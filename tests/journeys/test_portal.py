@@ -472,6 +472,6 @@ class TestAccessAndPrivacy:
             ("privacy.hold.released", "user:default/operator"),
         ]
         page = tab.open("/access")
-        expect(page.get_by_role("heading", name=re.compile("fourth quarter"))).to_be_visible()
+        expect(page.get_by_role("heading", name=re.compile("^fourth quarter"))).to_be_visible()
         tab.shot("access-dark")
         assert [name for name, one in {**story.tabs, "dark": tab}.items() if one.broken] == []
