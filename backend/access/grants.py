@@ -1,8 +1,6 @@
 """Access for a time: asked for, decided by the owner, taken in an emergency, and ended by itself."""
 
 import logging
-import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -23,41 +21,16 @@ from backend.access.resources import (
     Resource,
 )
 from backend.access.service import EVENT, AccessService
+from backend.access.wishes import Wish, Wishes
 from backend.audit.service import PLATFORM
 from backend.core.actions import ActionOut, tried
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.principal import Principal
-from mlplatform.spec.model import Classification
 from mlplatform.spec.quantities import format_duration
 
-SHORTEST = timedelta(minutes=1)
-_PRINCIPAL = re.compile(r"^(user:[a-z0-9-]+/|repository:|service:)[A-Za-z0-9][A-Za-z0-9._/ -]{0,180}$")
-_SCOPES = {
-    Action.READ: ("dataset", "classification"),
-    Action.DEPLOY: ("model",),
-    Action.ABORT: ("model",),
-    Action.ROLLBACK: ("model",),
-    Action.WAIVE: ("model", "dataset"),
-    Action.EXPORT_EVIDENCE: ("platform",),
-    Action.ERASE_SUBJECT: ("platform",),
-}
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is asked for."""
-
-    action: str
-    scope: str
-    reason: str
-    duration: timedelta
-    purpose: str | None = None
-    principal: str | None = None
-    """For whom, if not for the caller."""
 
 
 class Grants:
@@ -66,6 +39,7 @@ class Grants:
     def __init__(self, services: Services, access: AccessService) -> None:
         self._services, self._access = services, access
         self._settings = services.settings.access
+        self.wishes = Wishes(access, self._settings)
 
     def get(self, session: Session, id: str, *, lock: bool = False) -> Grant:
         """Return a grant.
@@ -85,8 +59,8 @@ class Grants:
             InvalidInput: what is asked for can't be granted, or not for so long.
             Conflict: the same is asked for, or granted, already.
         """
-        action, scope, resource = self._checked(session, wish, GRANTABLE)
-        self._not_too_long("for", wish.duration, self._settings.grants.longest)
+        action, scope, resource = self.wishes.checked(session, wish, GRANTABLE)
+        self.wishes.not_too_long("for", wish.duration, self._settings.grants.longest)
         now = self._access.now()
         grant = self._new(session, caller, wish, action, scope, resource, GrantKind.GRANT)
         grant.state, grant.ends_at = GrantState.REQUESTED, now + self._settings.grants.wait
@@ -150,18 +124,11 @@ class Grants:
             Forbidden: the caller may not break the glass.
             InvalidInput: it can't be taken so, or not for so long.
         """
-        action, scope, resource = self._checked(session, wish, BREAKABLE)
+        action, scope, resource = self.wishes.checked(session, wish, BREAKABLE)
         if isinstance(resource, DatasetResource) and scope.startswith("classification:"):
             raise InvalidInput("scope: the glass is broken for one dataset, not for a whole class")
-        decision = self._access.decide(session, caller, Action.BREAK_GLASS, resource)
-        if not decision.allowed:
-            groups = " or ".join(self._services.settings.permissions.break_glass)
-            raise Forbidden(
-                f"{caller.ref} may not break the glass; members of {groups} may",
-                fix="Ask for access: `platform access request`.",
-                access=decision.as_json(),
-            ).audited(type=f"{EVENT}.break_glass.refused", subject=scope, actor=caller.ref, access=decision.as_json())
-        self._not_too_long("for", wish.duration, self._settings.grants.longest_break_glass)
+        decision = self._may_break(session, caller, resource, scope)
+        self.wishes.not_too_long("for", wish.duration, self._settings.grants.longest_break_glass)
         grant = self._new(session, caller, wish, action, scope, resource, GrantKind.BREAK_GLASS)
         now = self._access.now()
         grant.state, grant.starts_at, grant.ends_at = GrantState.ACTIVE, now, now + wish.duration
@@ -246,43 +213,20 @@ class Grants:
             ),
         ]
 
-    def _checked(self, session: Session, wish: Wish, among: tuple[Action, ...]) -> tuple[Action, str, Resource]:
-        """Return action, scope in its one spelling, and what stands for it."""
-        if wish.action not in among:
-            raise InvalidInput(f"action: {wish.action[:40]!r} can't be asked for", fix=f"It may be {', '.join(among)}.")
-        action = Action(wish.action)
-        kind, _, name = wish.scope.partition(":")
-        if kind not in _SCOPES[action]:
-            raise InvalidInput(
-                f"scope: {action} is about {' or '.join(_SCOPES[action])}, not about {wish.scope[:120]!r}"
-            )
-        if wish.principal is not None and not _PRINCIPAL.match(wish.principal):
-            raise InvalidInput("principal: write user:NAMESPACE/NAME, repository:HOST/NAME or service:NAME")
-        if kind == "classification":
-            if name not in list(Classification):
-                raise InvalidInput(f"scope: {name[:40]!r} is no classification; it may be {', '.join(Classification)}")
-            resource: Resource = DatasetResource("any", None, Classification(name))
-            scope = wish.scope
-        else:
-            resource = self._access.resource(session, wish.scope)
-            scope = resource.ref
-        if isinstance(resource, DatasetResource) and action is Action.READ:
-            self._has_purpose(wish.purpose, resource.classification)
-        return action, scope, resource
+    def breaking(self, session: Session, caller: Principal, resource: Resource) -> ActionOut:
+        """Return whether the caller may break the glass for something, and why not."""
+        return tried("break-glass", lambda: self._may_break(session, caller, resource, resource.ref))
 
-    def _has_purpose(self, purpose: str | None, classification: Classification) -> None:
-        known = self._settings.purposes
-        fitting = [name for name, reaches in known.items() if reaches.level >= classification.level]
-        if purpose not in fitting:
-            what = "needs a purpose" if purpose is None else f"{purpose[:63]!r} is none for {classification} data"
-            raise InvalidInput(f"purpose: {what}", fix=f"For {classification} data it may be {', '.join(fitting)}.")
-
-    def _not_too_long(self, name: str, duration: timedelta, longest: timedelta) -> None:
-        if not SHORTEST <= duration <= longest:
-            raise InvalidInput(
-                f"{name}: must be between {format_duration(SHORTEST)} and {format_duration(longest)}, "
-                f"not {format_duration(duration)}"
-            )
+    def _may_break(self, session: Session, caller: Principal, resource: Resource, scope: str) -> Decision:
+        decision = self._access.decide(session, caller, Action.BREAK_GLASS, resource)
+        if decision.allowed:
+            return decision
+        groups = " or ".join(self._services.settings.permissions.break_glass)
+        raise Forbidden(
+            f"{caller.ref} may not break the glass; members of {groups} may",
+            fix="Ask for access: `platform access request`.",
+            access=decision.as_json(),
+        ).audited(type=f"{EVENT}.break_glass.refused", subject=scope, actor=caller.ref, access=decision.as_json())
 
     def _new(
         self,

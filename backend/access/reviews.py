@@ -187,6 +187,10 @@ class Reviews:
             )
         ]
 
+    def opening(self, session: Session, caller: Principal) -> ActionOut:
+        """Return whether the caller may open a review, and why not."""
+        return tried("open-review", lambda: self._may_run(session, caller, Action.OPEN_REVIEW, "open"))
+
     def advance(self, session: Session, id: str) -> bool:
         """Take the next step of a review if it is due; return whether there may be another.
 

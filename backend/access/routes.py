@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from backend.access import repository
 from backend.access.duties import SeparationOfDuties
 from backend.access.engine import Context
-from backend.access.grants import Wish
 from backend.access.models import Grant
 from backend.access.resources import KINDS_OF, Action
 from backend.access.schemas import (
@@ -25,10 +24,12 @@ from backend.access.schemas import (
     RuleOut,
     ViolationOut,
     WhyIn,
+    WishesOut,
     WishIn,
     decision_out,
 )
 from backend.access.service import AccessService
+from backend.access.wishes import Wish
 from backend.core.container import Services, ServicesOf
 from backend.core.errors import InvalidInput, NotFound
 from backend.core.http.problems import problems
@@ -82,6 +83,29 @@ def policies_then(
     """Return the rules that a decision on record was made by."""
     with services.database.read() as session:
         return _policies(session, services.access, digest)
+
+
+@router.get("/actions", summary="What I may do about access", responses=problems(401, 404, 422))
+def actions(
+    services: ServicesOf,
+    caller: Caller,
+    resource: Annotated[str, Query(max_length=300, description="What breaking the glass would be about.")] = "platform",
+) -> ActionsOut:
+    """Return whether the caller may open an access review and break the glass; `reason` is what the refusal would say."""
+    with services.database.read() as session:
+        about = services.access.resource(session, resource)
+        return ActionsOut(
+            items=[
+                services.reviews.opening(session, caller),
+                services.grants.breaking(session, caller, about),
+            ]
+        )
+
+
+@router.get("/wishes", summary="What can be asked for", responses=problems(401))
+def wishes(services: ServicesOf, caller: Caller) -> WishesOut:
+    """Return which actions can be asked for on what, the purposes that data is read for, and how long access may last."""
+    return services.grants.wishes.all()
 
 
 @router.post(

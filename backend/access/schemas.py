@@ -84,6 +84,23 @@ class WishIn(Payload):
     )
 
 
+class WishableOut(Schema):
+    """An action that can be asked for."""
+
+    action: str
+    scopes: list[str] = Field(description="What it is about: `model`, `dataset`, `classification` or `platform`.")
+    break_glass: bool = Field(description="Whether it can be taken in an emergency.")
+
+
+class WishesOut(Schema):
+    """What can be asked for, for which purposes and how long."""
+
+    actions: list[WishableOut]
+    purposes: dict[str, str] = Field(description="Purposes of reading data, each with the highest class it reaches.")
+    longest: str = Field(description="Longest time that a grant may last.", examples=["30d"])
+    longest_break_glass: str = Field(description="Longest time that access lasts which somebody took.", examples=["4h"])
+
+
 class CommentIn(Payload):
     """A word about a decision."""
 

@@ -169,7 +169,8 @@ class AccessService:
         ``detail`` and ``fix`` are what a refusal says where no rule permits; a rule that forbids speaks for itself.
 
         Raises:
-            Forbidden: the policies say no. ``access`` in the problem details names rules and policy set.
+            Forbidden: the policies say no. ``access`` in the problem details names rules and policy set, and in
+                ``request`` the command that asks for it where that can be done.
         """
         decision = self.decide(session, principal, action, resource, context)
         if decision.allowed:
@@ -382,7 +383,8 @@ def refusal(decision: Decision, *, detail: str | None = None, fix: str | None = 
     if decision.request:
         asked = f"Or ask for it: `{decision.request}`." if fix else f"Ask for it: `{decision.request}`."
         fix = f"{fix} {asked}" if fix else asked
-    return Forbidden(detail or decision.explanation, fix=fix, access=decision.as_json())
+    asked_by = {"request": decision.request} if decision.request else {}
+    return Forbidden(detail or decision.explanation, fix=fix, access={**decision.as_json(), **asked_by})
 
 
 def shown(rule: Rule) -> dict[str, Any]:

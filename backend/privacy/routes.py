@@ -20,6 +20,7 @@ from backend.privacy.schemas import (
     HoldIn,
     HoldOut,
     PolicyOut,
+    PrivacyActionsOut,
     ReasonIn,
     RetentionItemOut,
     RetentionRunIn,
@@ -31,6 +32,13 @@ from mlplatform.spec.quantities import format_duration
 router = APIRouter(prefix="/privacy", tags=["privacy"])
 
 Id = Annotated[str, Path(alias="id", pattern=r"^[0-9a-f-]{36}$")]
+
+
+@router.get("/actions", summary="What I may do about personal data", responses=problems(401))
+def actions(services: ServicesOf, caller: Caller) -> PrivacyActionsOut:
+    """Return whether the caller may find people, place and lift holds, and have deleted what is over, and why not."""
+    with services.database.read() as session:
+        return PrivacyActionsOut(items=services.privacy.actions(session, caller))
 
 
 @router.get("/retention/policies", summary="How long things are kept", responses=problems(401))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from backend.core.actions import ActionOut
 from backend.core.schemas import Payload, PlainText, Schema
 from backend.privacy.models import ItemState, JobState, KeyState, Kind, RequestState
 
@@ -149,6 +150,18 @@ class SubjectRequestDetailOut(SubjectRequestOut):
 
     findings: list[FindingOut]
     models: list[dict[str, Any]] = Field(description="Versions that were trained on, or score, data with the person.")
+
+
+class SubjectRequestWithActionsOut(SubjectRequestDetailOut):
+    """A data-subject request, and what the caller may do about it."""
+
+    actions: list[ActionOut]
+
+
+class PrivacyActionsOut(Schema):
+    """What the caller may do about personal data and retention."""
+
+    items: list[ActionOut]
 
 
 class DataKeyOut(Schema):

@@ -1,6 +1,10 @@
 """The privacy domain's parts, in the order in which they need each other."""
 
+from sqlalchemy.orm import Session
+
+from backend.core.actions import ActionOut, tried
 from backend.core.container import Services
+from backend.identity.principal import Principal
 from backend.privacy.holds import Holds
 from backend.privacy.keys import DataKeys
 from backend.privacy.retention import Retention
@@ -23,3 +27,11 @@ class PrivacyService:
         self.rotations = KeyRotations(services)
         self.retention = Retention(services)
         self.subjects = SubjectWork(services)
+
+    def actions(self, session: Session, caller: Principal) -> list[ActionOut]:
+        """Return what the caller may do about personal data and retention as a whole, and why not."""
+        return [
+            self.requests.finding(session, caller),
+            tried("hold", lambda: self.holds.may(caller, "place or lift a legal hold", "holds")),
+            tried("delete", lambda: self.holds.may(caller, "delete what is over", "retention")),
+        ]

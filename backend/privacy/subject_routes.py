@@ -26,6 +26,7 @@ from backend.privacy.schemas import (
     SubjectRequestDetailOut,
     SubjectRequestIn,
     SubjectRequestOut,
+    SubjectRequestWithActionsOut,
 )
 from mlplatform.spec.model import NAME_PATTERN
 
@@ -68,12 +69,15 @@ def requests(
 
 
 @router.get("/subject-requests/{id}", summary="One data-subject request", responses=problems(401, 403, 404, 422))
-def request(services: ServicesOf, caller: Caller, request_id: Id) -> SubjectRequestDetailOut:
-    """Return where the person was found (never what is there), and which versions were trained on it."""
+def request(services: ServicesOf, caller: Caller, request_id: Id) -> SubjectRequestWithActionsOut:
+    """Return where the person was found (never what is there), which versions were trained on it, and what may be done."""
     with services.database.read() as session:
         _may_look(services, session, caller)
         row = repository.get(session, SubjectRequest, request_id, "data-subject request")
-        return _detail(services, session, row)
+        actions = [one.model_dump() for one in services.privacy.requests.actions(session, caller, row)]
+        return SubjectRequestWithActionsOut.model_validate(
+            {**_detail(services, session, row).model_dump(), "actions": actions}
+        )
 
 
 @router.post(

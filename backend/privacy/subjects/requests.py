@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy.orm import Session
 
 from backend.access.resources import Action, PlatformResource
+from backend.core.actions import ActionOut, tried
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, InvalidInput
 from backend.core.ids import new_id
@@ -17,6 +18,7 @@ from backend.privacy.models import ItemState, LegalHold, RequestState, SubjectFi
 from backend.privacy.subjects.matching import Matcher, Unsearchable, identifier
 
 _MOST_IDENTIFIERS = 50
+_ERASABLE = (RequestState.FOUND, RequestState.PARTLY_ERASED, RequestState.FAILED)
 
 
 class WrongStep(Conflict):
@@ -54,7 +56,7 @@ class SubjectRequests:
             Forbidden: the caller may not ask.
             InvalidInput: an identifier can't be looked for.
         """
-        self._let_through(caller, self.may_ask(session, caller), "search for a person", "subject-requests")
+        self._may_find(session, caller)
         known: dict[str, int] = {}
         for index, text in enumerate(identifiers):
             try:
@@ -98,7 +100,7 @@ class SubjectRequests:
         """
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
         self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row))
-        self._at(row, RequestState.FOUND, RequestState.PARTLY_ERASED, RequestState.FAILED)
+        self._at(row, *_ERASABLE)
         self._not_held(session, caller, row)
         row.state, row.erasure_requested_by = RequestState.AWAITING_CONFIRMATION, caller.ref
         self.record(session, row, "erasure.requested", caller, reason=reason)
@@ -125,6 +127,29 @@ class SubjectRequests:
         self.record(session, row, "erasure.confirmed", caller, reason=reason)
         session.flush()
         return row
+
+    def finding(self, session: Session, caller: Principal) -> ActionOut:
+        """Return whether the caller may have a person found, and why not."""
+        return tried("find", lambda: self._may_find(session, caller))
+
+    def actions(self, session: Session, caller: Principal, row: SubjectRequest) -> list[ActionOut]:
+        """Return whether the caller may ask for the erasure and confirm it, and why not."""
+        return [
+            tried(
+                "erase",
+                lambda: self._at(row, *_ERASABLE),
+                lambda: self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row)),
+                lambda: self._not_held(session, caller, row),
+            ),
+            tried(
+                "confirm",
+                lambda: self._at(row, RequestState.AWAITING_CONFIRMATION),
+                lambda: self._let_through(
+                    caller, self.may_confirm(session, caller, row), "confirm this erasure", _subject(row)
+                ),
+                lambda: self._not_held(session, caller, row),
+            ),
+        ]
 
     def matcher(self, session: Session, row: SubjectRequest) -> Matcher:
         """Return what recognises the person of a request."""
@@ -166,6 +191,9 @@ class SubjectRequests:
                 actor=caller.ref,
                 holds=[hold.id for hold in holds],
             )
+
+    def _may_find(self, session: Session, caller: Principal) -> None:
+        self._let_through(caller, self.may_ask(session, caller), "search for a person", "subject-requests")
 
     def _let_through(self, caller: Principal, why_not: str | None, verb: str, subject: str) -> None:
         if why_not is not None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backend.access.duties import SeparationOfDuties, Violation
-from backend.access.grants import Wish
 from backend.access.models import Grant
+from backend.access.wishes import Wish
 from backend.core.container import Services
 from backend.core.errors import Forbidden
 from backend.core.ids import new_id

@@ -8,9 +8,9 @@ import pytest
 
 from backend.access import repository
 from backend.access.engine import Context
-from backend.access.grants import Wish
-from backend.access.resources import Action
+from backend.access.resources import GRANTABLE, Action
 from backend.access.service import AccessService
+from backend.access.wishes import Wish
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, InvalidInput
 from backend.identity.principal import Principal
@@ -82,6 +82,24 @@ class TestOverHttp:
         assert types == ["grant.requested", "grant.approved", "grant.expired"]
         replayed = house.someone("grace").post(f"/access/grants/{grant['id']}/approve", {})
         assert (replayed.status_code, "it is expired" in replayed.json()["detail"]) == (409, True)
+
+    def test_what_can_be_asked_for_is_listed_and_who_may_break_the_glass_is_told(self, house: House) -> None:
+        edsger = house.someone("edsger")
+        listed = edsger.get("/access/wishes").json()
+        assert [one["action"] for one in listed["actions"]] == [one.value for one in GRANTABLE]
+        erasing = next(one for one in listed["actions"] if one["action"] == "erase-subject")
+        assert (erasing["scopes"], erasing["breakGlass"]) == (["platform"], False)
+        assert (listed["purposes"]["model-training"], listed["longest"], listed["longestBreakGlass"]) == (
+            "pii",
+            "30d",
+            "4h",
+        )
+        about = "dataset:default/customers"
+        told = {one["action"]: one for one in edsger.get("/access/actions", resource=about).json()["items"]}
+        body = {"action": "read", "scope": about, "purpose": "incident-response", "reason": REASON, "duration": "1h"}
+        refused = edsger.post("/access/break-glass", body)
+        assert (told["break-glass"]["allowed"], told["break-glass"]["reason"]) == (False, refused.json()["detail"])
+        assert edsger.get("/access/actions", resource="dataset:default/nothing").status_code == 404
 
     def test_every_decision_is_on_record_with_its_policies(self, house: House) -> None:
         ada = house.someone("ada")

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 from backend.access import repository
-from backend.access.grants import Wish
 from backend.access.models import ReviewItem, ReviewState
 from backend.access.review_work import ReviewWork
 from backend.access.reviews import PREDICATE_TYPE
+from backend.access.wishes import Wish
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden
 from backend.identity.principal import Principal
@@ -292,6 +292,11 @@ def test_the_page_lists_confirms_and_closes(house: House) -> None:
     OwnSources(house.services).sync()
     refused = grace.post("/access/reviews", {"name": "spring"})
     assert (refused.status_code, refused.json()["access"]["allowed"]) == (403, False)
+    (told,) = [one for one in grace.get("/access/actions").json()["items"] if one["action"] == "open-review"]
+    assert (told["allowed"], told["reason"]) == (False, refused.json()["detail"])
+    assert {one["action"]: one["allowed"] for one in operator.get("/access/actions").json()["items"]} == {
+        "open-review": True, "break-glass": True,
+    }  # fmt: skip
     review = operator.post("/access/reviews", {"name": "spring"}).json()
     shown = house.until_state(grace, f"/access/reviews/{review['id']}", "open")
     assert {one["action"]: one["allowed"] for one in shown["actions"]} == {"close": False}

@@ -27,6 +27,11 @@ def find(someone: Someone, *identifiers: str) -> dict[str, Any]:
     return ended(someone, f"/privacy/subject-requests/{asked.json()['id']}", SETTLED)
 
 
+def allowed(someone: Someone, path: str) -> dict[str, bool]:
+    found = someone.get(path).json()
+    return {one["action"]: one["allowed"] for one in found.get("items", found.get("actions"))}
+
+
 def erase(asker: Someone, confirmer: Someone, id: str) -> dict[str, Any]:
     assert asker.post(f"/privacy/subject-requests/{id}/erasure", {"reason": "asked for"}).status_code == 200
     answer = confirmer.post(f"/privacy/subject-requests/{id}/confirmation", {"reason": "checked"})
@@ -156,13 +161,18 @@ def test_two_people_are_needed(here: House, house: tuple[House, Backend], operat
     here.write_log("backend.log", PERSON)
     refused = ada.post("/privacy/subject-requests", {"identifiers": [PERSON], "reason": "curious"})
     assert refused.status_code == 403
+    assert allowed(ada, "/privacy/actions") == {"find": False, "hold": False, "delete": False}
+    assert allowed(operator, "/privacy/actions") == {"find": True, "hold": True, "delete": True}
     found = find(operator, PERSON)
     path = f"/privacy/subject-requests/{found['id']}"
     assert ada.get(path).status_code == ada.get("/privacy/subject-requests").status_code == 403
+    assert allowed(operator, path) == {"erase": True, "confirm": False}
     early = second.post(f"{path}/confirmation", {"reason": "checked"})
     assert early.status_code == 409
     assert "platform privacy erase" in early.json()["fix"]
     assert operator.post(f"{path}/erasure", {"reason": "asked for"}).json()["state"] == "awaiting_confirmation"
+    assert allowed(operator, path) == {"erase": False, "confirm": False}
+    assert allowed(second, path) == {"erase": False, "confirm": True}
     own = operator.post(f"{path}/confirmation", {"reason": "checked"})
     assert own.status_code == 403
     assert "somebody else" in own.json()["detail"]
@@ -189,6 +199,12 @@ def test_a_legal_hold_prevents_the_erasure(here: House, operator: Someone, secon
     assert "model:wine is held since" in refused.json()["detail"]
     assert "lawsuit 4711" in refused.json()["detail"]
     assert [one["id"] for one in refused.json()["holds"]] == [hold["id"]]
+    (told,) = [
+        one
+        for one in operator.get(f"/privacy/subject-requests/{found['id']}").json()["actions"]
+        if one["action"] == "erase"
+    ]
+    assert (told["allowed"], told["reason"]) == (False, refused.json()["detail"])
     assert here.samples()[0] == {"instances": [{"customer": PERSON, "x": 1}]}
     operator.post(f"/privacy/holds/{hold['id']}/release", {"reason": "settled"})
     # One that is placed between asking and confirming counts, too.

@@ -11,7 +11,13 @@ import {
   EntityCardBlueprint,
   EntityContentBlueprint,
 } from '@backstage/plugin-catalog-react/alpha';
-import { RiBox3Line, RiShieldCheckLine, RiStackLine } from '@remixicon/react';
+import {
+  RiBox3Line,
+  RiFingerprintLine,
+  RiKey2Line,
+  RiShieldCheckLine,
+  RiStackLine,
+} from '@remixicon/react';
 import { ComponentType } from 'react';
 
 import { PlatformClient, platformApiRef } from './api/client';
@@ -20,6 +26,8 @@ import { isModel } from './model';
 const modelsRoute = createRouteRef();
 const fleetRoute = createRouteRef();
 const complianceRoute = createRouteRef();
+const accessRoute = createRouteRef();
+const privacyRoute = createRouteRef();
 
 const client = ApiBlueprint.make({
   params: define =>
@@ -72,6 +80,36 @@ const compliance = PageBlueprint.make({
     loader: async () => {
       const { CompliancePage } = await import('./compliance/CompliancePage');
       return <CompliancePage />;
+    },
+  },
+});
+
+const access = PageBlueprint.make({
+  name: 'access',
+  params: {
+    path: '/access',
+    title: 'Access',
+    icon: <RiKey2Line />,
+    routeRef: accessRoute,
+    noHeader: true,
+    loader: async () => {
+      const { AccessPage } = await import('./access/AccessPage');
+      return <AccessPage />;
+    },
+  },
+});
+
+const privacy = PageBlueprint.make({
+  name: 'privacy',
+  params: {
+    path: '/privacy',
+    title: 'Privacy',
+    icon: <RiFingerprintLine />,
+    routeRef: privacyRoute,
+    noHeader: true,
+    loader: async () => {
+      const { PrivacyPage } = await import('./privacy/PrivacyPage');
+      return <PrivacyPage />;
     },
   },
 });
@@ -143,7 +181,7 @@ const tabs = [
 ];
 
 /**
- * The ML platform in Backstage: the pages Models, Fleet and Compliance, and what an entity that is a model shows.
+ * The ML platform in Backstage: the pages Models, Fleet, Compliance, Access and Privacy, and what an entity that is a model shows.
  *
  * @public
  */
@@ -154,8 +192,19 @@ const plugin: FrontendPlugin = createFrontendPlugin({
     models: modelsRoute,
     fleet: fleetRoute,
     compliance: complianceRoute,
+    access: accessRoute,
+    privacy: privacyRoute,
   },
-  extensions: [client, models, fleet, compliance, live, ...tabs],
+  extensions: [
+    client,
+    models,
+    fleet,
+    compliance,
+    access,
+    privacy,
+    live,
+    ...tabs,
+  ],
 });
 
 export default plugin;

@@ -34,6 +34,8 @@ export const SidebarContent = NavContentBlueprint.make({
             {nav.take('page:ml-platform/models')}
             {nav.take('page:ml-platform/fleet')}
             {nav.take('page:ml-platform/compliance')}
+            {nav.take('page:ml-platform/access')}
+            {nav.take('page:ml-platform/privacy')}
             {nav.take('page:scaffolder')}
             {nav.take('page:catalog')}
             {nav.take('page:techdocs')}

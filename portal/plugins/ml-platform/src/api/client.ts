@@ -5,6 +5,8 @@ import {
 } from '@backstage/frontend-plugin-api';
 import { EventSource } from 'eventsource';
 
+import { Refusal } from './types';
+
 /** An answer of the platform that is no success (RFC 9457). */
 export class Problem extends Error {
   readonly name = 'Problem';
@@ -13,11 +15,13 @@ export class Problem extends Error {
    * @param status - the HTTP status; 0 if there was no answer at all
    * @param detail - the cause, in a sentence
    * @param fix - what can be done about it
+   * @param access - the decision of the policies, if they refused it
    */
   constructor(
     readonly status: number,
     readonly detail: string,
     readonly fix?: string,
+    readonly access?: Refusal,
   ) {
     super(detail);
   }
@@ -176,11 +180,12 @@ function unanswered(error: unknown): boolean {
 
 async function asProblem(answer: Response): Promise<Problem> {
   try {
-    const { title, detail, fix } = await answer.json();
+    const { title, detail, fix, access } = await answer.json();
     return new Problem(
       answer.status,
       detail ?? title ?? answer.statusText,
       fix,
+      access,
     );
   } catch {
     return new Problem(

@@ -580,3 +580,206 @@ export interface Savings {
     objective: string;
   }[];
 }
+
+/** Why policies refuse something, as problem details say it. */
+export interface Refusal {
+  allowed: boolean;
+  action: string;
+  resource: string;
+  rules: string[];
+  /** The command that asks for it; absent where it can't be asked for. */
+  request?: string | null;
+}
+
+/** What the policies say to a question. */
+export interface Decision {
+  allowed: boolean;
+  principal: string;
+  action: string;
+  resource: string;
+  explanation: string;
+  rules: { rule: string; reason: string }[];
+  grant: string | null;
+  request: string | null;
+}
+
+/** What can be asked for, for which purposes and how long. */
+export interface Wishes {
+  actions: { action: string; scopes: string[]; breakGlass: boolean }[];
+  purposes: Record<string, string>;
+  longest: string;
+  longestBreakGlass: string;
+}
+
+/** Access for a time, or the wish for it. */
+export interface Grant {
+  id: string;
+  kind: 'grant' | 'break-glass';
+  state: 'requested' | 'active' | 'denied' | 'expired' | 'revoked';
+  principal: string;
+  action: string;
+  scope: string;
+  purpose: string | null;
+  reason: string;
+  seconds: number;
+  owner: string;
+  requestedBy: string;
+  onBehalfOf: string | null;
+  requestedAt: string;
+  decidedBy: string | null;
+  comment: string | null;
+  endsAt: string;
+  endedAt: string | null;
+  endReason: string | null;
+  lookedAtBy: string | null;
+  lookedAtComment: string | null;
+  justified: boolean | null;
+  actions: Action[];
+}
+
+/** An access review. */
+export interface Review {
+  id: string;
+  name: string;
+  state: 'collecting' | 'open' | 'closing' | 'closed' | 'failed';
+  openedBy: string;
+  openedAt: string;
+  dueAt: string;
+  remindedAt: string | null;
+  escalatedAt: string | null;
+  closedBy: string | null;
+  closedAt: string | null;
+  closeReason: string | null;
+  digest: string | null;
+  counts: Record<string, number>;
+}
+
+/** An access review, and what the caller may do about it. */
+export interface WholeReview extends Review {
+  actions: Action[];
+}
+
+/** A permission in a review. */
+export interface ReviewItem {
+  id: string;
+  reviewId: string;
+  kind: 'membership' | 'role' | 'ownership' | 'grant';
+  principal: string;
+  target: string;
+  owner: string;
+  state: 'pending' | 'confirmed' | 'revoked' | 'expired';
+  decidedBy: string | null;
+  comment: string | null;
+  exception: string | null;
+  actions: Action[];
+}
+
+/** Who did alone what takes two, in a period. */
+export interface Duties {
+  checked: Record<string, number>;
+  violations: {
+    kind: string;
+    at: string;
+    subject: string;
+    persons: string[];
+    message: string;
+  }[];
+}
+
+/** A person's wish to be found or forgotten; what the person goes by is nowhere. */
+export interface SubjectRequest {
+  id: string;
+  state: string;
+  reason: string;
+  requestedBy: string;
+  requestedAt: string;
+  dueAt: string;
+  overdue: boolean;
+  erasureRequestedBy: string | null;
+  confirmedBy: string | null;
+  finishedAt: string | null;
+  message: string | null;
+  found: number;
+  remaining: number | null;
+  certificate: string | null;
+}
+
+/** A data-subject request with all that was found. */
+export interface WholeSubjectRequest extends SubjectRequest {
+  findings: {
+    index: number;
+    kind: string;
+    location: string;
+    found: number;
+    remaining: number | null;
+    state: string;
+    reason: string | null;
+  }[];
+  models: {
+    model: string;
+    version: number;
+    datasets: string[];
+    use: 'trained' | 'scores';
+    inUse: boolean;
+    deleted: boolean;
+  }[];
+  actions: Action[];
+}
+
+/** A reason for which something is not deleted. */
+export interface LegalHold {
+  id: string;
+  subject: string;
+  reason: string;
+  placedBy: string;
+  placedAt: string;
+  releasedBy: string | null;
+  releasedAt: string | null;
+  releaseReason: string | null;
+}
+
+/** How long a kind of thing is kept at most. */
+export interface RetentionPolicy {
+  kind: string;
+  scope: string;
+  keep: string | null;
+  source: string;
+}
+
+/** One pass over everything that is kept. */
+export interface RetentionRun {
+  id: string;
+  state: string;
+  dryRun: boolean;
+  scheduled: boolean;
+  requestedBy: string;
+  requestedAt: string;
+  finishedAt: string | null;
+  message: string | null;
+  counts: Record<string, Record<string, number>>;
+  certificate: string | null;
+}
+
+/** Something that was over in a run. */
+export interface RetentionItem {
+  index: number;
+  kind: string;
+  name: string;
+  overSince: string;
+  state: string;
+  reason: string | null;
+}
+
+/** A signed statement of what was deleted. */
+export interface Certificate {
+  id: string;
+  about: string;
+  createdAt: string;
+  valid: boolean;
+  counts: Record<string, number>;
+}
+
+/** A certificate with what an auditor verifies. */
+export interface WholeCertificate extends Certificate {
+  envelope: Record<string, unknown>;
+}

@@ -27,6 +27,8 @@ interface Props {
   /** Whether a reason is asked for, and if so whether it may be empty. */
   reason?: 'required' | 'optional';
   reasonLabel?: string;
+  /** How many characters a required reason has at least. */
+  shortest?: number;
   act: (reason: string) => Promise<unknown>;
   close: () => void;
 }
@@ -43,12 +45,13 @@ export const Confirm = ({
   ready = true,
   reason,
   reasonLabel = 'Reason',
+  shortest = SHORTEST_REASON,
   act,
   close,
 }: Props) => {
   const [text, setText] = useState('');
   const { run, busy, error } = useAction(act);
-  const missing = reason === 'required' && text.trim().length < SHORTEST_REASON;
+  const missing = reason === 'required' && text.trim().length < shortest;
   return (
     <Dialog isOpen onOpenChange={open => !open && close()} width={520}>
       <DialogHeader>{title}</DialogHeader>
@@ -59,7 +62,11 @@ export const Confirm = ({
           {reason && (
             <TextAreaField
               label={reasonLabel}
-              description="It is kept in the audit trail."
+              description={
+                reason === 'required' && shortest > SHORTEST_REASON
+                  ? `At least ${shortest} characters; it is kept in the audit trail.`
+                  : 'It is kept in the audit trail.'
+              }
               value={text}
               onChange={setText}
               isRequired={reason === 'required'}
