@@ -142,6 +142,21 @@ def traffic(
     return list(session.execute(query.execution_options(populate_existing=True)).scalars())
 
 
+def live_everywhere(session: Session) -> list[tuple[str, str, int]]:
+    """Return environment, model and version of all that is live; as plain values, since it is asked for every second."""
+    has = Traffic
+    query = select(has.environment, has.model, has.version).where(has.state == TrafficState.LIVE)
+    rows = session.execute(query.order_by(has.environment, has.model, has.version))
+    return [(environment, model, version) for environment, model, version in rows]
+
+
+def serving(session: Session) -> list[tuple[str, str, int]]:
+    """Return environment, model and version of all that users' requests go to."""
+    has = Traffic
+    query = select(has.environment, has.model, has.version).where((has.weight > 0) | (has.served > 0))
+    return [(environment, model, version) for environment, model, version in session.execute(query)]
+
+
 def shares(session: Session) -> list[tuple[Any, ...]]:
     """Return the desired traffic as plain values, versions rising: environment, model, version, weight, served, mirror, state,
     whether it failed over, replicas, experiment and its key's header. Rows of thousands of models take much longer to be made

@@ -228,13 +228,11 @@ class DeploymentService:
 
     def live_everywhere(self, session: Session) -> list[tuple[str, str, int]]:
         """Return what is live: environment, model and version."""
-        rows = repository.traffic(session)
-        return [(row.environment, row.model, row.version) for row in rows if row.state == TrafficState.LIVE]
+        return repository.live_everywhere(session)
 
     def serving(self, session: Session) -> set[VersionKey]:
         """Return the versions that users' requests go to."""
-        rows = repository.traffic(session)
-        return {VersionKey(row.environment, row.model, row.version) for row in rows if row.weight or row.served}
+        return {VersionKey(*one) for one in repository.serving(session)}
 
     def warm_since(self, session: Session, environment: str, model: str, version: int) -> datetime | None:
         """Return when a live version was promoted, as long as the one before it is kept warm; else ``None``."""
