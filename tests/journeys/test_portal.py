@@ -462,6 +462,7 @@ class TestAccessAndPrivacy:
         page.get_by_text(re.compile("^List of what is over, .*: done")).click()
         expect(page.get_by_text("Nothing was over.").or_(page.get_by_text("What would go")).first).to_be_visible()
         tab.shot("privacy-dark")
+        tab.accessible()
         entry(page, f"model:{NAME}").get_by_role("button", name="Lift…").click()
         page.get_by_label("Reason").fill("settled")
         button(page, "Lift").click()
@@ -474,4 +475,5 @@ class TestAccessAndPrivacy:
         page = tab.open("/access")
         expect(page.get_by_role("heading", name=re.compile("^fourth quarter"))).to_be_visible()
         tab.shot("access-dark")
+        tab.accessible()
         assert [name for name, one in {**story.tabs, "dark": tab}.items() if one.broken] == []

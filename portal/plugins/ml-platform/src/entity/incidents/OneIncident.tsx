@@ -154,9 +154,9 @@ const Decide = ({
     >
       <Select
         label="Cause"
-        options={CAUSES.map(value => ({ value, label: words(value) }))}
-        selectedKey={cause}
-        onSelectionChange={value => setCause(String(value))}
+        options={CAUSES.map(id => ({ id, label: words(id) }))}
+        value={cause}
+        onChange={value => setCause(String(value))}
       />
     </Confirm>
   );
