@@ -209,7 +209,7 @@ def _may_read(services: Services, session: Session, caller: Principal, model: st
 
 def _summary(services: Services, session: Session, row: SubjectRequest) -> dict[str, Any]:
     found = repository.findings(session, row.id)
-    signed = repository.certificate_of(session, f"subject-request:{row.id}")
+    signed = repository.certificates_of_request(session, row.id)
     own = {name: getattr(row, name) for name in SubjectRequestOut.model_fields if hasattr(row, name)}
     looked_again = [one.remaining for one in found if one.remaining is not None]
     return {
@@ -217,7 +217,7 @@ def _summary(services: Services, session: Session, row: SubjectRequest) -> dict[
         "overdue": services.privacy.requests.is_overdue(row, services.clock.now()),
         "found": sum(one.found for one in found),
         "remaining": sum(looked_again) if looked_again else None,
-        "certificate": signed.id if signed else None,
+        "certificate": signed[0].id if signed else None,
     }
 
 
