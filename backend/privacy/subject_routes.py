@@ -26,6 +26,7 @@ from backend.privacy.schemas import (
     SubjectRequestDetailOut,
     SubjectRequestIn,
     SubjectRequestOut,
+    VaultErasureIn,
 )
 from mlplatform.spec.model import NAME_PATTERN
 
@@ -96,6 +97,28 @@ def ask_to_erase(services: ServicesOf, caller: Caller, write: Write, request_id:
 def confirm(services: ServicesOf, caller: Caller, write: Write, request_id: Id, body: ReasonIn) -> Response:
     """Confirm an erasure that somebody else asked for; it begins at once and can't be taken back."""
     return _decided(services, caller, write, request_id, body.reason, services.privacy.requests.confirm)
+
+
+@router.post(
+    "/subject-requests/{id}/vault-erasures",
+    summary="Record an erasure in a vault",
+    response_model=SubjectRequestDetailOut,
+    responses=problems(401, 403, 404, 409, 422),
+)
+def forget_in_vault(
+    services: ServicesOf, caller: Caller, write: Write, request_id: Id, body: VaultErasureIn
+) -> Response:
+    """Put on record that the person is forgotten by a token vault, which lies where the platform does not reach.
+
+    It is asked right before it is done: it is refused unless the erasure is confirmed, or while a legal hold forbids it.
+    """
+
+    def work(session: Session) -> SubjectRequestDetailOut:
+        requests = services.privacy.requests
+        row = requests.forget_in_vault(session, caller, request_id, body.vault, body.tokens)
+        return _detail(services, session, row)
+
+    return write.run(work, SubjectRequestDetailOut)
 
 
 @router.get("/samples", summary="Payload samples", responses=problems(401, 403, 404, 422))
