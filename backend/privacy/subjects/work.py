@@ -171,7 +171,7 @@ class SubjectWork:
         left = {(kind, spot.location): spot for kind, spot in again}
         for finding in findings:
             spot = left.pop((finding.kind, finding.location), None)
-            _judge(finding, spot)
+            judge(finding, spot)
         for index, ((kind, _), spot) in enumerate(left.items(), start=len(findings)):
             # It came while the person was being erased, or under another name.
             new = _finding(id, index, kind, spot)
@@ -260,10 +260,11 @@ def _finding(id: str, index: int, kind: str, spot: Spot) -> SubjectFinding:
     )
 
 
-def _judge(finding: SubjectFinding, spot: Spot | None) -> None:
+def judge(finding: SubjectFinding, spot: Spot | None) -> None:
     """Write down what the search after an erasure says about a place."""
     if spot is None:
-        finding.remaining = 0
+        # What was not erased and is not seen either may be where nobody looks any more, such as at a former broker.
+        finding.remaining = None if finding.found and finding.state == ItemState.FAILED else 0
         if not finding.found:
             finding.state, finding.reason = ItemState.DELETED, "nothing is there now that it could be searched"
     elif spot.fault is not None:

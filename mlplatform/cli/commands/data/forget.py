@@ -15,8 +15,10 @@ from mlplatform.cli.errors import CliError
     "values are read from a file, one a line, never from the command line. It is in the audit log, and among the findings of the "
     "request, before it is done.",
     examples=[
+        "platform data forget 0197f2c4-7b1e-7c3a-9f00-000000000000 --vault people.vault --key env:PEOPLE_KEY "
+        "--subject-file person.txt",
         "pass show person | platform data forget 0197f2c4-7b1e-7c3a-9f00-000000000000 --vault people.vault --key "
-        "env:PEOPLE_KEY --subject-file -",
+        "file:people.key --subject-file -",
     ],
 )
 @click.argument("request_id", metavar="REQUEST")
