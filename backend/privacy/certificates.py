@@ -37,7 +37,7 @@ def certify(services: Services, session: Session, about: str, digest: str, said:
     services.audit.append(
         session,
         type="ml-platform.privacy.certificate.signed",
-        subject=about,
+        subject=about.partition("/")[0],
         actor=PLATFORM,
         data={"certificate": row.id, "digest": digest, **said.get("counts", {})},
     )

@@ -104,6 +104,13 @@ def certificate_of(session: Session, about: str) -> Certificate | None:
     return session.execute(select(Certificate).where(Certificate.about == about)).scalar_one_or_none()
 
 
+def certificates_of_request(session: Session, id: str) -> Sequence[Certificate]:
+    """Return the certificates about a data-subject request, newest first: one for each attempt to erase the person."""
+    about = f"subject-request:{id}"
+    query = select(Certificate).where((Certificate.about == about) | Certificate.about.startswith(f"{about}/"))
+    return session.execute(query.order_by(Certificate.id.desc())).scalars().all()
+
+
 def page_certificates(session: Session, *, after: str | None, limit: int) -> Sequence[Certificate]:
     """Return certificates, newest first, and one more than ``limit``."""
     return _page(session, select(Certificate), Certificate.id, after, limit)

@@ -113,6 +113,15 @@ class SubjectRequestIn(Payload):
     reason: Reason
 
 
+class VaultErasureIn(Payload):
+    """What is about to be destroyed in a token vault that the platform can't reach."""
+
+    vault: Annotated[PlainText, Field(min_length=1, max_length=300)] = Field(
+        description="What the vault goes by; never a value of it."
+    )
+    tokens: Annotated[int, Field(ge=0, le=1_000_000)] = Field(description="How many values of the person it holds.")
+
+
 class FindingOut(Schema):
     """A place where the person is, or that could not be searched."""
 
@@ -120,7 +129,9 @@ class FindingOut(Schema):
     kind: str
     location: str
     found: int
-    remaining: int | None = Field(description="How many there were after the erasure; null before.")
+    remaining: int | None = Field(
+        description="How many there were after the erasure; null before, and where nobody can tell."
+    )
     state: ItemState
     reason: str | None
 

@@ -27,6 +27,7 @@ from backend.privacy.schemas import (
     SubjectRequestIn,
     SubjectRequestOut,
     SubjectRequestWithActionsOut,
+    VaultErasureIn,
 )
 from mlplatform.spec.model import NAME_PATTERN
 
@@ -100,6 +101,28 @@ def ask_to_erase(services: ServicesOf, caller: Caller, write: Write, request_id:
 def confirm(services: ServicesOf, caller: Caller, write: Write, request_id: Id, body: ReasonIn) -> Response:
     """Confirm an erasure that somebody else asked for; it begins at once and can't be taken back."""
     return _decided(services, caller, write, request_id, body.reason, services.privacy.requests.confirm)
+
+
+@router.post(
+    "/subject-requests/{id}/vault-erasures",
+    summary="Record an erasure in a vault",
+    response_model=SubjectRequestDetailOut,
+    responses=problems(401, 403, 404, 409, 422),
+)
+def forget_in_vault(
+    services: ServicesOf, caller: Caller, write: Write, request_id: Id, body: VaultErasureIn
+) -> Response:
+    """Put on record that the person is forgotten by a token vault, which lies where the platform does not reach.
+
+    It is asked right before it is done: it is refused unless the erasure is confirmed, or while a legal hold forbids it.
+    """
+
+    def work(session: Session) -> SubjectRequestDetailOut:
+        requests = services.privacy.requests
+        row = requests.forget_in_vault(session, caller, request_id, body.vault, body.tokens)
+        return _detail(services, session, row)
+
+    return write.run(work, SubjectRequestDetailOut)
 
 
 @router.get("/samples", summary="Payload samples", responses=problems(401, 403, 404, 422))
@@ -213,7 +236,7 @@ def _may_read(services: Services, session: Session, caller: Principal, model: st
 
 def _summary(services: Services, session: Session, row: SubjectRequest) -> dict[str, Any]:
     found = repository.findings(session, row.id)
-    signed = repository.certificate_of(session, f"subject-request:{row.id}")
+    signed = repository.certificates_of_request(session, row.id)
     own = {name: getattr(row, name) for name in SubjectRequestOut.model_fields if hasattr(row, name)}
     looked_again = [one.remaining for one in found if one.remaining is not None]
     return {
@@ -221,7 +244,7 @@ def _summary(services: Services, session: Session, row: SubjectRequest) -> dict[
         "overdue": services.privacy.requests.is_overdue(row, services.clock.now()),
         "found": sum(one.found for one in found),
         "remaining": sum(looked_again) if looked_again else None,
-        "certificate": signed.id if signed else None,
+        "certificate": signed[0].id if signed else None,
     }
 
 

@@ -119,6 +119,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "confirm": Entry("data.datasets:confirm", "Confirm the classification of columns."),
         "scan": Entry("data.scan:scan", "Look for personal data in files, stores and databases."),
         "deidentify": Entry("data.deidentify:deidentify", "Write a copy without personal data."),
+        "forget": Entry("data.forget:forget", "Have a vault forget a person, on record."),
         "reveal": Entry("data.reveal:reveal", "Show what tokens stand for, on record."),
     },
     "evidence": {

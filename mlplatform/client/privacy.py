@@ -50,6 +50,11 @@ class PrivacyCalls(Calls):
         """Confirm an erasure that somebody else asked for."""
         return self._post(f"/privacy/subject-requests/{path_part(identifier)}/confirmation", {"reason": reason})
 
+    def forget_in_vault(self, identifier: str, vault: str, tokens: int) -> Json:
+        """Put on record that a vault is about to forget the person of a request."""
+        path = f"/privacy/subject-requests/{path_part(identifier)}/vault-erasures"
+        return self._post(path, {"vault": vault, "tokens": tokens})
+
     def rotate_keys(self, reason: str) -> Json:
         """Have everything encrypted anew."""
         return self._post("/privacy/keys/rotations", {"reason": reason})

@@ -141,6 +141,18 @@ class EmbeddedVault:
             self._record(connection, who, purpose, "forget", domain, 1, gone)
         return bool(gone)
 
+    def domains(self) -> list[str]:
+        """Return the domains that the vault has values of."""
+        with closing(self._connection()) as connection:
+            return [str(row[0]) for row in connection.execute("SELECT DISTINCT domain FROM token ORDER BY domain")]
+
+    def holds(self, domain: str, value: str) -> bool:
+        """Say whether a value has a token, without unsealing anything."""
+        lookup = keyed_digest(self._key.derived("vault-lookup", domain), value)
+        query = "SELECT 1 FROM token WHERE domain = ? AND lookup = ?"
+        with closing(self._connection()) as connection:
+            return connection.execute(query, (domain, lookup)).fetchone() is not None
+
     def accesses(self) -> list[Access]:
         """Return the record, oldest first."""
         with closing(self._connection()) as connection:

@@ -14,6 +14,10 @@ class Busy(Exception):
     """The place is being written at this moment; the message says by whom or what."""
 
 
+class Unerasable(Exception):
+    """The place does not let go of what it holds; the message says why, and when it ends by itself."""
+
+
 @dataclass(frozen=True)
 class Spot:
     """Somewhere the person is, or (with a fault) somewhere that could not be searched."""
@@ -23,6 +27,8 @@ class Spot:
     refs: tuple[str, ...]
     count: int
     fault: str | None = None
+    open: bool = False
+    """Whether the person may well be there, so that nobody can be said to be erased before it was searched."""
 
 
 class Place(Protocol):
@@ -39,6 +45,7 @@ class Place(Protocol):
 
         Raises:
             Busy: it is being written; a later attempt may succeed.
+            Unerasable: it can't be removed there.
         """
         ...
 

@@ -14,11 +14,12 @@ from backend.core.ids import new_id
 from backend.identity.principal import Principal
 from backend.privacy import repository
 from backend.privacy.holds import EVENT, UnderLegalHold, said
-from backend.privacy.models import ItemState, LegalHold, RequestState, SubjectFinding, SubjectRequest
+from backend.privacy.models import ItemState, Kind, LegalHold, RequestState, SubjectFinding, SubjectRequest
 from backend.privacy.subjects.matching import Matcher, Unsearchable, identifier
 
 _MOST_IDENTIFIERS = 50
-_ERASABLE = (RequestState.FOUND, RequestState.PARTLY_ERASED, RequestState.FAILED)
+# Where the platform holds nothing of the person, somebody's vault still may.
+_ERASABLE = (RequestState.FOUND, RequestState.NOTHING_FOUND, RequestState.PARTLY_ERASED, RequestState.FAILED)
 
 
 class WrongStep(Conflict):
@@ -95,13 +96,13 @@ class SubjectRequests:
 
         Raises:
             Forbidden: the caller may not ask.
-            WrongStep: the search is not over, or there is nothing to erase.
+            WrongStep: the search is not over, or the person is erased.
             UnderLegalHold: something that holds the person must be kept.
         """
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
         self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row))
         self._at(row, *_ERASABLE)
-        self._not_held(session, caller, row)
+        self._not_held(session, caller, row, repository.findings(session, row.id))
         row.state, row.erasure_requested_by = RequestState.AWAITING_CONFIRMATION, caller.ref
         self.record(session, row, "erasure.requested", caller, reason=reason)
         session.flush()
@@ -118,7 +119,7 @@ class SubjectRequests:
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
         self._let_through(caller, self.may_confirm(session, caller, row), "confirm this erasure", _subject(row))
         self._at(row, RequestState.AWAITING_CONFIRMATION)
-        self._not_held(session, caller, row)
+        self._not_held(session, caller, row, repository.findings(session, row.id))
         row.state, row.confirmed_by = RequestState.ERASING, caller.ref
         row.confirmed_at = self._services.clock.now()
         for finding in repository.findings(session, row.id):
@@ -139,7 +140,7 @@ class SubjectRequests:
                 "erase",
                 lambda: self._at(row, *_ERASABLE),
                 lambda: self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row)),
-                lambda: self._not_held(session, caller, row),
+                lambda: self._not_held(session, caller, row, repository.findings(session, row.id)),
             ),
             tried(
                 "confirm",
@@ -147,9 +148,45 @@ class SubjectRequests:
                 lambda: self._let_through(
                     caller, self.may_confirm(session, caller, row), "confirm this erasure", _subject(row)
                 ),
-                lambda: self._not_held(session, caller, row),
+                lambda: self._not_held(session, caller, row, repository.findings(session, row.id)),
             ),
         ]
+
+    def forget_in_vault(
+        self, session: Session, caller: Principal, request_id: str, vault: str, tokens: int
+    ) -> SubjectRequest:
+        """Put on record that the person's values in somebody's token vault are destroyed, right before it is done.
+
+        Raises:
+            Forbidden: the caller may not erase a person.
+            WrongStep: nobody has confirmed the erasure.
+            UnderLegalHold: the request or tokens must be kept.
+        """
+        row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
+        self._let_through(caller, self.may_ask(session, caller), "erase a person from a vault", _subject(row))
+        self._at(row, RequestState.ERASING, RequestState.PARTLY_ERASED, RequestState.ERASED)
+        findings = repository.findings(session, row.id)
+        known = [one for one in findings if (one.kind, one.location) == (Kind.TOKEN, vault)]
+        finding = (
+            known[0]
+            if known
+            else SubjectFinding(
+                request_id=row.id,
+                index=len(findings),
+                kind=Kind.TOKEN,
+                location=vault,
+                refs=[f"kind:{Kind.TOKEN}"],
+                found=0,
+            )
+        )
+        finding.found, finding.remaining = finding.found + tokens, 0
+        finding.state, finding.reason = ItemState.DELETED, f"destroyed by {caller.ref} where the vault is"
+        self._not_held(session, caller, row, [finding])
+        if tokens:
+            session.add(finding)
+        self.record(session, row, "vault.forgotten", caller, vault=vault, tokens=tokens)
+        session.flush()
+        return row
 
     def matcher(self, session: Session, row: SubjectRequest) -> Matcher:
         """Return what recognises the person of a request."""
@@ -179,8 +216,10 @@ class SubjectRequests:
         refs = {_subject(row), *(ref for finding in findings if finding.found for ref in finding.refs)}
         return list(self._services.privacy.holds.covering(session, refs))
 
-    def _not_held(self, session: Session, caller: Principal, row: SubjectRequest) -> None:
-        if holds := self.holds_on(session, row, repository.findings(session, row.id)):
+    def _not_held(
+        self, session: Session, caller: Principal, row: SubjectRequest, findings: Sequence[SubjectFinding]
+    ) -> None:
+        if holds := self.holds_on(session, row, findings):
             raise UnderLegalHold(
                 f"the person can't be erased: {said(holds)}",
                 fix="Lift the hold first (`platform retention release HOLD`), if its reason is gone.",

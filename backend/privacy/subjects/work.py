@@ -19,11 +19,13 @@ from backend.privacy.holds import said
 from backend.privacy.models import ItemState, RequestState, SubjectFinding, SubjectRequest
 from backend.privacy.subjects.lake import LakePlace
 from backend.privacy.subjects.logs import LogPlace
-from backend.privacy.subjects.places import Busy, KeyPlace, Place, SamplePlace, Spot
+from backend.privacy.subjects.places import Busy, KeyPlace, Place, SamplePlace, Spot, Unerasable
+from backend.privacy.subjects.streams import StreamPlace
 from mlplatform.redaction import redact
 
 _TRIES = 5
 _WORD = "data-subject request"
+_CAME = "it came, or could be searched, only after the erasure had begun"
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class SubjectWork:
             SamplePlace(services),
             LogPlace(services),
             LakePlace(services),
+            StreamPlace(services),
             KeyPlace(services),
         ]
         """More may be added before the runtime starts, such as a token vault."""
@@ -82,10 +85,11 @@ class SubjectWork:
             for index, (kind, spot) in enumerate(found):
                 session.add(_finding(id, index, kind, spot))
             total = sum(spot.count for _, spot in found)
-            row.state = RequestState.FOUND if total else RequestState.NOTHING_FOUND
+            unknown = sum(spot.open for _, spot in found)
+            row.state, row.message = RequestState.FOUND, _left(0, unknown)
             row.models = self._models(session, [spot for _, spot in found if spot.count])
-            if not total:
-                row.finished_at = self._services.clock.now()
+            if not total and not unknown:
+                row.state, row.finished_at = RequestState.NOTHING_FOUND, self._services.clock.now()
             self._services.privacy.requests.record(
                 session, row, "searched", PLATFORM, counts=_counts(found), models=len(row.models)
             )
@@ -126,6 +130,8 @@ class SubjectWork:
                     self._services.runtime.wait(self.wait_for_writer)
                     continue
                 state, reason = ItemState.FAILED, str(busy)
+            except Unerasable as kept:
+                state, reason = ItemState.FAILED, str(kept)
             except OperationalError:
                 raise
             except Exception as error:  # what is left must be erased all the same
@@ -153,26 +159,25 @@ class SubjectWork:
                 return
             findings = self._compared(session, id, again)
             left = sum(finding.remaining or 0 for finding in findings)
-            row.state = RequestState.PARTLY_ERASED if left else RequestState.ERASED
-            row.message = f"{left} found again" if left else None
+            unknown = sum(finding.remaining is None for finding in findings)
+            row.state = RequestState.PARTLY_ERASED if left or unknown else RequestState.ERASED
+            row.message = _left(left, unknown)
             now = row.finished_at = self._services.clock.now()
-            if not left:
-                self._certify(session, row, findings, {"valid": chain.valid, "events": chain.events})
-            counts = {"found": sum(one.found for one in findings), "remaining": left}
-            self._services.privacy.requests.record(
-                session, row, "erased" if not left else "partly_erased", PLATFORM, counts=counts, at=now.isoformat()
-            )
+            self._certify(session, row, findings, {"valid": chain.valid, "events": chain.events})
+            counts = {"found": sum(one.found for one in findings), "remaining": left, "notSearched": unknown}
+            self._services.privacy.requests.record(session, row, row.state, PLATFORM, counts=counts, at=now.isoformat())
 
     def _compared(self, session: Session, id: str, again: list[tuple[str, Spot]]) -> Sequence[SubjectFinding]:
         findings = list(repository.findings(session, id))
         left = {(kind, spot.location): spot for kind, spot in again}
         for finding in findings:
             spot = left.pop((finding.kind, finding.location), None)
-            finding.remaining = spot.count if spot else 0
+            judge(finding, spot)
         for index, ((kind, _), spot) in enumerate(left.items(), start=len(findings)):
             # It came while the person was being erased, or under another name.
             new = _finding(id, index, kind, spot)
-            new.remaining = spot.count
+            new.remaining, new.state = None if spot.open else spot.count, ItemState.FAILED
+            new.reason = spot.fault or _CAME
             session.add(new)
             findings.append(new)
         session.flush()
@@ -181,24 +186,34 @@ class SubjectWork:
     def _certify(
         self, session: Session, row: SubjectRequest, findings: Sequence[SubjectFinding], chain: dict[str, Any]
     ) -> None:
-        places = [
-            {
-                "kind": one.kind,
-                "location": one.location,
-                "found": one.found,
-                "remaining": one.remaining,
-                "note": one.reason,
-            }
-            for one in findings
-        ]
+        """Sign what was erased and what was not; a request that is partly erased gets one for each attempt."""
+        about = f"subject-request:{row.id}"
+        if row.state == RequestState.PARTLY_ERASED:
+            about += f"/attempts/{len(repository.certificates_of_request(session, row.id)) + 1}"
+        counts = {"found": sum(one.found for one in findings), "remaining": sum(one.remaining or 0 for one in findings)}
         certify(
             self._services,
             session,
-            f"subject-request:{row.id}",
+            about,
             digest_of(f"{one.kind} {one.location} {one.found} {one.remaining} {one.state}" for one in findings),
             {
-                "counts": {"found": sum(one.found for one in findings), "remaining": 0},
-                "places": places,
+                "state": str(row.state),
+                "counts": counts,
+                "places": [
+                    {
+                        "kind": one.kind,
+                        "location": one.location,
+                        "found": one.found,
+                        "remaining": one.remaining,
+                        "note": one.reason,
+                    }
+                    for one in findings
+                ],
+                "notDeleted": [
+                    {"state": one.state, "kind": one.kind, "name": one.location, "reason": one.reason}
+                    for one in findings
+                    if one.state != ItemState.DELETED
+                ],
                 "requestedBy": row.requested_by,
                 "confirmedBy": row.confirmed_by,
                 "models": row.models,
@@ -244,6 +259,31 @@ def _finding(id: str, index: int, kind: str, spot: Spot) -> SubjectFinding:
         state=ItemState.FAILED if spot.fault else ItemState.PLANNED,
         reason=spot.fault,
     )
+
+
+def judge(finding: SubjectFinding, spot: Spot | None) -> None:
+    """Write down what the search after an erasure says about a place."""
+    if spot is None:
+        # What was not erased and is not seen either may be where nobody looks any more, such as at a former broker.
+        finding.remaining = None if finding.found and finding.state == ItemState.FAILED else 0
+        if not finding.found:
+            finding.state, finding.reason = ItemState.DELETED, "nothing is there now that it could be searched"
+    elif spot.fault is not None:
+        finding.remaining = None if spot.open or finding.found else 0
+        finding.state, finding.reason = ItemState.FAILED, finding.reason or spot.fault
+    else:
+        finding.remaining = spot.count
+        if finding.state == ItemState.DELETED or not finding.found:
+            finding.found = finding.found or spot.count
+            finding.state, finding.reason = ItemState.FAILED, _CAME
+
+
+def _left(found_again: int, not_searched: int) -> str | None:
+    """Say what keeps a person from being erased altogether."""
+    said = [f"{found_again} found again"] if found_again else []
+    if not_searched:
+        said.append(f"{not_searched} {'place' if not_searched == 1 else 'places'} could not be searched")
+    return "; ".join(said) or None
 
 
 def _counts(found: Sequence[tuple[str, Spot]]) -> dict[str, int]:

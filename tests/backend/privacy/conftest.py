@@ -34,11 +34,11 @@ PERSON = "C-100777"
 EMAIL = "ada.quill@example.com"
 
 
-def privacy_settings(home: Path, database_url: str | None, **sections: Any) -> Settings:
+def privacy_settings(home: Path, database_url: str | None, *, brokers: Any = None, **sections: Any) -> Settings:
     settings = make_settings(
         home,
         database_url,
-        environments={"lab": OPEN, "production": OPEN},
+        environments={"lab": {**OPEN, "brokers": brokers or {}}, "production": OPEN},
         rollouts={"pollInterval": "0.05s", "reconcileInterval": "0.1s"},
         retention={"schedule": None, "runs": None, "batchOutputs": "90d", "datasets": {"shop/orders": "30d"}},
         **sections,

@@ -16,6 +16,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from mlplatform.deidentify.secrets import key_from
+from mlplatform.deidentify.vault import EmbeddedVault
 from mlplatform.gates.result import Gate
 from tests.backend.conftest import API, Someone, Trained
 from tests.key_services import GoogleCloud, Service, Vault
@@ -162,7 +164,16 @@ def _is_up(running: Running) -> bool:
         return False
 
 
-def test_the_story_by_the_command_line(running: Running, tmp_path: Path) -> None:
+def _vault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedVault:
+    """Make a vault that holds the person in two domains, and somebody else."""
+    monkeypatch.setenv("VAULT_KEY", "a key for nothing but tests")
+    vault = EmbeddedVault(folder / "people.vault", key_from("env:VAULT_KEY"))
+    vault.tokens("mail", [EMAIL, "x@example.com"])
+    vault.tokens("id", [PERSON])
+    return vault
+
+
+def test_the_story_by_the_command_line(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = running.home / "logs" / "models" / "lab" / "wine"
     logs.mkdir(parents=True)
     (logs / "v1-r0.log").write_text(f"scored {PERSON}\nscored C-1\n")
@@ -184,12 +195,30 @@ def test_the_story_by_the_command_line(running: Running, tmp_path: Path) -> None
     assert "kind:log is held since" in refused
     assert "platform retention release" in refused
     running.cli("operator", "retention", "release", hold["id"], "--reason", "audit over")
+    vault = _vault(tmp_path, monkeypatch)
+    forget = ("data", "forget", found["id"], "--vault", str(tmp_path / "people.vault"), "--key", "env:VAULT_KEY")
+    forget += ("--subject-file", str(person))
+    assert "Ask for the erasure first" in running.cli("operator", *forget, status=1)
     running.cli("operator", "privacy", "erase", found["id"], "--reason", "asked")
+    assert "It waits for somebody else" in running.cli("operator", *forget, status=1)
+    assert vault.holds("mail", EMAIL)
     assert "somebody else" in running.cli(
         "operator", "privacy", "confirm", found["id"], "--reason", "it is right", status=1
     )
     done = running.cli("second", "privacy", "confirm", found["id"], "--reason", "checked", "--json")
     assert (done["state"], done["remaining"]) == ("erased", 0)
+    assert "may not" in running.cli("ada", *forget, status=1)
+    assert vault.holds("mail", EMAIL)
+    gone = running.cli("operator", *forget, "--json")
+    assert gone["forgotten"] == 2
+    assert [vault.holds("mail", value) for value in (EMAIL, "x@example.com")] == [False, True]
+    assert not vault.holds("id", PERSON)
+    shown = running.cli("operator", "privacy", "show", found["id"], "--json")
+    (in_vault,) = [one for one in shown["findings"] if one["kind"] == "token"]
+    assert (in_vault["location"], in_vault["found"], in_vault["remaining"]) == (gone["vault"], 2, 0)
+    assert "destroyed by user:default/operator" in in_vault["reason"]
+    (event,) = running.someone("operator").events(type="ml-platform.privacy.subject.vault.forgotten")
+    assert (event["data"]["vault"], event["data"]["tokens"]) == (gone["vault"], 2)
     assert (exports / "people.csv").read_text() == "id,mail\nC-1,x@example.com\n"
     assert "scored C-1" in (logs / "v1-r0.log").read_text()
     again = running.cli(

@@ -221,6 +221,30 @@ def test_a_legal_hold_prevents_the_erasure(here: House, operator: Someone, secon
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_vault_forgets_whom_the_platform_does_not_know(operator: Someone, second: Someone) -> None:
+    found = find(operator, PERSON)
+    assert found["state"] == "nothing_found"
+    path, said = f"/privacy/subject-requests/{found['id']}/vault-erasures", {"vault": "people.vault", "tokens": 2}
+    assert operator.post(path, said).status_code == 409
+    done = erase(operator, second, found["id"])
+    assert (done["state"], done["found"]) == ("erased", 0)
+    hold = operator.post("/privacy/holds", {"subject": "kind:token", "reason": "lawsuit 4711"}).json()
+    held = operator.post(path, said)
+    assert held.status_code == 409
+    assert "lawsuit 4711" in held.json()["detail"]
+    operator.post(f"/privacy/holds/{hold['id']}/release", {"reason": "settled"})
+    for tokens in (2, 1):
+        answer = operator.post(path, {**said, "tokens": tokens})
+        assert answer.status_code == 200
+    (finding,) = answer.json()["findings"]
+    assert (finding["kind"], finding["location"], finding["found"], finding["remaining"]) == (
+        "token", "people.vault", 3, 0,
+    )  # fmt: skip
+    events = operator.events(type="ml-platform.privacy.subject.vault.forgotten")
+    assert [one["data"]["tokens"] for one in events] == [2, 1]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_partition_that_is_being_written_is_waited_for_or_told(
     here: House, operator: Someone, second: Someone
 ) -> None:
@@ -233,14 +257,29 @@ def test_a_partition_that_is_being_written_is_waited_for_or_told(
     with open_lake(str(here.lake())).alone("shop/orders", "date", day):
         done = erase(operator, second, found["id"])
     assert done["state"] == "partly_erased"
-    assert (done["message"], done["certificate"]) == ("1 found again", None)
+    assert done["message"] == "1 found again"
     states = {one["kind"]: (one["state"], one["remaining"]) for one in done["findings"]}
     assert states == {"log": ("deleted", 0), "dataset": ("failed", 1)}
     assert "another process" in next(one["reason"] for one in done["findings"] if one["kind"] == "dataset")
-    # What is left is erased by asking again.
+    partly = operator.get(f"/privacy/certificates/{done['certificate']}").json()
+    assert partly["valid"]
+    assert partly["about"] == f"subject-request:{found['id']}/attempts/1"
+    predicate = partly["statement"]["predicate"]
+    assert (predicate["state"], predicate["counts"]) == ("partly_erased", {"found": 2, "remaining": 1})
+    (kept,) = predicate["notDeleted"]
+    assert (kept["state"], kept["kind"], kept["name"]) == (
+        "failed",
+        "dataset",
+        f"lab:shop/orders/date={day}/orders.parquet",
+    )
+    assert "another process" in kept["reason"]
+    # What is left is erased by asking again, and that has a certificate of its own.
     again = erase(operator, second, found["id"])
     assert again["state"] == "erased"
-    assert again["certificate"]
+    whole = operator.get(f"/privacy/certificates/{again['certificate']}").json()
+    assert (whole["about"], whole["statement"]["predicate"]["notDeleted"]) == (f"subject-request:{found['id']}", [])
+    signed = operator.events(type="ml-platform.privacy.certificate.signed", subject=f"subject-request:{found['id']}")
+    assert [one["data"]["certificate"] for one in signed] == [done["certificate"], again["certificate"]]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

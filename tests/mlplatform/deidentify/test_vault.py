@@ -89,7 +89,10 @@ class TestRecord:
 
     def test_what_is_forgotten_stands_for_nothing(self, vault):
         (token,) = vault.tokens("d", ["Ada"])
+        assert vault.domains() == ["d"]
+        assert [vault.holds("d", "Ada"), vault.holds("d", "Bob"), vault.holds("e", "Ada")] == [True, False, False]
         assert vault.forget("d", "Ada", **WHO)
+        assert not vault.holds("d", "Ada")
         assert not vault.forget("d", "Ada", **WHO)
         assert vault.reveal("d", [token], **WHO) == [None]
         assert [access.action for access in vault.accesses()] == ["forget", "forget", "reveal"]

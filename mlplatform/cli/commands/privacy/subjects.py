@@ -16,8 +16,8 @@ _LARGEST = 65_536
 
 
 @options.command(
-    "Find a person in payload samples, logs, the lakes and the vault. The identifiers are read from a file, one a line: what "
-    "stands on a command line is seen by all processes of a machine. The platform keeps keyed hashes of them alone.",
+    "Find a person in payload samples, logs, lakes, streams and data keys. The identifiers are read from a file, one a line: "
+    "what stands on a command line is seen by all processes of a machine. The platform keeps keyed hashes of them alone.",
     examples=[
         "platform privacy find --subject-file person.txt --reason 'asked on 3 May'",
         "pass show person | platform privacy find --subject-file - --reason 'asked on 3 May'",
@@ -33,7 +33,7 @@ _LARGEST = 65_536
 @options.timeout_option
 def find(subject_file: Path, reason: str, timeout: timedelta, as_json: bool) -> None:
     """Ask for the search and wait for it."""
-    identifiers = _identifiers(subject_file)
+    identifiers = identifiers_in(subject_file)
     with session.connected() as client:
         asked = client.find_subject(identifiers, reason)
         done = until(lambda: client.subject_request(asked["id"]), _SETTLED, timeout, "searching")
@@ -104,7 +104,12 @@ def confirm(request_id: str, reason: str, timeout: timedelta, as_json: bool) -> 
     return 0 if done["state"] == "erased" else 1
 
 
-def _identifiers(file: Path) -> list[str]:
+def identifiers_in(file: Path) -> list[str]:
+    """Return what a person goes by, from a file or (``-``) standard input.
+
+    Raises:
+        CliError: it can't be read, or there is nothing in it.
+    """
     try:
         text = sys.stdin.read(_LARGEST) if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -118,6 +123,8 @@ def _identifiers(file: Path) -> list[str]:
 
 def _show(one: dict[str, Any]) -> None:
     output.write(f"request {one['id']}: {_state(one)}, {one['found']} found, due {_due(one)}")
+    if one["message"]:
+        output.warn(one["message"])
     findings = [item for item in one["findings"] if item["found"] or item["remaining"]]
     if findings:
         rows = [
