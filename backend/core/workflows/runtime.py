@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
@@ -218,8 +217,11 @@ class WorkflowRuntime:
         with self._database.read() as session:
             waiting = [(work, work.waiting(session)) for work in self._kinds.values()]
         started = [self._dispatch(work, ids) for work, ids in waiting]
+        # Who is gone for DBOS, too: a row may wait again before that, as when somebody goes on at once.
+        left -= {(work.name, id) for work, ids in waiting for id in ids}
+        gone = {(name, id) for name, id in left if self._free_workflow(id) is not None}
         with self._active_guard:
-            self._leaving -= left - {(work.name, id) for work, ids in waiting for id in ids}
+            self._leaving -= gone
         return all(started)
 
     def _look(self, seen: int) -> None:
@@ -281,14 +283,8 @@ class WorkflowRuntime:
                 if work.most is not None and len(active) >= work.most:
                     return all_started
                 active[id] = None
-            workflow_id = id
-            for attempt in count(2):
-                status = DBOS.get_workflow_status(workflow_id)
-                if status is None or status.status in _UNFINISHED:
-                    break
-                # Ended without finishing the row: it is to be taken up again, or the end was a fault of ours.
-                workflow_id = f"{id}.{attempt}"
-            if status is not None:
+            workflow_id = self._free_workflow(id)
+            if workflow_id is None:
                 with self._active_guard:
                     if (work.name, id) in self._leaving:
                         del active[id]
@@ -303,6 +299,17 @@ class WorkflowRuntime:
                 self._forget(work, id)
                 raise
         return all_started
+
+    def _free_workflow(self, id: str) -> str | None:
+        """Return the id of a row's next workflow; ``None`` while DBOS has its last one for unfinished."""
+        workflow_id, attempt = id, 1
+        while (status := DBOS.get_workflow_status(workflow_id)) is not None:
+            if status.status in _UNFINISHED:
+                return None
+            # Ended without finishing the row: it is to be taken up again, or the end was a fault of ours.
+            attempt += 1
+            workflow_id = f"{id}.{attempt}"
+        return workflow_id
 
     def attempt(self, work: Work, id: str, step: Callable[..., Result], *arguments: object) -> Result | None:
         """Do a step; what goes wrong unexpectedly is tried again, and in the end gives the row up rather than hanging it."""
