@@ -16,7 +16,7 @@ export interface Series {
   key: string;
   name: string;
   colour: string;
-  dashed?: boolean;
+  stroke?: 'dashed' | 'dotted';
 }
 
 interface Props {
@@ -26,7 +26,7 @@ interface Props {
   data: Record<string, number | string | null>[];
   x: string;
   series: Series[];
-  limit?: { value: number; name: string };
+  limits?: { value: number; name: string }[];
   format: (value: number) => string;
 }
 
@@ -40,6 +40,8 @@ export const COLOURS = [
   '#56b4e9',
 ];
 
+const DASHES = { dashed: '5 4', dotted: '1 4' };
+
 /** A graph of lines. */
 export const Lines = ({
   title,
@@ -47,7 +49,7 @@ export const Lines = ({
   data,
   x,
   series,
-  limit,
+  limits = [],
   format,
 }: Props) => (
   <Flex direction="column" gap="1" style={{ minWidth: 0 }}>
@@ -80,28 +82,29 @@ export const Lines = ({
             }}
           />
           <Legend wrapperStyle={{ fontSize: 12 }} />
-          {limit && (
+          {limits.map(({ value, name }) => (
             <ReferenceLine
-              y={limit.value}
+              key={name}
+              y={value}
               ifOverflow="extendDomain"
               stroke="var(--bui-fg-danger)"
               strokeDasharray="6 3"
               label={{
-                value: limit.name,
+                value: name,
                 position: 'insideTopRight',
                 fontSize: 12,
                 fill: 'var(--bui-fg-danger)',
               }}
             />
-          )}
-          {series.map(({ key, name, colour, dashed }) => (
+          ))}
+          {series.map(({ key, name, colour, stroke }) => (
             <Line
               key={key}
               dataKey={key}
               name={name}
               stroke={colour}
               strokeWidth={2}
-              strokeDasharray={dashed ? '5 4' : undefined}
+              strokeDasharray={stroke && DASHES[stroke]}
               dot={data.length < 30}
               connectNulls
               isAnimationActive={false}
