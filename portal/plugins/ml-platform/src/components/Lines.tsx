@@ -105,7 +105,8 @@ export const Lines = ({
               stroke={colour}
               strokeWidth={2}
               strokeDasharray={stroke && DASHES[stroke]}
-              dot={data.length < 30}
+              // A value without neighbours is seen by its dot alone.
+              dot={data.filter(row => typeof row[key] === 'number').length < 30}
               connectNulls
               isAnimationActive={false}
             />
