@@ -92,8 +92,8 @@ def quantiles(histograms: Rows, shares: Sequence[float] = QUANTILES) -> NDArray[
     Answers are taken to lie evenly in their bucket of :data:`EDGES`, the first of which begins at 0, as PromQL's
     ``histogram_quantile`` does (https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile). So the
     error is at most the width of the bucket in which the exact quantile (of nearest rank) lies: above 1 ms a factor of 2.5,
-    between 100 ms and 500 ms one of 1.5. Beyond the last finite edge that edge is returned, which is too little. Histograms may be added
-    up before: that adds no error.
+    between 100 ms and 500 ms one of 1.5. Beyond the last finite edge that edge is returned, which is too little. Histograms
+    may be added up before: that adds no error.
     """
     upper = np.array(EDGES)
     lower = np.concatenate([[0.0], upper[:-1]])
