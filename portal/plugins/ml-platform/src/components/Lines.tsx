@@ -27,6 +27,8 @@ interface Props {
   x: string;
   series: Series[];
   limits?: { value: number; name: string }[];
+  /** Whether the axis begins at zero; else it begins near the least value. */
+  fromZero?: boolean;
   format: (value: number) => string;
 }
 
@@ -50,6 +52,7 @@ export const Lines = ({
   x,
   series,
   limits = [],
+  fromZero,
   format,
 }: Props) => (
   <Flex direction="column" gap="1" style={{ minWidth: 0 }}>
@@ -70,7 +73,7 @@ export const Lines = ({
           />
           <YAxis
             width={64}
-            domain={['auto', 'auto']}
+            domain={[fromZero ? 0 : 'auto', 'auto']}
             tickFormatter={format}
             tick={{ fontSize: 12, fill: 'var(--bui-fg-secondary)' }}
           />

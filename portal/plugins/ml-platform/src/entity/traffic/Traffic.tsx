@@ -168,6 +168,7 @@ const Drawn = ({
     x="at"
     series={of.series}
     limits={of.limits}
+    fromZero
     format={format}
   />
 );
