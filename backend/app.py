@@ -72,6 +72,7 @@ from backend.observability import incident_routes
 from backend.observability import routes as observability_routes
 from backend.observability.incidents import IncidentService
 from backend.observability.slos import SloService
+from backend.observability.traffic import TrafficService
 from backend.observability.work import NotificationWork, Watch
 from backend.overview import routes as overview_routes
 from backend.overview.figures import Figures
@@ -205,6 +206,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.datasets, services.waivers = DatasetService(services), WaiverService(services)
     registry.declared = services.datasets.registered
     services.slos, services.incidents = SloService(services), IncidentService(services)
+    services.traffic = TrafficService(services)
     _add_access(services)
     services.deployments = DeploymentService(services)
     services.batch = BatchService(services)

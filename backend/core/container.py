@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from backend.identity.service import IdentityService
     from backend.observability.incidents import IncidentService
     from backend.observability.slos import SloService
+    from backend.observability.traffic import TrafficService
     from backend.observability.work import Watch
     from backend.overview.figures import Figures
     from backend.overview.service import OverviewService
@@ -86,6 +87,7 @@ class Services:
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
     slos: "SloService" = field(init=False)
+    traffic: "TrafficService" = field(init=False)
     incidents: "IncidentService" = field(init=False)
     watch: "Watch" = field(init=False)
     dashboards: "DashboardService" = field(init=False)

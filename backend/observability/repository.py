@@ -54,9 +54,12 @@ def drop_series(session: Session, before: datetime) -> None:
 
 
 def chunks_of(
-    session: Session, environment: str, model: str, measure: str, step: int, since: int
+    session: Session, environment: str, model: str, measure: str, step: int, since: int, *, before: int | None = None
 ) -> list[tuple[int, int, bytes]]:
-    """Return version, start and data of a model's chunks, all versions together, that begin at a time or later."""
+    """Return version, start and data of a model's chunks, all versions together, that begin at a time or later.
+
+    With ``before`` only those that begin before that.
+    """
     has = SampleChunk
     query = select(has.version, has.start, has.data).where(
         has.environment == environment,
@@ -65,7 +68,16 @@ def chunks_of(
         has.step == step,
         has.start >= since,
     )
+    if before is not None:
+        query = query.where(has.start < before)
     return [(version, start, data) for version, start, data in session.execute(query)]
+
+
+def heard(session: Session, environment: str, model: str) -> dict[tuple[int, str], datetime]:
+    """Return when each series of a model was read last, by version and measure."""
+    has = SampleSeries
+    query = select(has.version, has.measure, has.at).where(has.environment == environment, has.model == model)
+    return {(version, measure): at for version, measure, at in session.execute(query)}
 
 
 def standings(session: Session, models: Collection[str]) -> Sequence[SloStanding]:

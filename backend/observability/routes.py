@@ -1,11 +1,13 @@
-"""HTTP routes of objectives, and the door for Alertmanager."""
+"""HTTP routes of objectives and of what they are judged by, and the door for Alertmanager."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
+from backend.core.config import ENVIRONMENT_PATTERN
 from backend.core.container import ServicesOf
 from backend.core.errors import Forbidden
 from backend.core.http.problems import problems
@@ -13,8 +15,9 @@ from backend.core.writes import Write
 from backend.identity.auth import Caller
 from backend.observability.alertmanager import raised
 from backend.observability.models import SloState
-from backend.observability.schemas import ModelSlosOut, SloOut, TakenOut, WebhookIn
+from backend.observability.schemas import ModelSlosOut, SeriesOut, SloOut, TakenOut, WebhookIn
 from mlplatform.spec.model import NAME_PATTERN
+from mlplatform.spec.quantities import parse_duration
 
 router = APIRouter(prefix="/observability", tags=["observability"])
 
@@ -34,6 +37,28 @@ def model_slos(services: ServicesOf, caller: Caller, name: ModelName) -> ModelSl
         state=SloState(summary.state) if summary is not None else None,
         slos=[SloOut.model_validate(row) for row in rows],
     )
+
+
+@router.get("/models/{name}/series", summary="A model's traffic over time", responses=problems(401, 404, 422))
+def model_series(
+    services: ServicesOf,
+    caller: Caller,
+    name: ModelName,
+    environment: Annotated[str, Query(pattern=ENVIRONMENT_PATTERN, max_length=63, examples=["production"])],
+    window: Annotated[Literal["1h", "6h", "1d", "7d", "30d"], Query(description="How long, without `from`.")] = "1h",
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="Not before this time.")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="Before this time; now if not given.")] = None,
+) -> SeriesOut:
+    """Return request rate, errors and latency of each version that users met, beside the limits of its objectives.
+
+    At most 301 points each, the finer the shorter and the newer the window is. For `freshness` and `lag` there is the share of
+    moments at which they did not hold. A batch model takes no requests, and so has no versions here.
+    """
+    with services.database.read() as session:
+        found = services.traffic.of_model(
+            session, environment, name, since=since, until=until, window=parse_duration(window)
+        )
+    return SeriesOut.model_validate(found)
 
 
 @router.post(

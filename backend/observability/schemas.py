@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from backend.core.actions import ActionOut
 from backend.core.schemas import NO_NUL, Payload, PlainText, Schema
 from backend.observability.models import IncidentState, SloState
+from mlplatform.spec.model import ModelType
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), NO_NUL]
 Cause = Literal["change", "data", "dependency", "capacity", "configuration", "false-alarm", "other"]
@@ -56,6 +57,73 @@ class ModelSlosOut(Schema):
     model: str
     state: SloState | None = Field(description="The worst of them; null if the model is live nowhere, or has none.")
     slos: list[SloOut]
+
+
+class TrafficPointOut(Schema):
+    """What a version did from ``at`` for one step."""
+
+    at: datetime
+    requests: int
+    rate: float | None = Field(
+        description="Requests a second (messages, for a streaming model); null where less than 10 s are known."
+    )
+    error_ratio: float | None = Field(description="Null where there was no request, like the latency.")
+    p50_ms: float | None = Field(
+        description="Milliseconds within which half of the answers came; interpolated within a bucket of the histogram."
+    )
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+class VersionTrafficOut(Schema):
+    """The traffic of a version, from its first request in the window to when it was read last."""
+
+    version: int
+    live: bool
+    points: list[TrafficPointOut]
+
+
+class LimitOut(Schema):
+    """What an objective of the live version allows."""
+
+    slo: str = Field(examples=["latency"])
+    indicator: Literal["availability", "latency"]
+    objective: float = Field(description="Percent of good events.")
+    meaning: str = Field(examples=["Requests answered within 0.3 s"])
+    error_ratio: float | None = Field(description="Share of requests that may fail; null for a latency.")
+    latency_ms: float | None = Field(description="Time that `objective` percent of the answers may take.")
+
+
+class MomentPointOut(Schema):
+    """Moments from ``at`` for one step."""
+
+    at: datetime
+    moments: int
+    bad_ratio: float
+
+
+class VersionMomentsOut(Schema):
+    """How often an objective did not hold that is looked at again and again: `freshness` or `lag`."""
+
+    slo: str
+    indicator: str
+    version: int
+    points: list[MomentPointOut]
+
+
+class SeriesOut(Schema):
+    """What a model's versions did in an environment over a window, by the platform's own samples."""
+
+    model: str
+    type: ModelType
+    environment: str
+    begins_at: datetime = Field(description="A border of points, at or before the time that was asked for.")
+    ends_at: datetime
+    step_seconds: int
+    versions: list[VersionTrafficOut] = Field(description="Those that answered anything; the newest 12 at most.")
+    left_out: list[int] = Field(description="Older versions that answered too.")
+    limits: list[LimitOut]
+    moments: list[VersionMomentsOut]
 
 
 class SuspectOut(Schema):

@@ -78,6 +78,14 @@ class SloService:
         found = [(VersionKey(*one), *known[one[1:]]) for one in live]
         return [one for one in found if one[2]]
 
+    def of_version(self, session: Session, model: str, version: int) -> list[Objective]:
+        """Return the objectives of a version of a model.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        return (self._known.get((model, version)) or self._load(session, model, version))[1]
+
     def of_model(self, session: Session, model: str) -> Sequence[SloStanding]:
         """Return how the objectives of a model stand, in every environment in which it is live.
 

@@ -167,6 +167,9 @@ class TestPortal:
         ):
             page = tab.open(f"{ENTITY}/{path}")
             expect(page.get_by_text(re.compile(re.escape(text))).first).to_be_visible()
+            if path == "health":
+                for title in ("Requests", "Errors", "Latency"):
+                    expect(page.get_by_role("img", name=re.compile(f"{title}, newest: .*v1"))).to_be_visible()
             tab.shot(path)
             tab.accessible()
         page = tab.open("/")

@@ -458,6 +458,42 @@ export interface Slo {
   evaluatedAt: string;
 }
 
+/** What a version did from `at` for one step; times in milliseconds. */
+export interface TrafficPoint {
+  at: string;
+  requests: number;
+  rate: number | null;
+  errorRatio: number | null;
+  p50Ms: number | null;
+  p95Ms: number | null;
+  p99Ms: number | null;
+}
+
+/** What an objective allows. */
+export interface Limit {
+  slo: string;
+  objective: number;
+  errorRatio: number | null;
+  latencyMs: number | null;
+}
+
+/** What the versions of a model did in an environment over a window. */
+export interface TrafficSeries {
+  type: string;
+  environment: string;
+  beginsAt: string;
+  endsAt: string;
+  stepSeconds: number;
+  versions: { version: number; live: boolean; points: TrafficPoint[] }[];
+  leftOut: number[];
+  limits: Limit[];
+  moments: {
+    slo: string;
+    version: number;
+    points: { at: string; badRatio: number }[];
+  }[];
+}
+
 /** How a model's objectives stand. */
 export interface ModelSlos {
   model: string;

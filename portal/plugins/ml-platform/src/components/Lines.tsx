@@ -16,7 +16,7 @@ export interface Series {
   key: string;
   name: string;
   colour: string;
-  dashed?: boolean;
+  stroke?: 'dashed' | 'dotted';
 }
 
 interface Props {
@@ -26,7 +26,9 @@ interface Props {
   data: Record<string, number | string | null>[];
   x: string;
   series: Series[];
-  limit?: { value: number; name: string };
+  limits?: { value: number; name: string }[];
+  /** Whether the axis begins at zero; else it begins near the least value. */
+  fromZero?: boolean;
   format: (value: number) => string;
 }
 
@@ -40,6 +42,8 @@ export const COLOURS = [
   '#56b4e9',
 ];
 
+const DASHES = { dashed: '5 4', dotted: '1 4' };
+
 /** A graph of lines. */
 export const Lines = ({
   title,
@@ -47,7 +51,8 @@ export const Lines = ({
   data,
   x,
   series,
-  limit,
+  limits = [],
+  fromZero,
   format,
 }: Props) => (
   <Flex direction="column" gap="1" style={{ minWidth: 0 }}>
@@ -68,7 +73,7 @@ export const Lines = ({
           />
           <YAxis
             width={64}
-            domain={['auto', 'auto']}
+            domain={[fromZero ? 0 : 'auto', 'auto']}
             tickFormatter={format}
             tick={{ fontSize: 12, fill: 'var(--bui-fg-secondary)' }}
           />
@@ -80,29 +85,31 @@ export const Lines = ({
             }}
           />
           <Legend wrapperStyle={{ fontSize: 12 }} />
-          {limit && (
+          {limits.map(({ value, name }) => (
             <ReferenceLine
-              y={limit.value}
+              key={name}
+              y={value}
               ifOverflow="extendDomain"
               stroke="var(--bui-fg-danger)"
               strokeDasharray="6 3"
               label={{
-                value: limit.name,
+                value: name,
                 position: 'insideTopRight',
                 fontSize: 12,
                 fill: 'var(--bui-fg-danger)',
               }}
             />
-          )}
-          {series.map(({ key, name, colour, dashed }) => (
+          ))}
+          {series.map(({ key, name, colour, stroke }) => (
             <Line
               key={key}
               dataKey={key}
               name={name}
               stroke={colour}
               strokeWidth={2}
-              strokeDasharray={dashed ? '5 4' : undefined}
-              dot={data.length < 30}
+              strokeDasharray={stroke && DASHES[stroke]}
+              // A value without neighbours is seen by its dot alone.
+              dot={data.filter(row => typeof row[key] === 'number').length < 30}
               connectNulls
               isAnimationActive={false}
             />

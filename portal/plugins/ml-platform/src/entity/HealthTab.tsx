@@ -10,9 +10,10 @@ import { State } from '../components/State';
 import { Time } from '../components/Time';
 import { DriftReports } from './drift/DriftReports';
 import { OneIncident } from './incidents/OneIncident';
+import { Traffic } from './traffic/Traffic';
 import { useModelName } from './useModelName';
 
-/** Whether the model keeps its promises, and what went wrong. */
+/** What its users met, whether the model keeps its promises, and what went wrong. */
 export const HealthTab = () => {
   const model = useModelName();
   const slos = useGet<ModelSlos>(`/observability/models/${model}/slos`, 10);
@@ -22,6 +23,7 @@ export const HealthTab = () => {
   );
   return (
     <Flex direction="column" gap="4">
+      <Traffic model={model} />
       <Section title="Objectives">
         <Show loaded={slos}>
           {({ slos: found }) =>

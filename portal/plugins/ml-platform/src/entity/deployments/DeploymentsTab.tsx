@@ -144,7 +144,14 @@ const Environment = ({
               }}
             />
             {found.rollout && <Rollout id={found.rollout.id} />}
-            <Experiment model={model} environment={environment} />
+            <Experiment
+              model={model}
+              environment={environment}
+              done={() => {
+                place.reload();
+                done();
+              }}
+            />
           </Flex>
         )}
       </Show>

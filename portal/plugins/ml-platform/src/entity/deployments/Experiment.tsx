@@ -5,14 +5,17 @@ import { ExperimentSummary, Page } from '../../api/types';
 import { Facts } from '../../components/Facts';
 import { State, words } from '../../components/State';
 import { Time } from '../../components/Time';
+import { ExperimentActions } from './experimentActions';
 
 /** The experiment that goes on in a place, or the last one as long as nobody has decided by it. */
 export const Experiment = ({
   model,
   environment,
+  done,
 }: {
   model: string;
   environment: string;
+  done: () => void;
 }) => {
   const newest = useGet<Page<ExperimentSummary>>(
     `/experiments?model=${model}&environment=${environment}&limit=1`,
@@ -47,17 +50,16 @@ export const Experiment = ({
               <Time key="end" at={(found.endedAt ?? found.endsAt) as string} />
             ),
           ],
-          [
-            found.endedAt ? 'Decide' : 'Stop',
-            <code key="command">
-              platform experiment{' '}
-              {found.endedAt
-                ? `decide ${found.id} promote|keep`
-                : `stop ${found.id}`}{' '}
-              --reason …
-            </code>,
-          ],
         ]}
+      />
+      <ExperimentActions
+        of={found}
+        model={model}
+        environment={environment}
+        done={() => {
+          newest.reload();
+          done();
+        }}
       />
     </Flex>
   );

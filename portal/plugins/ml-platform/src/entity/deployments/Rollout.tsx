@@ -94,7 +94,12 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
   };
   const series = (what: string) => [
     { key: `new${what}`, name: names.new, colour: COLOURS[1] },
-    { key: `old${what}`, name: names.old, colour: COLOURS[0], dashed: true },
+    {
+      key: `old${what}`,
+      name: names.old,
+      colour: COLOURS[0],
+      stroke: 'dashed' as const,
+    },
   ];
   const said = (
     value: number | null | undefined,
@@ -111,10 +116,10 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
         data={data}
         x="at"
         series={series('Success')}
-        limit={
+        limits={
           success === null
-            ? undefined
-            : { value: success, name: `limit ${percent(success)}` }
+            ? []
+            : [{ value: success, name: `limit ${percent(success)}` }]
         }
         format={percent}
       />
@@ -127,10 +132,10 @@ const Graphs = ({ of, samples }: { of: Deployment; samples: Sample[] }) => {
         data={data}
         x="at"
         series={series('Latency')}
-        limit={
+        limits={
           latency === null
-            ? undefined
-            : { value: latency, name: `limit ${milliseconds(latency)}` }
+            ? []
+            : [{ value: latency, name: `limit ${milliseconds(latency)}` }]
         }
         format={milliseconds}
       />
