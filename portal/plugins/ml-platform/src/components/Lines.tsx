@@ -32,9 +32,9 @@ interface Props {
   format: (value: number) => string;
 }
 
-/** Colours that can be told apart by everybody and on both themes (Okabe and Ito). */
+/** Colours that can be told apart by everybody (after Okabe and Ito); the blue is lighter, for the dark theme. */
 export const COLOURS = [
-  '#0072b2',
+  '#3396dd',
   '#d55e00',
   '#009e73',
   '#cc79a7',
@@ -84,7 +84,12 @@ export const Lines = ({
               border: '1px solid var(--bui-border-2)',
             }}
           />
-          <Legend wrapperStyle={{ fontSize: 12 }} />
+          <Legend
+            wrapperStyle={{ fontSize: 12 }}
+            formatter={name => (
+              <span style={{ color: 'var(--bui-fg-primary)' }}>{name}</span>
+            )}
+          />
           {limits.map(({ value, name }) => (
             <ReferenceLine
               key={name}
