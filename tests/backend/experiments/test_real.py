@@ -57,7 +57,7 @@ class World:
         return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def world(tmp_path_factory: pytest.TempPathFactory, wine_model: Path, empty_mlflow: Path) -> Iterator[World]:
     """Version 1 tells growers apart and is live; version 2 always says 1."""
     with serving_machine() as machine:
