@@ -67,7 +67,7 @@ def texts(session: Session, sealed: SealedSegments, first: int, last: int) -> li
     return _steadily(session, sealed, found)
 
 
-def first_time(session: Session, sealed: SealedSegments) -> str | None:
+def first_time(session: Session) -> str | None:
     """Return the time of the first event."""
     oldest = next(iter(spans(session, 1, 1)), None)
     return repository.first_time(session) if oldest is None else oldest.since

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import CursorResult, delete, func, select
+from sqlalchemy import CursorResult, Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.audit.models import AuditRow, AuditSealing, AuditSegment, AuditSegmentRemoval, SealingState
@@ -27,21 +27,22 @@ def horizon(session: Session) -> int:
 
 def spans(session: Session, first: int, last: int) -> list[SegmentSpan]:
     """Return the segments that have any of these events, in order."""
-    has = AuditSegment
-    query = select(has.first_seq, has.last_seq, has.since, has.until, AuditSegmentRemoval.removed_at)
-    query = query.outerjoin(AuditSegmentRemoval, AuditSegmentRemoval.first_seq == has.first_seq)
-    query = query.where(has.last_seq >= first, has.first_seq <= last)
-    return [SegmentSpan(*row) for row in session.execute(query.order_by(has.first_seq))]
+    query = _spans().where(AuditSegment.last_seq >= first, AuditSegment.first_seq <= last)
+    return [SegmentSpan(*row) for row in session.execute(query)]
 
 
 def removed_in(session: Session, since: str, until: str) -> SegmentSpan | None:
     """Return the first segment with events from between two times that was deleted."""
+    query = _spans().where(AuditSegment.until >= since, AuditSegment.since < until)
+    row = session.execute(query.where(AuditSegmentRemoval.removed_at.is_not(None)).limit(1)).one_or_none()
+    return None if row is None else SegmentSpan(*row)
+
+
+def _spans() -> Select[int, int, str, str, datetime]:
     has = AuditSegment
     query = select(has.first_seq, has.last_seq, has.since, has.until, AuditSegmentRemoval.removed_at)
-    query = query.join(AuditSegmentRemoval, AuditSegmentRemoval.first_seq == has.first_seq)
-    query = query.where(has.until >= since, has.since < until).order_by(has.first_seq).limit(1)
-    row = session.execute(query).one_or_none()
-    return None if row is None else SegmentSpan(*row)
+    joined = query.outerjoin(AuditSegmentRemoval, AuditSegmentRemoval.first_seq == has.first_seq)
+    return joined.order_by(has.first_seq)
 
 
 def kept_before(session: Session, time: str) -> Sequence[AuditSegment]:

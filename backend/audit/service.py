@@ -172,7 +172,7 @@ class AuditService:
 
     def began(self, session: Session) -> datetime | None:
         """Return when the first event was recorded; nothing where there is none."""
-        found = searching.first_time(session, self.sealed)
+        found = searching.first_time(session)
         return None if found is None else datetime.fromisoformat(found)
 
     def checkpoint(self, session: Session, size: int | None = None) -> tuple[Checkpoint, str]:
