@@ -297,72 +297,16 @@ export const ModelsPage = () => {
               onChange={search.onChange}
               className={styles.search}
             />
-            <Choice
-              name="Owner"
-              options={counted(facets.data?.owners, shortRef)}
-              value={filter.owner}
-              choose={value => choose('owner', value)}
-            />
-            <Choice
-              name="System"
-              options={counted(facets.data?.systems, shortRef)}
-              value={filter.system}
-              choose={value => choose('system', value)}
-            />
-            <Choice
-              name="Type"
-              options={counted(facets.data?.types)}
-              value={filter.type}
-              choose={value => choose('type', value)}
-            />
-            <Choice
-              name="Tier"
-              options={counted(facets.data?.tiers)}
-              value={filter.tier}
-              choose={value => choose('tier', value)}
-            />
-            <Choice
-              name="Environment"
-              options={counted(facets.data?.environments)}
-              value={filter.environment}
-              choose={value => choose('environment', value)}
-            />
-            <Choice
-              name="Live"
-              options={YES_OR_NO}
-              value={filter.live}
-              choose={value => choose('live', value)}
-            />
-            <Choice
-              name="Template behind"
-              options={YES_OR_NO}
-              value={filter.behind}
-              choose={value => choose('behind', value)}
-            />
-            <Choice
-              name="Controls met"
-              options={YES_OR_NO}
-              value={filter.compliant}
-              choose={value => choose('compliant', value)}
-            />
-            <Choice
-              name="Objectives"
-              options={SLO_STATES}
-              value={filter.slo}
-              choose={value => choose('slo', value)}
-            />
-            <Choice
-              name="Drift"
-              options={DRIFT_OUTCOMES}
-              value={filter.drift}
-              choose={value => choose('drift', value)}
-            />
-            <Choice
-              name="Cost this month"
-              options={COSTS}
-              value={filter.cost_at_least}
-              choose={value => choose('cost_at_least', value)}
-            />
+            {choices(facets.data).map(([id, name, options]) => (
+              <Select
+                key={id}
+                label={name}
+                size="small"
+                options={[{ id: ANY, label: 'Any' }, ...options]}
+                value={filter[id] ?? ANY}
+                onChange={chosen => choose(id, String(chosen))}
+              />
+            ))}
           </div>
           {error && (
             <Fault
@@ -436,22 +380,21 @@ function counted(facets: Facet[] = [], show = (value: string) => value) {
   }));
 }
 
-const Choice = ({
-  name,
-  options,
-  value = ANY,
-  choose,
-}: {
-  name: string;
-  options: { id: string; label: string }[];
-  value?: string;
-  choose: (value: string) => void;
-}) => (
-  <Select
-    label={name}
-    size="small"
-    options={[{ id: ANY, label: 'Any' }, ...options]}
-    value={value}
-    onChange={chosen => choose(String(chosen))}
-  />
-);
+/** Returns what can be filtered by: the query's name, that for people, and the values. */
+function choices(
+  facets?: Facets,
+): [(typeof FILTERS)[number], string, { id: string; label: string }[]][] {
+  return [
+    ['owner', 'Owner', counted(facets?.owners, shortRef)],
+    ['system', 'System', counted(facets?.systems, shortRef)],
+    ['type', 'Type', counted(facets?.types)],
+    ['tier', 'Tier', counted(facets?.tiers)],
+    ['environment', 'Environment', counted(facets?.environments)],
+    ['live', 'Live', YES_OR_NO],
+    ['behind', 'Template behind', YES_OR_NO],
+    ['compliant', 'Controls met', YES_OR_NO],
+    ['slo', 'Objectives', SLO_STATES],
+    ['drift', 'Drift', DRIFT_OUTCOMES],
+    ['cost_at_least', 'Cost this month', COSTS],
+  ];
+}
