@@ -132,7 +132,7 @@ def replace_day(session: Session, day: date, rows: Sequence[Mapping[str, Any]]) 
     """Put these lines in the place of all lines of a day."""
     session.execute(delete(CostDay).where(CostDay.day == day))
     if rows:
-        session.execute(insert(CostDay.__table__), rows)  # type: ignore[arg-type]
+        insert_many(session, insert(CostDay), rows)
 
 
 def lines(session: Session, first: date, end: date, **only: Any) -> Sequence[LineRow]:
@@ -225,7 +225,7 @@ def replace_bill(session: Session, row: Bill, days: Iterable[Mapping[str, Any]])
     session.flush()
     lines = list(days)
     if lines:
-        session.execute(insert(BillDay.__table__), lines)  # type: ignore[arg-type]
+        insert_many(session, insert(BillDay), lines)
     return changed | {one["day"] for one in lines}
 
 
