@@ -46,13 +46,6 @@ class Story:
         assert self.model is not None, "the chapter that makes it failed"
         return self.model
 
-    def registered(self) -> Model:
-        """Return the model, made without a browser if no chapter before has made it."""
-        if self.model is None:
-            self.model = Model(self.platform, NAME)
-            self.model.author.platform("run", "--until", "register")
-        return self.model
-
     def events(self, subject: str) -> list[tuple[str, str]]:
         """Return types and actors of the audit log's events about something, oldest first."""
         found = self.platform.signed_in("operator").api(f"/audit/events?subject={subject}&limit=500")["items"]

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from demo import repository
 from demo.shell import Person, wait_until
 from tests.journeys.conftest import ROOT, RunningPlatform
+from tests.journeys.overload import enriched, urgent
 from tests.journeys.story import ENVIRONMENT, Model
 from tests.monitoring import Server, alertmanager, prometheus
 from tests.ports import free_ports
@@ -25,25 +25,6 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
 
 MANUAL = ROOT / "techdocs/docs/operate/prometheus-and-alertmanager.md"
 TOKEN = "ml-platform-token"
-_SLOW_LOOKUP = '''"""The model, with each row looked up in the enrichment service first."""
-
-import time
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from sklearn.pipeline import Pipeline
-
-
-class EnrichedPipeline(Pipeline):  # type: ignore[misc]
-    """Waits for the enrichment service before it predicts."""
-
-    def predict(self, rows: pd.DataFrame, **parameters: Any) -> Any:
-        """Return the prediction for each row."""
-        if Path("{overloaded}").exists():
-            time.sleep(1.5)
-        return super().predict(rows, **parameters)
-'''
 
 
 @dataclass
@@ -88,7 +69,7 @@ def watched(running_platform: RunningPlatform) -> Iterator[Watched]:
     for name in ("prometheus", "prometheus-alertmanager", "promtool", "amtool"):
         tool(name, "Debian packages prometheus and prometheus-alertmanager")
     model = Model(running_platform, "promise")
-    model.change(_urgent, "Wake somebody, and roll out in one step")
+    model.change(urgent, "Wake somebody, and roll out in one step")
     model.author.platform("generate")
     model.author.commit("Derive the alerts of tier 1")
     folder = running_platform.work / "monitoring"
@@ -113,29 +94,6 @@ def watched(running_platform: RunningPlatform) -> Iterator[Watched]:
         assert model.ended(requested["id"])["outcome"] == "promoted"
         yield Watched(model, metrics, pager, folder / "overloaded")
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _urgent(folder: Path) -> None:
-    text = (folder / "model.yaml").read_text(encoding="utf-8")
-    # With a second instead of half of one, a machine that has much to do breaks no promise.
-    changes = (
-        (r"^tier: \d", "tier: 1"),
-        (r"^  steps: .*$", "  steps: [100]"),
-        (r"(indicator: latency, .*)threshold: 0.5s", r"\1threshold: 1s"),
-    )
-    for pattern, other in changes:
-        text, found = re.subn(pattern, other, text, flags=re.MULTILINE)
-        assert found == 1, pattern
-    (folder / "model.yaml").write_text(text, encoding="utf-8")
-
-
-def _enriched(overloaded: Path) -> Any:
-    def edit(folder: Path) -> None:
-        repository.broken_version(folder)
-        (module,) = folder.glob("src/*/enrichment.py")
-        module.write_text(_SLOW_LOOKUP.replace("{overloaded}", str(overloaded)), encoding="utf-8")
-
-    return edit
 
 
 class TestBrokenPromise:
@@ -180,7 +138,7 @@ class TestBrokenPromise:
 
     def test_a_slow_version_is_found_told_and_taken_back(self, watched: Watched) -> None:
         model = watched.model
-        model.change(_enriched(watched.overloaded), "Look each request up")
+        model.change(enriched(watched.overloaded), "Look each request up")
         requested = model.ship()
         with model.users(rate=20, seconds=600):
             rollout = model.ended(requested["id"])

@@ -39,6 +39,8 @@ export type Handlers = Record<string, (data: any) => void>;
 export interface PlatformApi {
   /** Asks for something; `path` is relative to the plugin's base URL. */
   get<T>(path: string): Promise<T>;
+  /** Asks for a file. */
+  download(path: string): Promise<Blob>;
   /** Changes something; the same `key` twice changes it once. */
   post<T>(path: string, body: unknown, key?: string): Promise<T>;
   /**
@@ -89,6 +91,10 @@ export class PlatformClient implements PlatformApi {
       }
     }
     return body;
+  }
+
+  async download(path: string): Promise<Blob> {
+    return (await this.ask(path, {})).blob();
   }
 
   async post<T>(path: string, body: unknown, key?: string): Promise<T> {

@@ -538,6 +538,8 @@ export interface DriftReport {
 export interface Incident {
   id: string;
   title: string;
+  model: string | null;
+  environment: string | null;
   severity: string;
   state: string;
   owner: string;
@@ -818,4 +820,53 @@ export interface Certificate {
 /** A certificate with what an auditor verifies. */
 export interface WholeCertificate extends Certificate {
   envelope: Record<string, unknown>;
+}
+
+/** A pack of evidence about a period, as far as it is made. */
+export interface EvidencePack {
+  id: string;
+  from: string;
+  to: string;
+  control: string | null;
+  requestedBy: string;
+  requestedAt: string;
+  state: 'pending' | 'running' | 'done' | 'failed';
+  events: number | null;
+  written: number;
+  bytes: number | null;
+  sha256: string | null;
+  reason: string | null;
+}
+
+/** What a check of the whole audit log found. */
+export interface Verification {
+  valid: boolean;
+  events: number;
+  segments: number;
+  sealed: number;
+  head: { seq: number; hash: string; root: string | null };
+  faults: { message: string }[];
+}
+
+/** A checkpoint of the audit log that was, or was to be, published to a second place. */
+export interface Publication {
+  id: string;
+  target: string;
+  state: 'running' | 'published' | 'refused' | 'failed';
+  size: number | null;
+  place: string | null;
+  reason: string | null;
+  startedAt: string;
+}
+
+/** A part of the audit log whose events lie in a sealed file. */
+export interface Segment {
+  name: string;
+  first: number;
+  last: number;
+  earliest: string;
+  latest: string;
+  bytes: number;
+  sealedAt: string;
+  removedAt: string | null;
 }

@@ -4,8 +4,10 @@ import { useState } from 'react';
 import { useGet } from '../api/hooks';
 import { Control, Framework } from '../api/types';
 import { Section, Show } from '../components/Section';
+import { AuditLog } from './AuditLog';
 import { Controls } from './Controls';
 import { Datasets } from './Datasets';
+import { Evidence } from './Evidence';
 import { Waivers } from './Waivers';
 
 const FIRST = 'soc2';
@@ -47,6 +49,8 @@ export const CompliancePage = () => {
           <Section title="Data sets">
             <Datasets />
           </Section>
+          <Evidence />
+          <AuditLog />
         </Flex>
       </Container>
     </>

@@ -70,6 +70,7 @@ const TONES: Record<string, Tone> = {
   deleting: 'info',
   deleted: 'success',
   kept: 'warning',
+  published: 'success',
 };
 
 const MARKS: Record<Tone, string> = {

@@ -1,18 +1,13 @@
-import { Alert, Flex } from '@backstage/ui';
+import { Flex } from '@backstage/ui';
 
-import { useGet, usePages } from '../api/hooks';
+import { usePages } from '../api/hooks';
 import { AuditEvent } from '../api/types';
+import { LogState } from '../compliance/LogState';
 import { Grid } from '../components/Grid';
 import { More } from '../components/More';
 import { Nothing, Section, Show } from '../components/Section';
 import { Time } from '../components/Time';
 import { useModelName } from './useModelName';
-
-interface Verification {
-  valid: boolean;
-  events: number;
-  faults: { message: string }[];
-}
 
 /** Who did what with a model, from the append-only log. */
 export const AuditTab = () => {
@@ -24,7 +19,7 @@ export const AuditTab = () => {
   return (
     <Section title="Audit trail">
       <Flex direction="column" gap="3">
-        <Chain />
+        <LogState />
         <Show loaded={events}>
           {found =>
             found.length === 0 ? (
@@ -48,30 +43,6 @@ export const AuditTab = () => {
         </Show>
       </Flex>
     </Section>
-  );
-};
-
-const Chain = () => {
-  const check = useGet<Verification>('/audit/verification');
-  if (!check.data) {
-    return null;
-  }
-  const { valid, events, faults } = check.data;
-  return valid ? (
-    <Alert
-      status="success"
-      icon
-      title={`The log is whole: ${events.toLocaleString(
-        'en',
-      )} events, each chained to the one before it and signed.`}
-    />
-  ) : (
-    <Alert
-      status="danger"
-      icon
-      title="The log was tampered with"
-      description={faults[0]?.message}
-    />
   );
 };
 

@@ -4,13 +4,14 @@ import { useState } from 'react';
 
 import { platformApiRef } from '../../api/client';
 import { useGet } from '../../api/hooks';
-import { WholeIncident } from '../../api/types';
+import { Place, WholeIncident } from '../../api/types';
 import { Confirm } from '../../components/Confirm';
 import { Facts } from '../../components/Facts';
 import { Grid } from '../../components/Grid';
 import { Show } from '../../components/Section';
 import { sentences, State, words } from '../../components/State';
 import { Time, utc } from '../../components/Time';
+import { Actions } from '../deployments/actions';
 
 type Step = 'acknowledge' | 'resolve';
 
@@ -77,6 +78,9 @@ const Whole = ({ of, done }: { of: WholeIncident; done: () => void }) => {
           ))}
         </Flex>
       )}
+      {of.state !== 'resolved' && of.model && of.environment && (
+        <RollBack model={of.model} environment={of.environment} done={done} />
+      )}
       {of.state === 'open' && refused && (
         <Text variant="body-small" color="secondary">
           {sentences(refused.reason, refused.fix)}
@@ -115,6 +119,23 @@ const Whole = ({ of, done }: { of: WholeIncident; done: () => void }) => {
       )}
     </Flex>
   );
+};
+
+/** What is live there, and the way back to what was. */
+const RollBack = ({
+  model,
+  environment,
+  done,
+}: {
+  model: string;
+  environment: string;
+  done: () => void;
+}) => {
+  const place = useGet<Place>(
+    `/environments/${environment}/models/${model}`,
+    5,
+  );
+  return place.data ? <Actions place={place.data} done={done} /> : null;
 };
 
 const Decide = ({
