@@ -300,9 +300,17 @@ class AccessService:
         """Take the clock for right that is behind a time that was seen: that one was wrong.
 
         Raises:
+            Forbidden: the policies say no.
             Conflict: it is not behind.
         """
-        decision = self.require(session, caller, Action.ADMINISTER, PlatformResource())
+        decision = self.require(
+            session,
+            caller,
+            Action.ADMINISTER,
+            PlatformResource(),
+            event=f"{EVENT}.clock.refused",
+            subject="access:clock",
+        )
         if self.clock_is_right():
             raise Conflict("the clock is not behind")
         now, row = self._services.clock.now(), repository.clock(session)

@@ -49,7 +49,7 @@ BODIES: dict[str, Any] = {
     "POST /observability/incidents/{id}/resolution": {"cause": "other", "resolution": "it is over"},
     "POST /observability/incidents/{id}/notes": {"text": "it is under way"},
     "POST /observability/incidents/{id}/roles": {"commander": "user:default/ada"},
-    "POST /observability/alertmanager": {"alerts": []},
+    "POST /observability/alertmanager": {"version": "4", "status": "firing", "alerts": []},
     "POST /compliance/evaluations": None,
     "POST /compliance/waivers": {
         "model": "wine", "gate": "pii", "checks": ["pii.logs"], "duration": "1d", **REASON,
@@ -188,7 +188,7 @@ def fill(session: Session) -> None:
         model="wine",
         version=1,
         digest="a" * 64,
-        lineage={},
+        lineage={"lockDigest": "b" * 64, "specDigest": "c" * 64},
         spec=SPEC,
         created_by="user:default/grace",
     )
@@ -327,6 +327,7 @@ def test_nothing_is_registered(shut: Backend, ada: Someone, tmp_path: Path) -> N
 def test_nothing_is_attested(shut: Backend, ada: Someone, tmp_path: Path) -> None:
     from mlplatform.gates.result import Gate
 
+    (tmp_path / "MLmodel").write_text("nothing")
     model = Trained(tmp_path, json.loads(json.dumps(SPEC)))
     envelope = model.attest(ada, Gate.PII, digest="a" * 64)
     is_refused_by_the_policy(ada.post("/attestations", {"envelope": envelope}))
