@@ -120,7 +120,7 @@ class Holds:
             case "environment":
                 known = self._services.settings.environments
             case "kind":
-                known = [one.value for one in Kind]
+                known = {*map(str, Kind), *(place.kind for place in self._services.privacy.subjects.places)}
             case "dataset":
                 folders = {one.folder for one in folders_of_models(self._services, session)}
                 known = folders | set(self._services.settings.retention.datasets)

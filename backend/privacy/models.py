@@ -23,8 +23,6 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105 - A token vault's entries.
     UPLOAD = "upload"  # What an upload that was cut off has left.
     AUDIT_SEGMENT = "audit_segment"  # A sealed segment of the audit log.
-    STREAM = "stream"  # Messages at the broker of an environment; it says itself how long they are kept.
-    SUBJECT_KEY = "subject_key"  # A data key of one person.
 
 
 class KeyState(StrEnum):

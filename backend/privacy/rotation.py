@@ -1,7 +1,7 @@
 """Key rotation as durable work: everything sealed anew, piece by piece, while reading and writing go on."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
@@ -147,9 +147,7 @@ class KeyRotations:
         row.message = f"everything is sealed anew and wrapped by {kek}"
         self._record(session, row, "finished", PLATFORM, key=kek, done=row.done)
 
-    def _record(
-        self, session: Session, row: KeyRotation, event: str, actor: Principal | str, **data: str | int
-    ) -> None:
+    def _record(self, session: Session, row: KeyRotation, event: str, actor: Principal | str, **data: Any) -> None:
         self._services.audit.append(
             session,
             type=f"{EVENT}.rotation.{event}",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import JSON, Boolean, Date, DateTime, Integer, LargeBinary, Numeric, String, inspect
+from sqlalchemy import JSON, Boolean, Date, DateTime, Integer, LargeBinary, Numeric, inspect
 from sqlalchemy.orm import Session
 
 from backend.access.models import Grant, Review, ReviewItem
@@ -163,7 +163,8 @@ PATHS = {
 
 def add(session: Session, table: type, **said: Any) -> None:
     """Add a row of which only what matters here is said."""
-    for attribute in inspect(table).column_attrs:
+    mapped: Any = inspect(table)
+    for attribute in mapped.column_attrs:
         column = attribute.columns[0]
         if attribute.key not in said and not column.nullable and column.default is None:
             said[attribute.key] = _filled(column.type)
@@ -173,8 +174,9 @@ def add(session: Session, table: type, **said: Any) -> None:
 
 def _filled(kind: Any) -> Any:
     kind = getattr(kind, "impl", kind)
-    fill = ((Boolean, False), (DateTime, NOW), (Date, date(2026, 3, 1)), (JSON, {}), (String, "x"), (LargeBinary, b"x"))
-    return next((value for one, value in (*fill, (Integer, 1), (Numeric, 1)) if isinstance(kind, one)), "x")
+    numbers: list[tuple[type, Any]] = [(Boolean, False), (Integer, 1), (Numeric, 1)]
+    others: list[tuple[type, Any]] = [(DateTime, NOW), (Date, date(2026, 3, 1)), (JSON, {}), (LargeBinary, b"x")]
+    return next((value for one, value in (*numbers, *others) if isinstance(kind, one)), "x")
 
 
 def fill(session: Session) -> None:

@@ -217,8 +217,10 @@ CONTEXTS = st.builds(
 )
 RESOURCES: dict[type, list[Resource]] = {
     ModelResource: [ModelResource("wine", RISK, "local/wine"), ModelResource("wine", "group:default/RISK", "x/y")],
-    DatasetResource: [DatasetResource("default/a", owner, one) for one in Classification for owner in (RISK, None)]
-    + [DatasetResource(None, None, Classification.PII)],
+    DatasetResource: [
+        *(DatasetResource("default/a", owner, one) for one in Classification for owner in (RISK, None)),
+        DatasetResource(None, None, Classification.PII),
+    ],
     PlatformResource: [PlatformResource()],
 }
 OTHERS: dict[Action, Resource] = {
