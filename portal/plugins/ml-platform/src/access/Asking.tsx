@@ -27,7 +27,9 @@ const Form = ({ wishes }: { wishes: Wishes }) => {
   const [action, setAction] = useState(
     known(wishes, params.get('action')) ?? wishes.actions[0].action,
   );
-  const { scopes, forPurpose } = wishes.actions.find(one => one.action === action)!;
+  const { scopes, forPurpose } = wishes.actions.find(
+    one => one.action === action,
+  )!;
   const [chosen, setKind] = useState(given?.kind ?? '');
   const kind = scopes.includes(chosen) ? chosen : scopes[0];
   const [name, setName] = useState(given?.name ?? '');
