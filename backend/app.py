@@ -195,7 +195,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     place = settings.audit.sealing.store
     audit = AuditService(database, clock, metrics, settings.home / "audit", open_store(place) if place else None)
     identity = IdentityService(settings, clock, audit)
-    attestations = AttestationService(settings, clock, audit, identity)
+    attestations = AttestationService(clock, audit, identity)
     registry = RegistryService(settings, clock, audit, attestations, metrics)
     runtime = WorkflowRuntime(settings, database)
     services = Services(
@@ -239,6 +239,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
 
 def _add_access(services: Services) -> None:
     services.access = AccessService(services)
+    services.attestations.access = services.identity.access = services.access
     services.grants = Grants(services, services.access)
     services.reviews = Reviews(services, services.access, services.grants)
     GrantWork(services)

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action, ProjectResource
 from backend.core.config import API_PREFIX
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+from backend.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from backend.core.ids import new_id
-from backend.identity.principal import Principal, is_of_all
+from backend.identity.principal import Principal
 from catalog import repository
 from catalog.entities import AnyEntity, owner_of, system_of
 from catalog.models import EntityRow, Location, LocationState
@@ -95,8 +96,10 @@ class CatalogService:
             Unavailable: the host did not answer.
         """
         self._check_readable(place, found)
+        permitted: dict[str, Any] = {}
         if isinstance(caller, Principal):
-            self._check_owner(caller, place, found)
+            owners = {owner for entity in found.reading.entities if (owner := owner_of(entity)) is not None}
+            permitted = self._may(session, caller, Action.REGISTER_ENTITIES, place, owners, "register")
         lock_for_transaction(session, "catalog")
         row = repository.location_at(session, place.host, place.org, place.repository, place.path)
         new = row is None
@@ -128,7 +131,7 @@ class CatalogService:
                 type=f"{EVENT}.location.registered",
                 subject=f"location:{place.shown}",
                 actor=caller,
-                data={"id": row.id, "entities": [entity.ref for entity in found.reading.entities]},
+                data={"id": row.id, "entities": [entity.ref for entity in found.reading.entities], **permitted},
             )
         self.apply(session, row, found)
         return row, new
@@ -181,10 +184,11 @@ class CatalogService:
             raise Conflict("the platform's own sources can't be unregistered")
         lock_for_transaction(session, "catalog")
         declared = repository.of_location(session, row.id)
+        permitted: dict[str, Any] = {}
         if isinstance(caller, Principal):
             owners = {one.owner for one in declared if one.owner}
-            if not is_of_all(caller, owners, self._services.settings.permissions) and caller.ref != row.registered_by:
-                raise self._forbidden(caller, place, owners, "unregister")
+            by = row.registered_by
+            permitted = self._may(session, caller, Action.UNREGISTER_ENTITIES, place, owners, "unregister", by)
         for one in declared:
             self._take_away(session, one)
         session.delete(row)
@@ -193,7 +197,7 @@ class CatalogService:
             type=f"{EVENT}.location.unregistered",
             subject=f"location:{place.shown}",
             actor=caller,
-            data={"id": row.id, "entities": [one.ref for one in declared]},
+            data={"id": row.id, "entities": [one.ref for one in declared], **permitted},
         )
         return row
 
@@ -335,16 +339,30 @@ class CatalogService:
             first = f": line {faults[0]['line']}: {faults[0]['message']}" if faults else ""
             raise InvalidInput(f"{place.shown} declares no entity that is right{first}", faults=faults)
 
-    def _check_owner(self, caller: Principal, place: Place, found: Found) -> None:
-        owners = {owner for entity in found.reading.entities if (owner := owner_of(entity)) is not None}
-        if not is_of_all(caller, owners, self._services.settings.permissions):
-            raise self._forbidden(caller, place, owners, "register")
-
-    def _forbidden(self, caller: Principal, place: Place, owners: set[str], verb: str) -> Forbidden:
-        groups = " and ".join(sorted(owners)) or "the platform's administrators"
-        return Forbidden(f"{caller.ref} may not {verb} {place.shown}", fix=f"Members of {groups} may.").audited(
-            type=f"{EVENT}.location.refused", subject=f"location:{place.shown}", actor=caller.ref, verb=verb
+    def _may(
+        self,
+        session: Session,
+        caller: Principal,
+        action: Action,
+        place: Place,
+        owners: set[str],
+        verb: str,
+        registered_by: str | None = None,
+    ) -> dict[str, Any]:
+        """Let through whom the policies permit; return what the audit event says about it."""
+        access, groups = self._services.access, " and ".join(sorted(owners)) or "the platform's administrators"
+        persons = frozenset() if registered_by is None else access.people.behind(registered_by)
+        decision = access.require(
+            session,
+            caller,
+            action,
+            ProjectResource(f"location:{place.shown}", tuple(sorted(owners)), persons),
+            detail=f"{caller.ref} may not {verb} {place.shown}",
+            fix=f"Members of {groups} may.",
+            event=f"{EVENT}.location.refused",
+            verb=verb,
         )
+        return {"access": decision.as_json()}
 
 
 def _as_json(fault: Fault) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from backend.core.errors import Conflict, Forbidden, NotFound
-from backend.identity.principal import Principal, is_of_all
+from backend.access.engine import Decision
+from backend.access.resources import Action, ProjectResource
+from backend.core.errors import Conflict, NotFound
+from backend.identity.principal import Principal
 from scaffolder.git import Author
 from scaffolder.hosts.base import HostedRepository, NewPullRequest, PullRequest
 from scaffolder.hosts.embedded import EmbeddedHost
@@ -60,15 +62,15 @@ class Pulls:
 
     def open(self, session: Session, caller: Principal, new: NewPullRequest) -> PullRequest:
         """Open a pull request, or bring the open one of its branch up to date."""
-        self._check(session, caller, "open")
+        decision = self._check(session, caller, "open")
         with translated():
             pull = self.host.open_pull(self.repository, new)
-        self._record(session, caller, "opened", pull)
+        self._record(session, caller, "opened", pull, decision)
         return pull
 
     def decide(self, session: Session, caller: Principal, number: int, decision: str) -> PullRequest:
         """Merge or close a pull request, or mark a draft as ready. Members of the owner group may."""
-        self._check(session, caller, decision)
+        permitted = self._check(session, caller, decision)
         self.get(number)
         with translated():
             if decision == "merge":
@@ -78,30 +80,35 @@ class Pulls:
                 pull = self.host.close_pull(self.repository, number)
             else:
                 pull = self.host.update_pull(self.repository, number, draft=False)
-        self._record(session, caller, {"merge": "merged", "close": "closed", "ready": "marked_ready"}[decision], pull)
+        event = {"merge": "merged", "close": "closed", "ready": "marked_ready"}[decision]
+        self._record(session, caller, event, pull, permitted)
         return pull
 
-    def _check(self, session: Session, caller: Principal, verb: str) -> None:
+    def _check(self, session: Session, caller: Principal, verb: str) -> Decision:
         """Let through members of the group that owns the repository's component, and platform administrators."""
         row = self.services.catalog.component(session, self.repository.name)
         owner = row.owner if row is not None else None
-        if is_of_all(caller, [owner] if owner is not None else [], self.services.settings.permissions):
-            return
-        raise Forbidden(
-            f"{caller.ref} may not {verb} pull requests of {self.repository.path}",
+        return self.services.access.require(
+            session,
+            caller,
+            Action.MANAGE_PULL_REQUESTS,
+            ProjectResource(f"repository:{self.repository.path}", () if owner is None else (owner,)),
+            detail=f"{caller.ref} may not {verb} pull requests of {self.repository.path}",
             fix=f"Members of {owner or 'the group that owns it in the catalog'} may.",
-        ).audited(
-            type=f"{EVENT}.pull_request.refused",
-            subject=f"repository:{self.repository.path}",
-            actor=caller.ref,
+            event=f"{EVENT}.pull_request.refused",
             verb=verb,
         )
 
-    def _record(self, session: Session, caller: Principal, event: str, pull: PullRequest) -> None:
+    def _record(self, session: Session, caller: Principal, event: str, pull: PullRequest, by: Decision) -> None:
         self.services.audit.append(
             session,
             type=f"{EVENT}.pull_request.{event}",
             subject=f"repository:{self.repository.path}",
             actor=caller,
-            data={"number": pull.number, "head": pull.head, "commit": pull.merge_commit or pull.head_commit},
+            data={
+                "number": pull.number,
+                "head": pull.head,
+                "commit": pull.merge_commit or pull.head_commit,
+                "access": by.as_json(),
+            },
         )

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound, PlatformError, Unavailable
+from backend.access.engine import Decision
+from backend.access.resources import Action, ProjectResource
+from backend.core.errors import Conflict, InvalidInput, NotFound, PlatformError, Unavailable
 from backend.core.ids import new_id
-from backend.identity.principal import Principal, is_of_all
+from backend.identity.principal import Principal
 from catalog.refs import full_ref
 from scaffolder import repository
 from scaffolder.api import KINDS
@@ -108,7 +110,8 @@ class ScaffoldService:
             answers = self._answers(wish, asked, org)
             complete = self._services.rendering.answers(release, answers)
         owner = self._owner(wish, complete)
-        self._check_member(caller, wish, owner)
+        with self._services.database.read() as session:
+            self._may_make(session, caller, wish.name, owner)
         description = str(complete.get("description") or f"Made from {wish.template}.")[:_DESCRIPTION_LENGTH]
         prepared = Prepared(wish, release, answers, settings.name, org, owner, description)
         with self._services.database.read() as session:
@@ -136,8 +139,10 @@ class ScaffoldService:
         """Reserve the name and have the repository made.
 
         Raises:
+            Forbidden: the policies say no by now.
             NameTaken: somebody was faster.
         """
+        decision = self._may_make(session, caller, prepared.wish.name, prepared.owner)
         self._check_free(session, prepared)
         wish, now = prepared.wish, self._services.clock.now()
         row = Scaffold(
@@ -163,7 +168,7 @@ class ScaffoldService:
             raise self._taken(session, prepared, f"a repository {wish.name} is being made already") from None
         self.note(session, row, Step.CHECK, ProgressState.DONE, "the answers are right and the name is free")
         self.note(session, row, Step.RESERVE, ProgressState.DONE, f"the name {wish.name} is reserved")
-        self.record(session, row, "requested", caller, host=row.host, org=row.org)
+        self.record(session, row, "requested", caller, host=row.host, org=row.org, access=decision.as_json())
         return row
 
     def get(self, session: Session, scaffold_id: str) -> Scaffold:
@@ -187,16 +192,23 @@ class ScaffoldService:
         """
         self.get(session, scaffold_id)
         row = repository.lock(session, scaffold_id)
-        allowed = caller.ref == row.requested_by or self._is_member(caller, row.owner)
-        if not allowed:
-            raise Forbidden(f"{caller.ref} may not cancel this scaffold", fix=f"Members of {row.owner} may.").audited(
-                type=f"{EVENT}.scaffold.refused", subject=f"scaffold:{row.name}", actor=caller.ref, verb="cancel"
-            )
+        decision = self._services.access.require(
+            session,
+            caller,
+            Action.CANCEL_SCAFFOLD,
+            ProjectResource(
+                f"scaffold:{row.name}", (row.owner,), self._services.access.people.behind(row.requested_by)
+            ),
+            detail=f"{caller.ref} may not cancel this scaffold",
+            fix=f"Members of {row.owner} may.",
+            event=f"{EVENT}.scaffold.refused",
+            verb="cancel",
+        )
         if row.state in ENDED:
             raise Conflict(f"the scaffold is {row.state} already", fix="Delete the repository on its host instead.")
         if row.cancel_requested_by is None:
             row.cancel_requested_by = caller.ref
-            self.record(session, row, "cancel_requested", caller)
+            self.record(session, row, "cancel_requested", caller, access=decision.as_json())
         return row
 
     def note(self, session: Session, row: Scaffold, step: Step, state: ProgressState, message: str) -> None:
@@ -255,19 +267,16 @@ class ScaffoldService:
             raise InvalidInput(f"owner: {shortened(ref)} is no group", fix="Write group:default/NAME.")
         return ref
 
-    def _is_member(self, caller: Principal, owner: str) -> bool:
-        return is_of_all(caller, [owner], self._services.settings.permissions)
-
-    def _check_member(self, caller: Principal, wish: Wish, owner: str) -> None:
-        if self._is_member(caller, owner):
-            return
+    def _may_make(self, session: Session, caller: Principal, name: str, owner: str) -> Decision:
         mine = ", ".join(sorted(caller.groups)) or "none"
-        raise Forbidden(
-            f"{caller.ref} may not make a repository for {owner}", fix=f"Name a group that you are in: {mine}."
-        ).audited(
-            type=f"{EVENT}.scaffold.refused",
-            subject=f"scaffold:{wish.name}",
-            actor=caller.ref,
+        return self._services.access.require(
+            session,
+            caller,
+            Action.CREATE_REPOSITORY,
+            ProjectResource(f"scaffold:{name}", (owner,)),
+            detail=f"{caller.ref} may not make a repository for {owner}",
+            fix=f"Name a group that you are in: {mine}.",
+            event=f"{EVENT}.scaffold.refused",
             owner=owner,
             verb="make",
         )

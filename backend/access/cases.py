@@ -13,15 +13,18 @@ from pydantic.alias_generators import to_camel
 from backend.access.engine import Context, Covering, Decision, Engine
 from backend.access.resources import (
     Action,
+    BudgetResource,
     DatasetResource,
     FleetResource,
+    IncidentResource,
     ModelResource,
     OwnedResource,
     PlatformResource,
+    ProjectResource,
     Resource,
-    Roles,
 )
-from backend.access.service import engine_of, with_request
+from backend.access.roles import ALERT_SOURCE, LABELLER, Roles
+from backend.access.service import engine_of, given_roles, with_request
 from backend.core.config import Settings
 from backend.identity.principal import Actor, Principal, PrincipalKind
 from mlplatform.spec.faults import Fault, SpecError
@@ -61,6 +64,13 @@ class Owned(_Part):
     persons: list[Text] = Field(default_factory=list)
 
 
+class Projected(_Part):
+    """A repository and what it declares."""
+
+    owners: list[Text] = Field(default_factory=list)
+    persons: list[Text] = Field(default_factory=list)
+
+
 class About(_Part):
     """What is asked about: one of these."""
 
@@ -70,15 +80,18 @@ class About(_Part):
     fleet: list[Text] | None = None
     grant: Owned | None = None
     review_item: Owned | None = None
+    incident: Text | None = None
+    budget: Text | None = None
+    project: Projected | None = None
     owner: Text = "group:default/risk"
     repository: Text = "local/wine"
     classification: Classification = Classification.INTERNAL
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
-        named = (self.model, self.dataset, self.platform, self.fleet, self.grant, self.review_item)
-        if sum(one is not None for one in named) != 1:
-            raise ValueError("name one of model, dataset, platform, fleet, grant, reviewItem")
+        names = ("model", "dataset", "platform", "fleet", "grant", "review_item", "incident", "budget", "project")
+        if sum(getattr(self, one) is not None for one in names) != 1:
+            raise ValueError(f"name one of {', '.join(map(to_camel, names))}")
         return self
 
     def resource(self, engine: Engine) -> Resource:
@@ -89,6 +102,13 @@ class About(_Part):
             return DatasetResource(self.dataset, self.owner, self.classification)
         if self.fleet is not None:
             return FleetResource(tuple(self.fleet))
+        if self.incident is not None:
+            return IncidentResource(self.incident, self.owner, self.repository)
+        if self.budget is not None:
+            return BudgetResource("model", self.budget, self.owner)
+        if self.project is not None:
+            asked = frozenset(engine.people.person(person) for person in self.project.persons)
+            return ProjectResource("project:case", tuple(self.project.owners), asked)
         for kind, one in (("Grant", self.grant), ("ReviewItem", self.review_item)):
             if one is not None:
                 persons = frozenset(engine.people.person(person) for person in one.persons)
@@ -120,6 +140,8 @@ class Surroundings(_Part):
     requester: Doer | None = None
     author: Doer | None = None
     commit_author: Text | None = None
+    decider: Doer | None = None
+    co_requester: Doer | None = None
     escalated: bool = False
     grant: Covered | None = None
 
@@ -138,6 +160,8 @@ class Surroundings(_Part):
             requester=actor(self.requester),
             author=actor(self.author),
             commit_author=self.commit_author,
+            decider=actor(self.decider),
+            co_requester=actor(self.co_requester),
             escalated=self.escalated,
         )
 
@@ -191,9 +215,9 @@ def run(settings: Settings, paths: list[Path]) -> list[Outcome]:
 
 def _with_roles(settings: Settings, engine: Engine) -> Engine:
     """Return the engine with a group for each role, so that cases don't depend on which groups have it."""
-    access, permissions = settings.access, settings.permissions
-    names = {"auditor", "data-protection", *access.roles}
-    roles = {name: [*access.roles.get(name, []), f"{_ROLE_GROUP}{name}"] for name in names}
+    given, permissions = given_roles(settings), settings.permissions
+    names = {"auditor", "data-protection", LABELLER, ALERT_SOURCE, *given}
+    roles = {name: [*given.get(name, []), f"{_ROLE_GROUP}{name}"] for name in names}
     more = permissions.model_copy(
         update={
             "platform_admins": [*permissions.platform_admins, f"{_ROLE_GROUP}administrator"],

@@ -10,7 +10,8 @@ import orjson
 
 from backend.access.people import People
 from backend.access.policies import NAMESPACE, PolicySet
-from backend.access.resources import Action, Resource, Roles, group_references, principal_entities
+from backend.access.resources import Action, Resource, group_references, principal_entities
+from backend.access.roles import Roles
 from backend.core.config import Settings
 from backend.identity.principal import Actor, Principal
 
@@ -32,6 +33,10 @@ class Context:
     commit_author: str | None = None
     """Whose commit the version was made from, by the address in it; counts for whom it is linked to."""
     escalated: bool = False
+    decider: Actor | None = None
+    """Who decided about what is taken back."""
+    co_requester: Actor | None = None
+    """Who asked besides the requester."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,11 @@ class Engine:
             if actor is not None:
                 facts[name] = sorted(self.people.behind(actor.ref, actor.on_behalf_of))
                 facts[f"{name}Known"] = actor.is_known
+        if context.co_requester is not None:
+            asked = self.people.behind(context.co_requester.ref, context.co_requester.on_behalf_of)
+            facts["requester"] = sorted({*facts.get("requester", ()), *asked})
+        if context.decider is not None:
+            facts["decider"] = sorted(self.people.behind(context.decider.ref, context.decider.on_behalf_of))
         if context.commit_author is not None and "author" in facts:
             facts["author"] = sorted({*facts["author"], self.people.person(context.commit_author)})
         if context.escalated:

@@ -12,6 +12,7 @@ from backend.access.engine import Decision
 from backend.access.models import Grant, GrantKind, GrantState
 from backend.access.resources import (
     BREAKABLE,
+    FOR_A_PURPOSE,
     GRANTABLE,
     ROLE,
     Action,
@@ -25,7 +26,7 @@ from backend.access.wishes import Wish, Wishes
 from backend.audit.service import PLATFORM
 from backend.core.actions import ActionOut, tried
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from backend.core.errors import Conflict, InvalidInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.principal import Principal
 from mlplatform.spec.quantities import format_duration
@@ -125,7 +126,7 @@ class Grants:
             InvalidInput: it can't be taken so, or not for so long.
         """
         action, scope, resource = self.wishes.checked(session, wish, BREAKABLE)
-        if isinstance(resource, DatasetResource) and scope.startswith("classification:"):
+        if isinstance(resource, DatasetResource) and resource.name is None:
             raise InvalidInput("scope: the glass is broken for one dataset, not for a whole class")
         decision = self._may_break(session, caller, resource, scope)
         self.wishes.not_too_long("for", wish.duration, self._settings.grants.longest_break_glass)
@@ -218,15 +219,17 @@ class Grants:
         return tried("break-glass", lambda: self._may_break(session, caller, resource, resource.ref))
 
     def _may_break(self, session: Session, caller: Principal, resource: Resource, scope: str) -> Decision:
-        decision = self._access.decide(session, caller, Action.BREAK_GLASS, resource)
-        if decision.allowed:
-            return decision
         groups = " or ".join(self._services.settings.permissions.break_glass)
-        raise Forbidden(
-            f"{caller.ref} may not break the glass; members of {groups} may",
+        return self._access.require(
+            session,
+            caller,
+            Action.BREAK_GLASS,
+            resource,
+            detail=f"{caller.ref} may not break the glass; members of {groups} may",
             fix="Ask for access: `platform access request`.",
-            access=decision.as_json(),
-        ).audited(type=f"{EVENT}.break_glass.refused", subject=scope, actor=caller.ref, access=decision.as_json())
+            event=f"{EVENT}.break_glass.refused",
+            subject=scope,
+        )
 
     def _new(
         self,
@@ -248,7 +251,7 @@ class Grants:
             on_behalf_of=caller.on_behalf_of,
             action=action,
             scope=scope,
-            purpose=(wish.purpose or "") if action is Action.READ else "",
+            purpose=(wish.purpose or "") if action in FOR_A_PURPOSE else "",
             reason=wish.reason,
             seconds=int(wish.duration.total_seconds()),
             owner=self._owner(session, resource),
@@ -296,19 +299,16 @@ class Grants:
         session.flush()
 
     def _may(self, session: Session, caller: Principal, grant: Grant, action: Action, verb: str) -> Decision:
-        try:
-            return self._access.require(
-                session,
-                caller,
-                action,
-                OwnedResource("Grant", grant.id, grant.owner, self._persons(grant)),
-                detail=f"{caller.ref} may not {verb} this grant",
-                fix=f"Members of {grant.owner} may.",
-            )
-        except Forbidden as refused:
-            raise refused.audited(
-                type=f"{EVENT}.grant.refused", subject=f"grant:{grant.id}", actor=caller.ref, verb=verb, **refused.extra
-            ) from None
+        return self._access.require(
+            session,
+            caller,
+            action,
+            OwnedResource("Grant", grant.id, grant.owner, self._persons(grant)),
+            detail=f"{caller.ref} may not {verb} this grant",
+            fix=f"Members of {grant.owner} may.",
+            event=f"{EVENT}.grant.refused",
+            verb=verb,
+        )
 
     def _persons(self, grant: Grant) -> frozenset[str]:
         return frozenset({grant.person, *self._access.people.behind(grant.requested_by, grant.on_behalf_of)})

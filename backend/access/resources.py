@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
 from backend.access.policies import NAMESPACE
-from backend.core.config_identity import PermissionSettings
+from backend.access.roles import Roles
 from backend.identity.principal import Principal, PrincipalKind
 from mlplatform.spec.model import Classification
 
@@ -40,20 +40,64 @@ class Action(StrEnum):
     REVIEW_BREAK_GLASS = "review-break-glass"
     REVIEW = "review"
     REPORT_OUTCOMES = "report-outcomes"
+    REGISTER = "register"
+    ATTEST = "attest"
+    REQUEST_WAIVER = "request-waiver"
+    REVOKE_WAIVER = "revoke-waiver"
+    RUN_BATCH = "run-batch"
+    REPORT_USAGE = "report-usage"
+    REQUEST_DRIFT_REPORT = "request-drift-report"
+    REPORT_LABELS = "report-labels"
+    READ_SAMPLES = "read-samples"
+    REVEAL = "reveal"
+    CLASSIFY = "classify"
+    CONFIRM_CLASSIFICATION = "confirm-classification"
+    HANDLE_INCIDENT = "handle-incident"
+    RAISE_ALERTS = "raise-alerts"
+    SET_BUDGET = "set-budget"
+    IMPORT_BILL = "import-bill"
+    MANAGE_HOLDS = "manage-holds"
+    RUN_RETENTION = "run-retention"
+    MANAGE_KEYS = "manage-keys"
+    REVOKE_SIGNING_KEY = "revoke-signing-key"
+    SEAL_AUDIT_LOG = "seal-audit-log"
+    EVALUATE_CONTROLS = "evaluate-controls"
+    MANAGE_TRACKING = "manage-tracking"
+    DECIDE_CAMPAIGN = "decide-campaign"
+    CREATE_REPOSITORY = "create-repository"
+    CANCEL_SCAFFOLD = "cancel-scaffold"
+    MANAGE_PULL_REQUESTS = "manage-pull-requests"
+    REGISTER_ENTITIES = "register-entities"
+    UNREGISTER_ENTITIES = "unregister-entities"
 
 
 GRANTABLE = (
     Action.READ,
+    Action.REVEAL,
     Action.DEPLOY,
     Action.ABORT,
     Action.ROLLBACK,
     Action.WAIVE,
+    Action.RUN_BATCH,
+    Action.READ_SAMPLES,
+    Action.REQUEST_DRIFT_REPORT,
     Action.EXPORT_EVIDENCE,
     Action.ERASE_SUBJECT,
 )
 """What can be asked for with a request for access."""
-BREAKABLE = (Action.READ, Action.DEPLOY, Action.ABORT, Action.ROLLBACK, Action.EXPORT_EVIDENCE)
+BREAKABLE = (
+    Action.READ,
+    Action.REVEAL,
+    Action.DEPLOY,
+    Action.ABORT,
+    Action.ROLLBACK,
+    Action.RUN_BATCH,
+    Action.READ_SAMPLES,
+    Action.EXPORT_EVIDENCE,
+)
 """What can be taken by breaking the glass; deleting is not among it, since nobody could take that back."""
+FOR_A_PURPOSE = (Action.READ, Action.REVEAL)
+"""What is done to data for a stated purpose, which a grant names too."""
 
 
 class Resource(Protocol):
@@ -114,22 +158,22 @@ class ModelResource:
 
 @dataclass(frozen=True)
 class DatasetResource:
-    """Data, with the highest class of any column in it."""
+    """Data, with the highest class of any column in it; without a name it stands for all data of its class."""
 
     KIND: ClassVar[str] = "dataset"
-    name: str
+    name: str | None
     owner: str | None
     classification: Classification
 
     @property
     def ref(self) -> str:
-        """``dataset:<namespace>/<name>``."""
-        return f"dataset:{self.name}"
+        """``dataset:<namespace>/<name>``, or ``classification:<class>`` for all data of a class."""
+        return self._class if self.name is None else f"dataset:{self.name}"
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """The dataset itself, or all data of its class."""
-        return (self.ref, f"classification:{self.classification}")
+        return (self.ref, self._class)
 
     def entity(self) -> Entity:
         """Return it as a Cedar entity."""
@@ -138,11 +182,15 @@ class DatasetResource:
             "classification": self.classification.value,
             "level": self.classification.level,
         }
-        return _entity("Dataset", self.name, attributes)
+        return _entity("Dataset", self.name or self.ref, attributes)
 
     def words(self) -> dict[str, str]:
         """Return what rules may say of it."""
         return {"resource": self.ref, "owner": self.owner or "nobody", "classification": self.classification.value}
+
+    @property
+    def _class(self) -> str:
+        return f"classification:{self.classification}"
 
 
 @dataclass(frozen=True)
@@ -156,11 +204,82 @@ class FleetResource:
 
     def entity(self) -> Entity:
         """Return it as a Cedar entity."""
-        return _entity("Fleet", "fleet", {"owners": [_reference("Group", one) for one in self.owners]})
+        return _entity("Fleet", self.ref, {"owners": group_references(self.owners)})
 
     def words(self) -> dict[str, str]:
         """Return what rules may say of it."""
         return {"resource": "the fleet", "owner": " and ".join(self.owners) or "nobody"}
+
+
+@dataclass(frozen=True)
+class ProjectResource:
+    """A repository and what it declares in the catalog, with the people who asked for it or registered it."""
+
+    ref: str
+    """What people and audit events call it, such as ``scaffold:churn`` or ``location:local:models/churn``."""
+    owners: tuple[str, ...]
+    persons: frozenset[str] = frozenset()
+    owner: None = None
+    scopes: tuple[str, ...] = ()
+
+    def entity(self) -> Entity:
+        """Return it as a Cedar entity."""
+        attributes = {"owners": group_references(self.owners), "persons": sorted(self.persons)}
+        return _entity("Project", self.ref, attributes)
+
+    def words(self) -> dict[str, str]:
+        """Return what rules may say of it."""
+        return {"resource": self.ref, "owner": " and ".join(self.owners) or "nobody"}
+
+
+@dataclass(frozen=True)
+class IncidentResource:
+    """An incident: the group that is told of it, and the repository of the model that it is about."""
+
+    id: str
+    owner: str
+    repository: str | None = None
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """``incident:<id>``."""
+        return f"incident:{self.id}"
+
+    def entity(self) -> Entity:
+        """Return it as a Cedar entity."""
+        attributes: dict[str, Any] = {"owner": _reference("Group", self.owner)}
+        if self.repository is not None:
+            attributes["repository"] = repository_entity(self.repository)
+        return _entity("Incident", self.id, attributes)
+
+    def words(self) -> dict[str, str]:
+        """Return what rules may say of it."""
+        return {"resource": "this incident", "owner": self.owner}
+
+
+@dataclass(frozen=True)
+class BudgetResource:
+    """What a team or a model may cost."""
+
+    kind: str
+    name: str
+    owner: str
+    """The team itself, or the group that owns the model."""
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """``budget:<kind>/<name>``."""
+        return f"budget:{self.kind}/{self.name}"
+
+    def entity(self) -> Entity:
+        """Return it as a Cedar entity."""
+        return _entity("Budget", f"{self.kind}/{self.name}", {"owner": _reference("Group", self.owner)})
+
+    def words(self) -> dict[str, str]:
+        """Return what rules may say of it."""
+        return {"resource": f"the budget of {self.kind} {self.name}", "owner": self.owner}
 
 
 @dataclass(frozen=True)
@@ -208,54 +327,56 @@ class OwnedResource:
 
 
 KINDS_OF: dict[Action, tuple[type[ModelResource | DatasetResource | PlatformResource], ...]] = {
-    Action.DEPLOY: (ModelResource,),
-    Action.ABORT: (ModelResource,),
-    Action.ROLLBACK: (ModelResource,),
-    Action.REPORT_OUTCOMES: (ModelResource,),
+    **dict.fromkeys(
+        (
+            Action.DEPLOY,
+            Action.ABORT,
+            Action.ROLLBACK,
+            Action.REPORT_OUTCOMES,
+            Action.REGISTER,
+            Action.ATTEST,
+            Action.REQUEST_WAIVER,
+            Action.RUN_BATCH,
+            Action.REPORT_USAGE,
+            Action.REQUEST_DRIFT_REPORT,
+            Action.REPORT_LABELS,
+            Action.READ_SAMPLES,
+        ),
+        (ModelResource,),
+    ),
     Action.BREAK_GLASS: (ModelResource, DatasetResource, PlatformResource),
     Action.WAIVE: (ModelResource, DatasetResource),
-    Action.READ: (DatasetResource,),
-    Action.ADMINISTER: (PlatformResource,),
-    Action.EXPORT_EVIDENCE: (PlatformResource,),
-    Action.ERASE_SUBJECT: (PlatformResource,),
-    Action.OPEN_REVIEW: (PlatformResource,),
-    Action.CLOSE_REVIEW: (PlatformResource,),
+    **dict.fromkeys(
+        (Action.READ, Action.REVEAL, Action.CLASSIFY, Action.CONFIRM_CLASSIFICATION),
+        (DatasetResource,),
+    ),
+    **dict.fromkeys(
+        (
+            Action.ADMINISTER,
+            Action.EXPORT_EVIDENCE,
+            Action.ERASE_SUBJECT,
+            Action.OPEN_REVIEW,
+            Action.CLOSE_REVIEW,
+            Action.RAISE_ALERTS,
+            Action.IMPORT_BILL,
+            Action.MANAGE_HOLDS,
+            Action.RUN_RETENTION,
+            Action.MANAGE_KEYS,
+            Action.REVOKE_SIGNING_KEY,
+            Action.SEAL_AUDIT_LOG,
+            Action.EVALUATE_CONTROLS,
+            Action.MANAGE_TRACKING,
+        ),
+        (PlatformResource,),
+    ),
 }
 """What can be asked about without more facts, as the schema has it; everything else has an `actions` route of its own."""
-
-
-class Roles:
-    """Which roles the settings give to which groups."""
-
-    def __init__(self, permissions: PermissionSettings, roles: dict[str, list[str]]) -> None:
-        self._roles: dict[str, list[str]] = {}
-        everything = {"administrator": permissions.platform_admins, "break-glass": permissions.break_glass, **roles}
-        for role, groups in everything.items():
-            for group in groups:
-                self._roles.setdefault(group.casefold(), []).append(role)
-
-    def of(self, groups: Iterable[str]) -> list[str]:
-        """Return the roles that somebody has through these groups."""
-        return sorted({role for group in groups for role in self._roles.get(group.casefold(), ())})
-
-    @property
-    def names(self) -> list[str]:
-        """The roles that some group has."""
-        return sorted({role for roles in self._roles.values() for role in roles})
-
-    def groups(self, role: str) -> list[str]:
-        """Return the groups that have a role."""
-        return sorted(group for group, roles in self._roles.items() if role in roles)
-
-    def as_json(self) -> dict[str, list[str]]:
-        """Return the roles by group."""
-        return {group: sorted(roles) for group, roles in self._roles.items()}
 
 
 def principal_entities(principal: Principal, persons: frozenset[str], roles: Roles) -> tuple[Entity, list[Entity]]:
     """Return a caller as a Cedar entity id, and the entities that make it known with its groups and roles."""
     groups = [_reference("Group", one)["__entity"] for one in sorted(principal.groups)]
-    held = [{"type": f"{NAMESPACE}::Role", "id": one} for one in roles.of(principal.groups)]
+    held = [{"type": f"{NAMESPACE}::Role", "id": one} for one in roles.of(principal)]
     attributes = {"persons": sorted(persons), "groups": [{"__entity": one} for one in groups]}
     if principal.repository is not None:
         uid = repository_entity(principal.repository)["__entity"]

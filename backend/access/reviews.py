@@ -18,7 +18,7 @@ from backend.access.service import EVENT, AccessService
 from backend.audit.service import PLATFORM
 from backend.core.actions import ActionOut, tried
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden, NotFound
+from backend.core.errors import Conflict, NotFound
 from backend.core.ids import new_id
 from backend.core.schemas import utc
 from backend.identity.principal import Principal
@@ -242,10 +242,10 @@ class Reviews:
             for user in sorted(users):
                 yield self._item(review, "membership", user, group, self._reviewer(session, group), [user])
         for role in self._access.roles.names:
-            for group in self._access.roles.groups(role):
-                for one in sorted(members.get(group) or [group]):
+            for holder in self._access.roles.holders(role):
+                for one in sorted(members.get(holder) or [holder]):
                     persons = [one] if one.startswith("user:") else []
-                    yield self._item(review, "role", one, f"{ROLE}{role} by {group}", _ADMINISTRATORS, persons)
+                    yield self._item(review, "role", one, f"{ROLE}{role} by {holder}", _ADMINISTRATORS, persons)
         for name, owner in self._owned(session):
             yield self._item(review, "ownership", owner, name, self._reviewer(session, owner), [])
         for grant in repository.active_grants(session):
@@ -347,40 +347,31 @@ class Reviews:
         self._record(session, event, review, PLATFORM, f"{said}: {sum(waiting.values())} permissions", waiting=waiting)
 
     def _may_run(self, session: Session, caller: Principal, action: Action, verb: str) -> Decision:
-        try:
-            return self._access.require(
-                session,
-                caller,
-                action,
-                PlatformResource(),
-                detail=f"{caller.ref} may not {verb} access reviews",
-                fix="Platform administrators may.",
-            )
-        except Forbidden as refused:
-            raise refused.audited(
-                type=f"{EVENT}.review.refused", subject="access:reviews", actor=caller.ref, verb=verb, **refused.extra
-            ) from None
+        return self._access.require(
+            session,
+            caller,
+            action,
+            PlatformResource(),
+            detail=f"{caller.ref} may not {verb} access reviews",
+            fix="Platform administrators may.",
+            event=f"{EVENT}.review.refused",
+            subject="access:reviews",
+            verb=verb,
+        )
 
     def _may_review(self, session: Session, caller: Principal, review: Review, item: ReviewItem) -> Decision:
-        about = OwnedResource("ReviewItem", item.id, item.owner, frozenset(item.persons))
-        try:
-            return self._access.require(
-                session,
-                caller,
-                Action.REVIEW,
-                about,
-                Context(escalated=review.escalated_at is not None),
-                detail=f"{caller.ref} may not review this permission",
-                fix=f"Members of {item.owner} may.",
-            )
-        except Forbidden as refused:
-            raise refused.audited(
-                type=f"{EVENT}.review.refused",
-                subject=f"access-review:{review.id}",
-                actor=caller.ref,
-                item=item.id,
-                **refused.extra,
-            ) from None
+        return self._access.require(
+            session,
+            caller,
+            Action.REVIEW,
+            OwnedResource("ReviewItem", item.id, item.owner, frozenset(item.persons)),
+            Context(escalated=review.escalated_at is not None),
+            detail=f"{caller.ref} may not review this permission",
+            fix=f"Members of {item.owner} may.",
+            event=f"{EVENT}.review.refused",
+            subject=f"access-review:{review.id}",
+            item=item.id,
+        )
 
     def _is_pending(self, review: Review, item: ReviewItem) -> None:
         if review.state != ReviewState.OPEN:

@@ -20,7 +20,10 @@ class DecisionIn(Payload):
     """Whether the caller may do something."""
 
     action: Word = Field(examples=["read"])
-    resource: Ref = Field(examples=["dataset:default/customers"], description="`model:…`, `dataset:…` or `platform`.")
+    resource: Ref = Field(
+        examples=["dataset:default/customers"],
+        description="`model:…`, `dataset:…`, `classification:…` (all data of a class) or `platform`.",
+    )
     purpose: Word | None = Field(default=None, examples=["model-training"], description="What data is read for.")
     environment: Annotated[str, StringConstraints(max_length=63), NO_NUL] | None = None
 
@@ -90,6 +93,7 @@ class WishableOut(Schema):
     action: str
     scopes: list[str] = Field(description="What it is about: `model`, `dataset`, `classification` or `platform`.")
     break_glass: bool = Field(description="Whether it can be taken in an emergency.")
+    for_purpose: bool = Field(description="Whether a purpose has to be stated.")
 
 
 class WishesOut(Schema):

@@ -14,6 +14,7 @@ from backend.access.models import ClockRow, PolicySetRow
 from backend.access.people import People
 from backend.access.policies import Rule, load
 from backend.access.resources import (
+    FOR_A_PURPOSE,
     GRANTABLE,
     KINDS_OF,
     ROLE,
@@ -22,8 +23,8 @@ from backend.access.resources import (
     ModelResource,
     PlatformResource,
     Resource,
-    Roles,
 )
+from backend.access.roles import ALERT_SOURCE, LABELLER, Roles
 from backend.audit.service import PLATFORM
 from backend.core.config import Settings
 from backend.core.config_files import ConfigError
@@ -163,10 +164,15 @@ class AccessService:
         *,
         detail: str | None = None,
         fix: str | None = None,
+        event: str | None = None,
+        subject: str | None = None,
+        **said: Any,
     ) -> Decision:
         """Return the decision that lets a caller through.
 
         ``detail`` and ``fix`` are what a refusal says where no rule permits; a rule that forbids speaks for itself.
+        ``event`` is the type of the audit event that a refusal leaves, about ``subject`` (the resource, if nothing else is
+        given), with the decision and ``said`` in it.
 
         Raises:
             Forbidden: the policies say no. ``access`` in the problem details names rules and policy set, and in
@@ -175,7 +181,11 @@ class AccessService:
         decision = self.decide(session, principal, action, resource, context)
         if decision.allowed:
             return decision
-        raise refusal(decision, detail=detail, fix=fix)
+        refused = refusal(decision, detail=detail, fix=fix)
+        if event is not None:
+            about = subject or resource.ref
+            refused.audited(type=event, subject=about, actor=principal.ref, **said, **refused.extra)
+        raise refused
 
     def record(self, session: Session, principal: Principal, decision: Decision, context: Context) -> None:
         """Put a decision on record that gates no write of this platform, such as reading data elsewhere."""
@@ -232,11 +242,15 @@ class AccessService:
             return self.model(session, name)
         if kind == "dataset" and name:
             return self.dataset(session, name)
+        if kind == "classification" and name:
+            if name not in list(Classification):
+                raise InvalidInput(f"scope: {name[:40]!r} is no classification; it may be {', '.join(Classification)}")
+            return DatasetResource(None, None, Classification(name))
         if ref == "platform":
             return PlatformResource()
         raise InvalidInput(
             f"resource: {ref[:120]!r} names nothing that access is decided about",
-            fix="Write model:NAME, dataset:NAMESPACE/NAME or platform.",
+            fix="Write model:NAME, dataset:NAMESPACE/NAME, classification:CLASS or platform.",
         )
 
     def fits(self, action: Action, resource: Resource) -> None:
@@ -253,11 +267,11 @@ class AccessService:
     def owners_of(self, principal: Principal) -> list[str]:
         """Return the names under which a caller decides about grants and reviews: groups and roles."""
         groups = {group.casefold() for group in principal.groups}
-        return sorted({*groups, *(f"{ROLE}{role}" for role in self.roles.of(groups))})
+        return sorted({*groups, *(f"{ROLE}{role}" for role in self.roles.of(principal))})
 
     def data_protection(self) -> str:
         """Return who decides about data that has no owner of its own."""
-        role = "data-protection" if self.roles.groups("data-protection") else "administrator"
+        role = "data-protection" if self.roles.holders("data-protection") else "administrator"
         return f"{ROLE}{role}"
 
     def now(self) -> datetime:
@@ -286,9 +300,17 @@ class AccessService:
         """Take the clock for right that is behind a time that was seen: that one was wrong.
 
         Raises:
+            Forbidden: the policies say no.
             Conflict: it is not behind.
         """
-        decision = self.require(session, caller, Action.ADMINISTER, PlatformResource())
+        decision = self.require(
+            session,
+            caller,
+            Action.ADMINISTER,
+            PlatformResource(),
+            event=f"{EVENT}.clock.refused",
+            subject="access:clock",
+        )
         if self.clock_is_right():
             raise Conflict("the clock is not behind")
         now, row = self._services.clock.now(), repository.clock(session)
@@ -321,7 +343,7 @@ class AccessService:
             person=self.people.person(principal.ref),
             action=action,
             scopes=resource.scopes,
-            purpose=(context.purpose or "") if action is Action.READ else "",
+            purpose=(context.purpose or "") if action in FOR_A_PURPOSE else "",
             now=now,
         )
         return None if found is None else Covering(*found)
@@ -334,11 +356,18 @@ def engine_of(settings: Settings) -> Engine:
         ConfigError: a policy is wrong, or all of them together lock everybody out.
     """
     access = settings.access
-    people, roles = People(access.identities), Roles(settings.permissions, access.roles)
+    people, roles = People(access.identities), Roles(settings.permissions, given_roles(settings))
     kept = access.model_dump(mode="json", by_alias=True, include={"identities", "purposes"})
     engine = Engine(settings, load(access.policies, {**kept, "roles": roles.as_json()}), people, roles)
     _somebody_may_change(settings, engine)
     return engine
+
+
+def given_roles(settings: Settings) -> dict[str, list[str]]:
+    """Return who has which role by the settings, besides those that ``permissions`` gives."""
+    named = {LABELLER: settings.drift.labellers, ALERT_SOURCE: settings.observability.alertmanagers}
+    roles = settings.access.roles
+    return {**roles, **{role: [*roles.get(role, ()), *refs] for role, refs in named.items() if refs}}
 
 
 def _somebody_may_change(settings: Settings, engine: Engine) -> None:
@@ -371,7 +400,7 @@ def with_request(decision: Decision, action: Action, resource: Resource, context
     """Return a refusal with the command that asks for what no rule permits, where it can be asked for."""
     if decision.allowed or decision.rules or not resource.scopes or action not in GRANTABLE:
         return decision
-    purpose = f" --purpose {context.purpose}" if context.purpose and action is Action.READ else ""
+    purpose = f" --purpose {context.purpose}" if context.purpose and action in FOR_A_PURPOSE else ""
     asked = f'platform access request {action} {resource.ref}{purpose} --for 1d --reason "..."'
     return replace(decision, request=asked)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from backend.access.resources import BREAKABLE, GRANTABLE, Action, DatasetResource, Resource
+from backend.access.resources import BREAKABLE, FOR_A_PURPOSE, GRANTABLE, Action, DatasetResource, Resource
 from backend.access.schemas import WishableOut, WishesOut
 from backend.access.service import AccessService
 from backend.core.config_access import AccessSettings
@@ -18,10 +18,14 @@ SHORTEST = timedelta(minutes=1)
 _PRINCIPAL = re.compile(r"^(user:[a-z0-9-]+/|repository:|service:)[A-Za-z0-9][A-Za-z0-9._/ -]{0,180}$")
 _SCOPES = {
     Action.READ: ("dataset", "classification"),
+    Action.REVEAL: ("dataset", "classification"),
     Action.DEPLOY: ("model",),
     Action.ABORT: ("model",),
     Action.ROLLBACK: ("model",),
     Action.WAIVE: ("model", "dataset"),
+    Action.RUN_BATCH: ("model",),
+    Action.READ_SAMPLES: ("model",),
+    Action.REQUEST_DRIFT_REPORT: ("model",),
     Action.EXPORT_EVIDENCE: ("platform",),
     Action.ERASE_SUBJECT: ("platform",),
 }
@@ -51,7 +55,12 @@ class Wishes:
         limits = self._settings.grants
         return WishesOut(
             actions=[
-                WishableOut(action=one.value, scopes=list(_SCOPES[one]), break_glass=one in BREAKABLE)
+                WishableOut(
+                    action=one.value,
+                    scopes=list(_SCOPES[one]),
+                    break_glass=one in BREAKABLE,
+                    for_purpose=one in FOR_A_PURPOSE,
+                )
                 for one in GRANTABLE
             ],
             purposes={name: reaches.value for name, reaches in self._settings.purposes.items()},
@@ -69,24 +78,17 @@ class Wishes:
         if wish.action not in among:
             raise InvalidInput(f"action: {wish.action[:40]!r} can't be asked for", fix=f"It may be {', '.join(among)}.")
         action = Action(wish.action)
-        kind, _, name = wish.scope.partition(":")
+        kind = wish.scope.partition(":")[0]
         if kind not in _SCOPES[action]:
             raise InvalidInput(
                 f"scope: {action} is about {' or '.join(_SCOPES[action])}, not about {wish.scope[:120]!r}"
             )
         if wish.principal is not None and not _PRINCIPAL.match(wish.principal):
             raise InvalidInput("principal: write user:NAMESPACE/NAME, repository:HOST/NAME or service:NAME")
-        if kind == "classification":
-            if name not in list(Classification):
-                raise InvalidInput(f"scope: {name[:40]!r} is no classification; it may be {', '.join(Classification)}")
-            resource: Resource = DatasetResource("any", None, Classification(name))
-            scope = wish.scope
-        else:
-            resource = self._access.resource(session, wish.scope)
-            scope = resource.ref
-        if isinstance(resource, DatasetResource) and action is Action.READ:
-            self._has_purpose(wish.purpose, resource.classification)
-        return action, scope, resource
+        resource = self._access.resource(session, wish.scope)
+        if isinstance(resource, DatasetResource) and action in FOR_A_PURPOSE:
+            self.fitting(wish.purpose, resource.classification)
+        return action, resource.ref, resource
 
     def not_too_long(self, name: str, duration: timedelta, longest: timedelta) -> None:
         """Refuse a time for which nothing is given.
@@ -100,7 +102,12 @@ class Wishes:
                 f"not {format_duration(duration)}"
             )
 
-    def _has_purpose(self, purpose: str | None, classification: Classification) -> None:
+    def fitting(self, purpose: str | None, classification: Classification) -> None:
+        """Refuse a purpose for which data of a class is never read.
+
+        Raises:
+            InvalidInput: it is none, or none is given.
+        """
         known = self._settings.purposes
         fitting = [name for name, reaches in known.items() if reaches.level >= classification.level]
         if purpose not in fitting:

@@ -10,24 +10,28 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action, ModelResource
 from backend.attestations.models import AttestationRow
 from backend.audit.service import AuditService
 from backend.core.clock import Clock
-from backend.core.config import Settings
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Forbidden, InvalidInput, NotFound, PlatformError
+from backend.core.errors import InvalidInput, NotFound, PlatformError
 from backend.core.ids import new_id
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Principal
 from backend.identity.service import IdentityService, KeyBinding
 from mlplatform.attest import dsse
 from mlplatform.attest.errors import AttestationInvalid
 from mlplatform.attest.statement import ParsedStatement, Subject, parse_statement, require_subject
 from mlplatform.gates.result import GateResult
+
+if TYPE_CHECKING:
+    from backend.access.engine import Decision
+    from backend.access.service import AccessService
 
 REFUSED = "ml-platform.attestations.attestation.refused"
 RECORDED = "ml-platform.attestations.attestation.recorded"
@@ -73,6 +77,8 @@ class Verified:
     envelope: Mapping[str, Any]
     statement: ParsedStatement
     binding: KeyBinding
+    access: "Decision"
+    """Whether whoever presented it may attest for the model; a signature of the model's repository counts in any case."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +108,12 @@ class StoredAttestation:
 
 
 class AttestationService:
-    """Verifies and stores attestations."""
+    """Verifies and stores attestations. ``access`` is set when the platform is built, since it knows models by the registry."""
 
-    def __init__(self, settings: Settings, clock: Clock, audit: AuditService, identity: IdentityService) -> None:
-        self._settings, self._clock, self._audit, self._identity = settings, clock, audit, identity
+    access: "AccessService"
+
+    def __init__(self, clock: Clock, audit: AuditService, identity: IdentityService) -> None:
+        self._clock, self._audit, self._identity = clock, audit, identity
 
     def verify(
         self,
@@ -123,7 +131,7 @@ class AttestationService:
         """
         digest = None if subject is None else subject.digest
         try:
-            statement, binding = self._signed(session, caller, envelope, model)
+            statement, binding, decision = self._signed(session, caller, envelope, model)
             said = statement.subject
             require_subject(said, subject or replace(said, model=model.name, repository=model.repository))
         except AttestationInvalid as error:
@@ -131,7 +139,7 @@ class AttestationService:
         if binding.repository not in (None, statement.subject.repository):
             reason = f"the key is bound for the repository {binding.repository}, not for {statement.subject.repository}"
             raise self._refused(caller, model.name, said.digest, "not_allowed", reason)
-        return Verified(envelope, statement, binding)
+        return Verified(envelope, statement, binding, decision)
 
     def submit(
         self,
@@ -156,12 +164,15 @@ class AttestationService:
             model = find_model(session, about.model, about.digest)
         except NotFound as error:
             raise self._refused(caller, about.model, about.digest, "wrong_subject", error.detail) from None
-        if not may_act_for(
-            caller, owner=model.owner, repository=model.repository, permissions=self._settings.permissions
-        ):
-            raise Forbidden(f"{caller.ref} may not attest for the model {model.name}").audited(
-                type=REFUSED, subject=f"model:{model.name}", actor=caller.ref
-            )
+        self.access.require(
+            session,
+            caller,
+            Action.ATTEST,
+            _resource(model),
+            detail=f"{caller.ref} may not attest for the model {model.name}",
+            fix=f"Members of {model.owner} and the repository {model.repository} may.",
+            event=REFUSED,
+        )
         return self.store(session, caller, self.verify(session, caller, envelope, model=model))
 
     def store(self, session: Session, caller: Principal, verified: Verified) -> tuple[AttestationRow, bool]:
@@ -211,6 +222,7 @@ class AttestationService:
                 "keyId": row.key_id,
                 "signer": row.principal,
                 "envelopeDigest": digest,
+                "access": verified.access.as_json(),
             },
         )
         return row, True
@@ -271,8 +283,8 @@ class AttestationService:
 
     def _signed(
         self, session: Session, caller: Principal, envelope: Mapping[str, Any], model: ModelRules
-    ) -> tuple[ParsedStatement, KeyBinding]:
-        """Return the signed statement and the binding that makes the signature count."""
+    ) -> tuple[ParsedStatement, KeyBinding, "Decision"]:
+        """Return the signed statement, the binding that makes the signature count, and whether the caller may attest."""
         bindings = self._identity.bindings(session, dsse.key_ids(envelope))
         statement, key_id = dsse.verify(envelope, {one.key.keyid: one.key for one in bindings})
         own = [one for one in bindings if one.key.keyid == key_id]
@@ -280,15 +292,17 @@ class AttestationService:
         if not current:
             raise self._refused(caller, model.name, statement.subject.digest, "revoked_key", "the key was revoked")
         # Groups are known of the caller only, so a signer who is somebody else must be the model's own repository.
-        allowed = {f"repository:{model.repository}"}
-        if may_act_for(caller, owner=model.owner, repository=model.repository, permissions=self._settings.permissions):
-            allowed.add(caller.ref)
+        decision = self.access.decide(session, caller, Action.ATTEST, _resource(model))
+        allowed = {f"repository:{model.repository}", *([caller.ref] if decision.allowed else [])}
         counting = [one for one in current if one.principal in allowed]
         if not counting:
-            reason = f"its signer {current[0].principal} is neither the caller nor the model's repository"
+            signer = current[0].principal
+            reason = f"its signer {signer} is neither the caller nor the model's repository"
+            if signer == caller.ref:
+                reason = f"its signer {signer} may not attest for the model: {decision.explanation}"
             raise self._refused(caller, model.name, statement.subject.digest, "not_allowed", reason)
         fits = [one for one in counting if one.repository in (None, statement.subject.repository)]
-        return statement, min(fits or counting, key=lambda one: one.principal != caller.ref)
+        return statement, min(fits or counting, key=lambda one: one.principal != caller.ref), decision
 
     def _refused(
         self, caller: Principal, model: str | None, digest: str | None, code: str, reason: str
@@ -296,6 +310,10 @@ class AttestationService:
         error = AttestationRefused(f"the attestation does not count: {reason}", fix=_FIXES.get(code), code=code)
         subject = f"model:{model[:100]}" if model else f"principal:{caller.ref}"
         return error.audited(type=REFUSED, subject=subject, actor=caller.ref, code=code, digest=digest)
+
+
+def _resource(model: ModelRules) -> ModelResource:
+    return ModelResource(model.name, model.owner, model.repository)
 
 
 def dsse_subject(envelope: Mapping[str, Any]) -> Subject:

@@ -10,10 +10,11 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action, PlatformResource
 from backend.audit import repository as log_repository
 from backend.audit import segment_repository as repository
 from backend.audit.models import AuditSealing, AuditSegment, SealingState
@@ -21,7 +22,7 @@ from backend.audit.reading import LogDamaged
 from backend.audit.segment_writing import read_back, write_segment
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden, NotFound
+from backend.core.errors import Conflict, NotFound
 from backend.core.ids import new_id
 from backend.core.schemas import utc
 from backend.identity.principal import Principal
@@ -91,23 +92,28 @@ class Sealing:
         """Ask for a sealing.
 
         Raises:
-            Forbidden: the caller is no platform administrator.
+            Forbidden: the policies say no.
             NothingIsSealed: no setting says how old events must be.
             SealingRunning: one is under way.
             UnderLegalHold: a legal hold keeps the log as it is.
         """
-        admins = self._services.settings.permissions.platform_admins
-        if not caller.in_any(admins):
-            raise Forbidden(
-                f"{caller.ref} may not seal the audit log", fix=f"Members of {' or '.join(admins)} may."
-            ).audited(type=f"{EVENT}.sealing.refused", subject=LOG, actor=caller.ref)
+        decision = self._services.access.require(
+            session,
+            caller,
+            Action.SEAL_AUDIT_LOG,
+            PlatformResource(),
+            detail=f"{caller.ref} may not seal the audit log",
+            fix=f"Members of {' or '.join(self._services.settings.permissions.platform_admins)} may.",
+            event=f"{EVENT}.sealing.refused",
+            subject=LOG,
+        )
         if running := repository.open_sealings(session):
             raise SealingRunning("a sealing is under way", fix="Wait for it to end.", sealing=running[0])
         self._services.privacy.holds.check(session, [LOG], "the audit log is not sealed")
-        return self.begin(session, caller, scheduled=False)
+        return self.begin(session, caller, scheduled=False, access=decision.as_json())
 
-    def begin(self, session: Session, actor: Principal | str, *, scheduled: bool) -> AuditSealing:
-        """Add a sealing.
+    def begin(self, session: Session, actor: Principal | str, *, scheduled: bool, **said: Any) -> AuditSealing:
+        """Add a sealing; its audit event says ``said`` as well.
 
         Raises:
             NothingIsSealed: no setting says how old events must be.
@@ -125,7 +131,7 @@ class Sealing:
             bytes=0,
         )
         session.add(row)
-        self._record(session, row, "requested", actor, before=utc(row.before), scheduled=scheduled)
+        self._record(session, row, "requested", actor, before=utc(row.before), scheduled=scheduled, **said)
         session.flush()
         return row
 

@@ -134,7 +134,7 @@ class Backfills:
 
     def request(self, session: Session, caller: Principal, plan: Plan, *, parallelism: int, reason: str) -> Backfill:
         """Have the days of a plan scored."""
-        self._rules.may_run(session, caller, plan.model, "start a backfill")
+        access = self._rules.may_run(session, caller, plan.model, "start a backfill").as_json()
         days = plan.to_score
         now = self._services.clock.now()
         backfill = Backfill(
@@ -162,7 +162,14 @@ class Backfills:
             f"{caller.ref} wants {len(days)} days of {span(plan.first, plan.last)} scored by v{plan.version}: {reason}"
         )
         self._rules.record(
-            session, "backfill.requested", backfill, caller, reason=said, days=len(days), skipped=plan.skipped
+            session,
+            "backfill.requested",
+            backfill,
+            caller,
+            reason=said,
+            days=len(days),
+            skipped=plan.skipped,
+            access=access,
         )
         return backfill
 
@@ -172,7 +179,8 @@ class Backfills:
         Raises:
             Conflict: it is over.
         """
-        self._rules.may_run(session, caller, self.get(session, backfill_id).model, "cancel a backfill")
+        decision = self._rules.may_run(session, caller, self.get(session, backfill_id).model, "cancel a backfill")
+        access = decision.as_json()
         backfill = repository.lock_backfill(session, backfill_id)
         if backfill.state != BackfillState.RUNNING:
             raise Conflict(f"the backfill is over: it has {backfill.state}")
@@ -182,8 +190,8 @@ class Backfills:
             run = repository.lock(session, found.id)
             if run.state in ACTIVE:
                 run.state, run.message, run.finished_at = RunState.CANCELLED, said, now
-                self._rules.record(session, "run.cancelled", run, caller, reason=said)
-        self._rules.record(session, "backfill.cancelled", backfill, caller, reason=said)
+                self._rules.record(session, "run.cancelled", run, caller, reason=said, access=access)
+        self._rules.record(session, "backfill.cancelled", backfill, caller, reason=said, access=access)
         session.flush()
         return backfill
 

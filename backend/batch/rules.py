@@ -4,10 +4,12 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action
 from backend.batch.models import Backfill, BatchRun
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden, NotFound
-from backend.identity.principal import Principal, may_act_for
+from backend.core.errors import Conflict, NotFound
+from backend.identity.principal import Principal
 from mlplatform.batch.faults import BatchFailed
 from mlplatform.batch.lake import Lake, open_lake
 from mlplatform.spec.batch import Batch
@@ -52,15 +54,24 @@ class Rules:
         if row.type != ModelType.BATCH:
             raise Conflict(f"{model} is of type {row.type}; only batch models have runs and backfills")
 
-    def may_run(self, session: Session, caller: Principal, model: str, verb: str) -> None:
-        """Let through the model's repository, its owner group and platform administrators."""
-        row = self._services.registry.get_model(session, model)
-        permissions = self._services.settings.permissions
-        if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=permissions):
-            raise Forbidden(
-                f"{caller.ref} may not {verb} of {model}",
-                fix=f"Members of {row.owner} and the repository {row.repository} may.",
-            ).audited(type=f"{EVENT}.refused", subject=f"model:{model}", actor=caller.ref, verb=verb)
+    def may_run(self, session: Session, caller: Principal, model: str, verb: str) -> Decision:
+        """Let through whom the policies permit to run the model; return their decision.
+
+        Raises:
+            NotFound: there is no such model.
+            Forbidden: the policies say no.
+        """
+        about = self._services.access.model(session, model)
+        return self._services.access.require(
+            session,
+            caller,
+            Action.RUN_BATCH,
+            about,
+            detail=f"{caller.ref} may not {verb} of {model}",
+            fix=f"Members of {about.owner} and the repository {about.repository} may.",
+            event=f"{EVENT}.refused",
+            verb=verb,
+        )
 
     def version(self, session: Session, environment: str, model: str, version: int | None) -> int:
         """Return the version that is meant: a given one that was live there at some time, or the live one.

@@ -72,7 +72,7 @@ class BatchService:
         """
         self.rules.environment(environment)
         self.rules.batch_model(session, model)
-        self.rules.may_run(session, caller, model, "start a run")
+        decision = self.rules.may_run(session, caller, model, "start a run")
         number = self.rules.version(session, environment, model, version)
         self.rules.batch(session, model, number)
         run = BatchRun(
@@ -90,7 +90,7 @@ class BatchService:
         )
         self.add(session, run)
         said = f"{caller.ref} wants {day} of {model} scored by v{number}" + (f": {reason}" if reason else "")
-        self.rules.record(session, "run.requested", run, caller, reason=said)
+        self.rules.record(session, "run.requested", run, caller, reason=said, access=decision.as_json())
         return run
 
     def add(self, session: Session, run: BatchRun) -> None:
@@ -119,7 +119,7 @@ class BatchService:
         Raises:
             Conflict: it is over.
         """
-        self.rules.may_run(session, caller, self.get(session, run_id).model, "cancel a run")
+        decision = self.rules.may_run(session, caller, self.get(session, run_id).model, "cancel a run")
         run = repository.lock(session, run_id)
         if run.state not in ACTIVE:
             raise Conflict(f"the run is over: it has {run.state}")
@@ -127,12 +127,13 @@ class BatchService:
             raise Conflict(
                 "the run is part of a rollout", fix="Abort the rollout: `platform abort`.", deployment=run.deployment_id
             )
-        self._cancel(session, run, f"cancelled by {caller.ref}: {reason}", caller)
+        said = f"cancelled by {caller.ref}: {reason}"
+        self._cancel(session, run, said, caller, access=decision.as_json())
         return run
 
-    def _cancel(self, session: Session, run: BatchRun, said: str, actor: Principal | str) -> None:
+    def _cancel(self, session: Session, run: BatchRun, said: str, actor: Principal | str, **more: Any) -> None:
         run.state, run.message, run.finished_at = RunState.CANCELLED, said, self._services.clock.now()
-        self.rules.record(session, "run.cancelled", run, actor, reason=said)
+        self.rules.record(session, "run.cancelled", run, actor, reason=said, **more)
         session.flush()
 
     def standing(self, session: Session, environment: str, model: str) -> Standing:

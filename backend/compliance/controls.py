@@ -9,14 +9,17 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action, PlatformResource
 from backend.audit.service import PLATFORM
 from backend.compliance import repository
 from backend.compliance.checks import CHECKS
 from backend.compliance.checks.base import Result, View
 from backend.compliance.framework import Control, Framework, FrameworkError, load_frameworks
-from backend.compliance.models import CheckRow, CheckState
+from backend.compliance.models import CheckRow, CheckState, ComplianceRun
 from backend.core.config_files import ConfigError
-from backend.core.errors import NotFound
+from backend.core.errors import Conflict, NotFound
+from backend.core.ids import new_id
+from backend.identity.principal import Principal
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -65,6 +68,42 @@ class ControlService:
             raise ConfigError([str(fault)]) from None
         self.frequencies = _frequencies(self.frameworks.values())
         services.metrics.look_up(_Gauges(services))
+
+    def request(self, session: Session, caller: Principal) -> ComplianceRun:
+        """Ask for every check to be run, due or not.
+
+        Raises:
+            Forbidden: the policies say no.
+            Conflict: an evaluation is under way.
+        """
+        decision = self._services.access.require(
+            session,
+            caller,
+            Action.EVALUATE_CONTROLS,
+            PlatformResource(),
+            detail=f"{caller.ref} may not have the checks run",
+            fix="They run by themselves; `platform compliance status` shows when.",
+            event="ml-platform.compliance.evaluation.refused",
+            subject="compliance",
+        )
+        if repository.open_runs(session):
+            raise Conflict("an evaluation is under way", fix="Wait for it.")
+        row = ComplianceRun(
+            id=new_id(),
+            started_at=self._services.clock.now(),
+            requested_by=caller.ref,
+            everything=True,
+            evaluated=0,
+        )
+        session.add(row)
+        self._services.audit.append(
+            session,
+            type="ml-platform.compliance.evaluation.requested",
+            subject="compliance",
+            actor=caller,
+            data={"access": decision.as_json()},
+        )
+        return row
 
     def framework(self, name: str) -> Framework:
         """Return a framework.

@@ -24,9 +24,8 @@ from backend.compliance.schemas import (
 )
 from backend.core.actions import tried
 from backend.core.container import Services, ServicesOf
-from backend.core.errors import Conflict, Forbidden, NotFound
+from backend.core.errors import NotFound
 from backend.core.http.problems import problems
-from backend.core.ids import new_id
 from backend.core.schemas import Page, Paging
 from backend.core.writes import Write
 from backend.identity.auth import Caller
@@ -111,23 +110,9 @@ def document(
 )
 def evaluate(services: ServicesOf, caller: Caller, write: Write) -> Response:
     """Have every check run, due or not; platform administrators may."""
-    if not caller.in_any(services.settings.permissions.platform_admins):
-        raise Forbidden(
-            f"{caller.ref} may not have the checks run",
-            fix="They run by themselves; `platform compliance status` shows when.",
-        ).audited(type="ml-platform.compliance.evaluation.refused", subject="compliance", actor=caller.ref)
 
     def work(session: Session) -> ComplianceRun:
-        if repository.open_runs(session):
-            raise Conflict("an evaluation is under way", fix="Wait for it.")
-        row = ComplianceRun(
-            id=new_id(), started_at=services.clock.now(), requested_by=caller.ref, everything=True, evaluated=0
-        )
-        session.add(row)
-        services.audit.append(
-            session, type="ml-platform.compliance.evaluation.requested", subject="compliance", actor=caller
-        )
-        return row
+        return services.controls.request(session, caller)
 
     answer = write.run(work, EvaluationOut, 202)
     services.runtime.wake()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from backend.access.engine import Context, Decision
-from backend.access.resources import Action
+from backend.access.resources import Action, ModelResource
 from backend.compliance import repository
 from backend.compliance.models import Waiver, WaiverState
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from backend.core.errors import Conflict, InvalidInput, NotFound
 from backend.core.ids import new_id
-from backend.identity.principal import Actor, Principal, may_act_for
+from backend.identity.principal import Actor, Principal
 from mlplatform.gates.result import Gate
 
 if TYPE_CHECKING:
@@ -75,11 +75,15 @@ class WaiverService:
         """
         row = self._services.registry.get_model(session, model)
         settings = self._services.settings
-        if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=settings.permissions):
-            raise Forbidden(
-                f"{caller.ref} may not ask for a waiver of {model}",
-                fix=f"Members of {row.owner} and the repository {row.repository} may.",
-            ).audited(type=f"{EVENT}.refused", subject=f"model:{model}", actor=caller.ref)
+        decision = self._services.access.require(
+            session,
+            caller,
+            Action.REQUEST_WAIVER,
+            ModelResource(row.name, row.owner, row.repository),
+            detail=f"{caller.ref} may not ask for a waiver of {model}",
+            fix=f"Members of {row.owner} and the repository {row.repository} may.",
+            event=f"{EVENT}.refused",
+        )
         longest = settings.compliance.longest_waiver
         if duration > longest:
             raise InvalidInput(
@@ -107,7 +111,7 @@ class WaiverService:
             expires_at=now + duration,
         )
         session.add(waiver)
-        self._record(session, caller, waiver, "requested")
+        self._record(session, caller, waiver, "requested", access=decision.as_json())
         return waiver
 
     def may_decide(self, session: Session, caller: Principal, waiver: Waiver) -> Decision:
@@ -117,25 +121,17 @@ class WaiverService:
             Forbidden: the policies say no.
         """
         access = self._services.access
-        asked = Actor(waiver.requested_by, waiver.on_behalf_of)
-        try:
-            return access.require(
-                session,
-                caller,
-                Action.WAIVE,
-                access.model(session, waiver.model),
-                Context(requester=asked),
-                detail=f"{caller.ref} may not decide about waivers",
-                fix="Platform administrators and those who have the role data-protection may.",
-            )
-        except Forbidden as refused:
-            raise refused.audited(
-                type=f"{EVENT}.refused",
-                subject=f"model:{waiver.model}",
-                actor=caller.ref,
-                waiver=waiver.id,
-                **refused.extra,
-            ) from None
+        return access.require(
+            session,
+            caller,
+            Action.WAIVE,
+            access.model(session, waiver.model),
+            Context(requester=Actor(waiver.requested_by, waiver.on_behalf_of)),
+            detail=f"{caller.ref} may not decide about waivers",
+            fix="Platform administrators and those who have the role data-protection may.",
+            event=f"{EVENT}.refused",
+            waiver=waiver.id,
+        )
 
     def is_awaited(self, waiver: Waiver) -> None:
         """Refuse to decide what waits for nobody.
@@ -164,19 +160,24 @@ class WaiverService:
         )
         return waiver
 
-    def may_revoke(self, session: Session, caller: Principal, waiver: Waiver) -> None:
-        """Let through whoever decided, the model's own people and platform administrators.
+    def may_revoke(self, session: Session, caller: Principal, waiver: Waiver) -> Decision:
+        """Let through whoever decided, and whom the policies permit to take a waiver back; return their decision.
 
         Raises:
-            Forbidden: the caller is none of them.
+            Forbidden: the policies say no.
         """
-        model = self._services.registry.get_model(session, waiver.model)
-        permissions = self._services.settings.permissions
-        own = may_act_for(caller, owner=model.owner, repository=model.repository, permissions=permissions)
-        if not own and caller.ref != waiver.decided_by:
-            raise Forbidden(f"{caller.ref} may not revoke it", fix=f"Members of {model.owner} may.").audited(
-                type=f"{EVENT}.refused", subject=f"model:{waiver.model}", actor=caller.ref, waiver=waiver.id
-            )
+        model = self._services.access.model(session, waiver.model)
+        return self._services.access.require(
+            session,
+            caller,
+            Action.REVOKE_WAIVER,
+            model,
+            Context(decider=None if waiver.decided_by is None else Actor(waiver.decided_by)),
+            detail=f"{caller.ref} may not revoke it",
+            fix=f"Members of {model.owner} may.",
+            event=f"{EVENT}.refused",
+            waiver=waiver.id,
+        )
 
     def revoke(self, session: Session, caller: Principal, id: str, *, reason: str) -> Waiver:
         """End a waiver before its time; what was admitted by it stays where it is.
@@ -187,11 +188,11 @@ class WaiverService:
         """
         lock_for_transaction(session, f"waiver:{id}")
         waiver = self.get(session, id)
-        self.may_revoke(session, caller, waiver)
+        decision = self.may_revoke(session, caller, waiver)
         if self.state(waiver) not in (WaiverState.ACTIVE, WaiverState.WAITING):
             raise Conflict(f"the waiver holds no more; it is {self.state(waiver)}")
         waiver.state = WaiverState.REVOKED.value
-        self._record(session, caller, waiver, "revoked", reason=reason)
+        self._record(session, caller, waiver, "revoked", reason=reason, access=decision.as_json())
         return waiver
 
     def _record(self, session: Session, caller: Principal, waiver: Waiver, what: str, **more: Any) -> None:

@@ -78,7 +78,8 @@ class AccessSettings(SettingsModel):
     )
     roles: dict[Name, list[EntityRef]] = Field(
         default_factory=dict,
-        description="Groups by role; shipped policies speak of auditor and data-protection, your own of any.",
+        description="Groups by role; shipped policies speak of auditor, data-protection, labeller and alert-source, your own "
+        "of any.",
     )
     identities: list[LinkedIdentity] = Field(
         default_factory=list, description="People with several names, who count as one wherever two are needed."

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action, PlatformResource
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Conflict, Forbidden, InvalidInput
+from backend.core.errors import Conflict, InvalidInput
 from backend.cost import repository
 from backend.cost.fixed import MONEY_PLACES
 from backend.cost.models import Bill
@@ -72,16 +74,22 @@ class Bills:
     def __init__(self, services: "Services", sheet: PriceSheet) -> None:
         self._services, self._sheet = services, sheet
 
-    def may_import(self, caller: Principal) -> None:
-        """Let platform administrators through.
+    def may_import(self, session: Session, caller: Principal) -> Decision:
+        """Let through whom the policies permit to import bills; return their decision.
 
         Raises:
-            Forbidden: the caller is none.
+            Forbidden: the policies say no.
         """
-        if not caller.in_any(self._services.settings.permissions.platform_admins):
-            raise Forbidden(f"{caller.ref} may not import bills", fix="Platform administrators may.").audited(
-                type="ml-platform.cost.bill.refused", subject="cost", actor=caller.ref
-            )
+        return self._services.access.require(
+            session,
+            caller,
+            Action.IMPORT_BILL,
+            PlatformResource(),
+            detail=f"{caller.ref} may not import bills",
+            fix="Platform administrators may.",
+            event="ml-platform.cost.bill.refused",
+            subject="cost",
+        )
 
     def read(self, path: Path, month: Month) -> Read:
         """Read a FOCUS file, CSV or Parquet.
@@ -96,7 +104,15 @@ class Bills:
         )
 
     def keep(
-        self, session: Session, actor: Principal | str, *, month: Month, provider: str, origin: str, read: Read
+        self,
+        session: Session,
+        actor: Principal | str,
+        *,
+        month: Month,
+        provider: str,
+        origin: str,
+        read: Read,
+        access: Decision | None = None,
     ) -> tuple[Bill, list[str]]:
         """Put a bill in the place of the one before of this provider and month; return it, and models it names that are none.
 
@@ -147,7 +163,13 @@ class Bills:
             type="ml-platform.cost.bill.imported",
             subject=f"bill:{provider}/{month}",
             actor=actor,
-            data={"digest": read.digest, "rows": read.rows, "total": str(bill.total), "currency": self._sheet.currency},
+            data={
+                "digest": read.digest,
+                "rows": read.rows,
+                "total": str(bill.total),
+                "currency": self._sheet.currency,
+                **({} if access is None else {"access": access.as_json()}),
+            },
         )
         return bill, strangers
 

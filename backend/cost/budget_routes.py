@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from backend.access.engine import Decision
 from backend.core.container import Services, ServicesOf
 from backend.core.errors import InvalidInput, NotFound, PayloadTooLarge
 from backend.core.http.problems import problems
@@ -95,7 +96,7 @@ async def import_bill(
     services: ServicesOf, caller: Caller, request: Request, month: BillMonth, provider: ProviderName
 ) -> BillOut:
     """Take a month's bill of a provider in FOCUS, CSV or Parquet, in the place of the one before."""
-    services.cost.bills.may_import(caller)
+    access = await run_in_threadpool(_may_import, services, caller)
     with upload_folder(services.registry.uploads) as folder:
         path, received = folder / "bill", 0
         with path.open("wb") as file:
@@ -109,14 +110,21 @@ async def import_bill(
                 await run_in_threadpool(file.write, chunk)
         if not received:
             raise InvalidInput("the body is empty", fix="Send the file as the body.")
-        return await run_in_threadpool(_imported, services, caller, path, Month.parse(month), provider)
+        return await run_in_threadpool(_imported, services, caller, access, path, Month.parse(month), provider)
 
 
-def _imported(services: Services, caller: Principal, path: pathlib.Path, month: Month, provider: str) -> BillOut:
+def _may_import(services: Services, caller: Principal) -> Decision:
+    with services.database.read() as session:
+        return services.cost.bills.may_import(session, caller)
+
+
+def _imported(
+    services: Services, caller: Principal, access: Decision, path: pathlib.Path, month: Month, provider: str
+) -> BillOut:
     read = services.cost.bills.read(path, month)
     with services.database.write() as session:
         row, unknown = services.cost.bills.keep(
-            session, caller, month=month, provider=provider, origin=FOCUS, read=read
+            session, caller, month=month, provider=provider, origin=FOCUS, read=read, access=access
         )
         answer = bill_out(row, services.cost.sheet.currency, unknown)
     services.runtime.wake()

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action, BudgetResource
 from backend.audit.service import PLATFORM
-from backend.core.errors import Forbidden, NotFound
+from backend.core.errors import NotFound
 from backend.cost import repository
 from backend.cost.forecast import Forecast
 from backend.cost.models import Budget, BudgetNotice
@@ -110,7 +112,7 @@ class BudgetService:
             NotFound: there is no such model.
             Forbidden: the caller is neither of the owner group nor a platform administrator.
         """
-        self._may_set(session, caller, kind, name)
+        decision = self._may_set(session, caller, kind, name)
         row = repository.budget(session, kind, name)
         before = None if row is None else str(row.monthly)
         if row is None:
@@ -123,7 +125,7 @@ class BudgetService:
             type=f"{EVENT}.set",
             subject=f"budget:{kind}/{name}",
             actor=caller,
-            data={"monthly": str(monthly), "before": before, "enforce": enforce},
+            data={"monthly": str(monthly), "before": before, "enforce": enforce, "access": decision.as_json()},
         )
         return Limit(kind, name, monthly, enforce, caller.ref)
 
@@ -134,7 +136,7 @@ class BudgetService:
             NotFound: none was set.
             Forbidden: as :meth:`set`.
         """
-        self._may_set(session, caller, kind, name)
+        decision = self._may_set(session, caller, kind, name)
         row = repository.budget(session, kind, name)
         if row is None:
             raise NotFound(
@@ -143,7 +145,11 @@ class BudgetService:
             )
         session.delete(row)
         self._services.audit.append(
-            session, type=f"{EVENT}.removed", subject=f"budget:{kind}/{name}", actor=caller, data={}
+            session,
+            type=f"{EVENT}.removed",
+            subject=f"budget:{kind}/{name}",
+            actor=caller,
+            data={"access": decision.as_json()},
         )
 
     def watch(self, session: Session) -> list[Notice]:
@@ -197,12 +203,17 @@ class BudgetService:
                 )
         return None
 
-    def _may_set(self, session: Session, caller: Principal, kind: str, name: str) -> None:
+    def _may_set(self, session: Session, caller: Principal, kind: str, name: str) -> Decision:
         owner = self._services.registry.get_model(session, name).owner if kind == MODEL else name
-        if owner not in caller.groups and not caller.in_any(self._services.settings.permissions.platform_admins):
-            raise Forbidden(
-                f"{caller.ref} may not set the budget of {kind} {name}", fix=f"Members of {owner} may."
-            ).audited(type=f"{EVENT}.refused", subject=f"budget:{kind}/{name}", actor=caller.ref)
+        return self._services.access.require(
+            session,
+            caller,
+            Action.SET_BUDGET,
+            BudgetResource(kind, name, owner),
+            detail=f"{caller.ref} may not set the budget of {kind} {name}",
+            fix=f"Members of {owner} may.",
+            event=f"{EVENT}.refused",
+        )
 
     def _owner(self, session: Session, limit: Limit) -> str:
         return limit.name if limit.kind == TEAM else self._services.registry.get_model(session, limit.name).owner

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action
 from backend.audit.service import PLATFORM
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Conflict, Forbidden, InvalidInput
+from backend.core.errors import Conflict, InvalidInput
 from backend.cost import repository
 from backend.cost.fixed import QUANTITY_PLACES, scaled, unscaled
 from backend.cost.money import divide
 from backend.cost.periods import HOUR, Month, hour_of
 from backend.cost.resources import KINDS, Activity, Resource
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Principal
 from mlplatform.spec.quantities import format_duration
 
 if TYPE_CHECKING:
@@ -76,13 +77,16 @@ class UsageService:
             Conflict: one has the id of another that said something else, or its month is closed.
         """
         for model in sorted({one.model for one in records}):
-            row = self._services.registry.get_model(session, model)
-            permissions = self._services.settings.permissions
-            if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=permissions):
-                raise Forbidden(
-                    f"{caller.ref} may not report usage of {model}",
-                    fix=f"Members of {row.owner} and the repository {row.repository} may.",
-                ).audited(type="ml-platform.cost.usage.refused", subject=f"model:{model}", actor=caller.ref)
+            about = self._services.access.model(session, model)
+            self._services.access.require(
+                session,
+                caller,
+                Action.REPORT_USAGE,
+                about,
+                detail=f"{caller.ref} may not report usage of {model}",
+                fix=f"Members of {about.owner} and the repository {about.repository} may.",
+                event="ml-platform.cost.usage.refused",
+            )
         for position, one in enumerate(records):
             self._check(session, f"records[{position}]", one)
         return self.take(session, caller.ref, records, lambda position: f"records[{position}]")

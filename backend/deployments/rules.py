@@ -109,24 +109,17 @@ class Rules:
         By the shipped policies these are the model's repository, its owner group and platform administrators.
         """
         resource = self._services.access.model(session, model)
-        try:
-            return self._services.access.require(
-                session,
-                caller,
-                _ACTIONS[verb],
-                resource,
-                context,
-                detail=f"{caller.ref} may not {verb} {model}",
-                fix=f"Members of {resource.owner} and the repository {resource.repository} may.",
-            )
-        except Forbidden as refused:
-            raise refused.audited(
-                type=f"{EVENT}.deployment.refused",
-                subject=f"model:{model}",
-                actor=caller.ref,
-                verb=verb,
-                **refused.extra,
-            ) from None
+        return self._services.access.require(
+            session,
+            caller,
+            _ACTIONS[verb],
+            resource,
+            context,
+            detail=f"{caller.ref} may not {verb} {model}",
+            fix=f"Members of {resource.owner} and the repository {resource.repository} may.",
+            event=f"{EVENT}.deployment.refused",
+            verb=verb,
+        )
 
     def may_step_in(self, session: Session, caller: Principal, model: str, environment: str, verb: str) -> Decision:
         """Let through whoever may deploy, and those who approve; return the policies' decision."""
@@ -138,25 +131,19 @@ class Rules:
     ) -> Decision:
         """Let through those who may deploy against the environment's policy; return the policies' decision."""
         groups = " or ".join(self._services.settings.permissions.break_glass)
-        try:
-            return self._services.access.require(
-                session,
-                caller,
-                Action.BREAK_GLASS,
-                self._services.access.model(session, model),
-                Context(environment=environment),
-                detail=f"{caller.ref} may not break the glass; members of {groups} may",
-                fix="Leave breakGlass out, and see to the requirements.",
-            )
-        except Forbidden as refused:
-            raise refused.audited(
-                type=f"{EVENT}.deployment.refused",
-                subject=f"model:{model}/versions/{version}",
-                actor=caller.ref,
-                environment=environment,
-                breakGlass=reason,
-                **refused.extra,
-            ) from None
+        return self._services.access.require(
+            session,
+            caller,
+            Action.BREAK_GLASS,
+            self._services.access.model(session, model),
+            Context(environment=environment),
+            detail=f"{caller.ref} may not break the glass; members of {groups} may",
+            fix="Leave breakGlass out, and see to the requirements.",
+            event=f"{EVENT}.deployment.refused",
+            subject=f"model:{model}/versions/{version}",
+            environment=environment,
+            breakGlass=reason,
+        )
 
     def may_decide(
         self, session: Session, caller: Principal, deployment: Deployment, event: str, action: Action

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Forbidden
 from backend.drift import repository
 from backend.drift.models import GroundTruth
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Principal
 from mlplatform.redaction.logging import clean
 
 if TYPE_CHECKING:
@@ -48,23 +49,23 @@ class Labels:
     def __init__(self, services: "Services") -> None:
         self._services = services
 
-    def may_label(self, session: Session, caller: Principal, model: str) -> None:
-        """Let through those who may register the model, and whom the settings name.
+    def may_label(self, session: Session, caller: Principal, model: str) -> Decision:
+        """Let through whom the policies permit to send labels of the model; return their decision.
 
         Raises:
             NotFound: there is no such model.
-            Forbidden: the caller is none of them.
+            Forbidden: the policies say no.
         """
-        row = self._services.registry.get_model(session, model)
-        settings = self._services.settings
-        if caller.ref in settings.drift.labellers or may_act_for(
-            caller, owner=row.owner, repository=row.repository, permissions=settings.permissions
-        ):
-            return
-        raise Forbidden(
-            f"{caller.ref} may not send labels of {model}",
-            fix=f"Members of {row.owner} may, and whom mlPlatform.drift.labellers names.",
-        ).audited(type=f"{EVENT}.refused", subject=f"model:{model}", actor=caller.ref)
+        about = self._services.access.model(session, model)
+        return self._services.access.require(
+            session,
+            caller,
+            Action.REPORT_LABELS,
+            about,
+            detail=f"{caller.ref} may not send labels of {model}",
+            fix=f"Members of {about.owner} may, and whom mlPlatform.drift.labellers names.",
+            event=f"{EVENT}.refused",
+        )
 
     def take(self, session: Session, caller: Principal, model: str, environment: str, labels: Sequence[Label]) -> Taken:
         """Keep labels. Of one prediction the newest observation counts, in whichever order they come.
@@ -73,7 +74,7 @@ class Labels:
             NotFound: there is no such model.
             Forbidden: the caller may not.
         """
-        self.may_label(session, caller, model)
+        decision = self.may_label(session, caller, model)
         lock_for_transaction(session, f"labels:{model}/{environment}")
         now = self._services.clock.now()
         ids = {label.prediction for label in labels}
@@ -105,6 +106,6 @@ class Labels:
                 type=f"{EVENT}.received",
                 subject=f"model:{model}",
                 actor=caller,
-                data={"environment": environment, **counts},
+                data={"environment": environment, **counts, "access": decision.as_json()},
             )
         return Taken(**counts, sampled=len(sampled))

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action
 from backend.audit.service import PLATFORM
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Conflict, Forbidden, NotFound
+from backend.core.errors import Conflict, NotFound
 from backend.core.ids import new_id
 from backend.drift import repository
 from backend.drift.child import Judged, judged
@@ -20,7 +22,7 @@ from backend.drift.judging import LEAST_ROWS, alpha_of
 from backend.drift.labels import Labels
 from backend.drift.models import WORST_FIRST, DriftOutcome, DriftReport, ReportState
 from backend.drift.window import PartWindow, asked, parts_of, told
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Principal
 from backend.observability.raised import OWN, Raised
 from mlplatform.reference.profile import ALL, Reference, Side
 from mlplatform.spec.model import ModelSpec
@@ -71,19 +73,23 @@ class DriftService:
             raise NotFound(f"there is no drift report {id[:40]!r}", fix="`platform drift list` shows them.")
         return found
 
-    def may_ask(self, session: Session, caller: Principal, model: str) -> None:
-        """Let through those who may register the model.
+    def may_ask(self, session: Session, caller: Principal, model: str) -> Decision:
+        """Let through whom the policies permit to ask for a report of the model; return their decision.
 
         Raises:
             NotFound: there is no such model.
-            Forbidden: the caller may not.
+            Forbidden: the policies say no.
         """
-        row = self._services.registry.get_model(session, model)
-        permissions = self._services.settings.permissions
-        if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=permissions):
-            raise Forbidden(
-                f"{caller.ref} may not ask for a drift report of {model}", fix=f"Members of {row.owner} may."
-            ).audited(type=f"{EVENT}.refused", subject=f"model:{model}", actor=caller.ref)
+        about = self._services.access.model(session, model)
+        return self._services.access.require(
+            session,
+            caller,
+            Action.REQUEST_DRIFT_REPORT,
+            about,
+            detail=f"{caller.ref} may not ask for a drift report of {model}",
+            fix=f"Members of {about.owner} may.",
+            event=f"{EVENT}.refused",
+        )
 
     def ask(self, session: Session, caller: Principal, model: str, environment: str) -> tuple[DriftReport, bool]:
         """Ask for a report about what has come since the last one; return it, and whether it is new.
@@ -92,13 +98,16 @@ class DriftService:
             Forbidden: the caller may not.
             Conflict: no version of the model is live there.
         """
-        self.may_ask(session, caller, model)
+        decision = self.may_ask(session, caller, model)
         live = {(place, name): version for place, name, version in self._services.deployments.live_everywhere(session)}
         if (environment, model) not in live:
             raise Conflict(
                 f"no version of {model} is live in {environment}", fix=f"platform deploy --env {environment}"
             )
-        return self.begin(session, model, environment, live[environment, model], caller)
+        row, new = self.begin(session, model, environment, live[environment, model], caller)
+        if new:
+            self._record(session, row, "asked", caller, access=decision.as_json())
+        return row, new
 
     def begin(
         self, session: Session, model: str, environment: str, version: int, caller: Principal | None = None
@@ -142,8 +151,6 @@ class DriftService:
         )
         session.add(row)
         session.flush()
-        if caller is not None:
-            self._record(session, row, "asked", caller)
         return row, True
 
     def due(self, session: Session, model: str, environment: str, version: int, spec: ModelSpec) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
 from backend.access.resources import Action, PlatformResource
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from backend.core.errors import Conflict, InvalidInput, NotFound
 from backend.core.ids import new_id
 from backend.core.schemas import utc
 from backend.evidence import checks, repository
@@ -36,7 +37,7 @@ class EvidenceService:
             Forbidden: the caller may not export evidence.
             InvalidInput: the period is none or is not over, or nobody knows the control.
         """
-        self._allowed(session, caller)
+        decision = self._allowed(session, caller)
         now = self._services.clock.now()
         if wanted.since >= wanted.until:
             raise InvalidInput("/to: must be later than from", fix="The end of a period is the first moment after it.")
@@ -64,7 +65,7 @@ class EvidenceService:
         session.add(pack)
         session.flush()
         # It stands behind the period, and so shows that the period's last events are all there.
-        self.record(session, "pack.requested", pack, caller)
+        self.record(session, "pack.requested", pack, caller, access=decision.as_json())
         return pack
 
     def get(self, session: Session, caller: Principal, id: str) -> EvidencePack:
@@ -125,17 +126,14 @@ class EvidenceService:
             return True
         return bool(self.states(session, wanted.since, wanted.until, control))
 
-    def _allowed(self, session: Session, caller: Principal) -> None:
-        try:
-            self._services.access.require(
-                session,
-                caller,
-                Action.EXPORT_EVIDENCE,
-                PlatformResource(),
-                detail=f"{caller.ref} may not export evidence",
-                fix="Platform administrators and those who have the role auditor may; `platform access request` asks for it.",
-            )
-        except Forbidden as refused:
-            raise refused.audited(
-                type=f"{EVENT}.pack.refused", subject="evidence:packs", actor=caller.ref, **refused.extra
-            ) from None
+    def _allowed(self, session: Session, caller: Principal) -> Decision:
+        return self._services.access.require(
+            session,
+            caller,
+            Action.EXPORT_EVIDENCE,
+            PlatformResource(),
+            detail=f"{caller.ref} may not export evidence",
+            fix="Platform administrators and those who have the role auditor may; `platform access request` asks for it.",
+            event=f"{EVENT}.pack.refused",
+            subject="evidence:packs",
+        )

@@ -1,12 +1,9 @@
 """Who a caller is, whatever kind of token said so."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
-
-from backend.core.config_identity import PermissionSettings
 
 
 class PrincipalKind(StrEnum):
@@ -42,10 +39,6 @@ class Principal:
         """The repository that this caller is, if it is one."""
         return self.ref.removeprefix("repository:") if self.kind is PrincipalKind.REPOSITORY else None
 
-    def in_any(self, groups: list[str] | frozenset[str]) -> bool:
-        """Say whether the caller is a member of one of the groups."""
-        return not self.groups.isdisjoint(groups)
-
 
 @dataclass(frozen=True)
 class Actor:
@@ -63,22 +56,3 @@ class Actor:
     def is_known(self) -> bool:
         """Whether there is a person behind it: a CI job may not say who started it."""
         return self.on_behalf_of is not None or not self.ref.startswith("repository:")
-
-
-def is_of_all(principal: Principal, owners: Collection[str], permissions: PermissionSettings) -> bool:
-    """Say whether the caller is a member of each of these groups, written as the catalog writes them, in lower case.
-
-    Platform administrators may stand in for any; of nothing that nobody owns is anybody else a member.
-    """
-    if principal.in_any(permissions.platform_admins):
-        return True
-    return bool(owners) and {group.lower() for group in principal.groups}.issuperset(owners)
-
-
-def may_act_for(principal: Principal, *, owner: str, repository: str | None, permissions: PermissionSettings) -> bool:
-    """Say whether the caller may register, deploy and roll back a model.
-
-    Its own repository may, its owner group may, and platform administrators may.
-    """
-    is_repository = repository is not None and principal.repository == repository
-    return is_repository or owner in principal.groups or principal.in_any(permissions.platform_admins)

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action, PlatformResource
 from backend.audit.service import AuditService
 from backend.core.clock import Clock
 from backend.core.config import Settings
@@ -21,6 +23,9 @@ from backend.identity.models import SigningKeyRow
 from backend.identity.principal import Principal
 from backend.identity.verification import TokenRefused, TokenVerifier
 from mlplatform.attest.keys import PublicKey, possession_text
+
+if TYPE_CHECKING:
+    from backend.access.service import AccessService
 
 _SIGN_IN = "Get a token with `platform login`, or from a configured issuer."
 
@@ -42,7 +47,9 @@ class KeyBinding:
 
 
 class IdentityService:
-    """See the module's docstring."""
+    """See the module's docstring. ``access`` is set when the platform is built."""
+
+    access: "AccessService"
 
     def __init__(self, settings: Settings, clock: Clock, audit: AuditService) -> None:
         self._settings, self._clock, self._audit = settings, clock, audit
@@ -183,7 +190,8 @@ class IdentityService:
             NotFound: the caller has bound no such key.
         """
         query = select(SigningKeyRow).where(SigningKeyRow.key_id == key_id, SigningKeyRow.revoked_at.is_(None))
-        if not caller.in_any(self._settings.permissions.platform_admins):
+        decision = self.access.decide(session, caller, Action.REVOKE_SIGNING_KEY, PlatformResource())
+        if not decision.allowed:
             query = query.where(SigningKeyRow.principal == caller.ref)
         rows = list(session.execute(query).scalars())
         if not rows:
@@ -195,7 +203,7 @@ class IdentityService:
                 type="ml-platform.identity.signing_key.revoked",
                 subject=f"principal:{row.principal}",
                 actor=caller,
-                data={"keyId": key_id, "repository": row.repository or None},
+                data={"keyId": key_id, "repository": row.repository or None, "access": decision.as_json()},
             )
         return rows
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action, IncidentResource, PlatformResource
 from backend.audit.service import PLATFORM
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Conflict, Forbidden, NotFound
+from backend.core.errors import Conflict, NotFound
 from backend.core.ids import new_id
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Principal
 from backend.observability import incident_repository as repository
 from backend.observability.models import Incident, IncidentEntry, IncidentState
 from backend.observability.notices import Notices
@@ -97,20 +99,42 @@ class IncidentService:
             touched |= self._take_together(session, model, environment, groups[model, environment])
         return touched
 
-    def may_handle(self, session: Session, caller: Principal, incident: Incident, verb: str) -> None:
-        """Let through the owner group, the model's repository and platform administrators.
+    def may_handle(self, session: Session, caller: Principal, incident: Incident, verb: str) -> Decision:
+        """Let through whom the policies permit to handle an incident; return their decision.
 
         Raises:
-            Forbidden: the caller is none of them.
+            Forbidden: the policies say no.
         """
-        permissions = self._services.settings.permissions
         repository_id = None
         if incident.model is not None:
             repository_id = self._services.registry.get_model(session, incident.model).repository
-        if not may_act_for(caller, owner=incident.owner, repository=repository_id, permissions=permissions):
-            raise Forbidden(
-                f"{caller.ref} may not {verb} this incident", fix=f"Members of {incident.owner} may."
-            ).audited(type=f"{EVENT}.refused", subject=f"incident:{incident.id}", actor=caller.ref, verb=verb)
+        return self._services.access.require(
+            session,
+            caller,
+            Action.HANDLE_INCIDENT,
+            IncidentResource(incident.id, incident.owner, repository_id),
+            detail=f"{caller.ref} may not {verb} this incident",
+            fix=f"Members of {incident.owner} may.",
+            event=f"{EVENT}.refused",
+            verb=verb,
+        )
+
+    def may_raise(self, session: Session, caller: Principal) -> Decision:
+        """Let through whom the settings name as a source of alerts, and platform administrators.
+
+        Raises:
+            Forbidden: the policies say no.
+        """
+        return self._services.access.require(
+            session,
+            caller,
+            Action.RAISE_ALERTS,
+            PlatformResource(),
+            detail=f"{caller.ref} may not raise alerts",
+            fix="Name it in mlPlatform.observability.alertmanagers.",
+            event="ml-platform.observability.alerts.refused",
+            subject="incidents",
+        )
 
     def is_open(self, incident: Incident) -> None:
         """Refuse to change what is over.
@@ -139,13 +163,13 @@ class IncidentService:
             Conflict: somebody has it, or it is over.
         """
         incident = self._locked(session, id)
-        self.may_handle(session, caller, incident, "acknowledge")
+        decision = self.may_handle(session, caller, incident, "acknowledge")
         self.is_unacknowledged(incident)
         incident.state = IncidentState.ACKNOWLEDGED.value
         incident.acknowledged_at, incident.acknowledged_by = self._services.clock.now(), caller.ref
         incident.roles = {"commander": caller.ref, **incident.roles}
         self._say(session, incident, "acknowledged", caller, f"acknowledged{': ' + comment if comment else ''}")
-        self._record(session, incident, "acknowledged", caller, comment=comment)
+        self._record(session, incident, "acknowledged", caller, comment=comment, access=decision.as_json())
         return incident
 
     def resolve(self, session: Session, caller: Principal, id: str, *, cause: str, resolution: str) -> Incident:
@@ -156,9 +180,9 @@ class IncidentService:
             Conflict: it is over already.
         """
         incident = self._locked(session, id)
-        self.may_handle(session, caller, incident, "resolve")
+        decision = self.may_handle(session, caller, incident, "resolve")
         self.is_open(incident)
-        self._resolve(session, incident, caller, cause, resolution)
+        self._resolve(session, incident, caller, cause, resolution, access=decision.as_json())
         return incident
 
     def note(self, session: Session, caller: Principal, id: str, text: str) -> Incident:
@@ -168,9 +192,9 @@ class IncidentService:
             Forbidden: the caller may not.
         """
         incident = self._locked(session, id)
-        self.may_handle(session, caller, incident, "write to")
+        decision = self.may_handle(session, caller, incident, "write to")
         self._say(session, incident, "note", caller, text)
-        self._record(session, incident, "noted", caller, text=text)
+        self._record(session, incident, "noted", caller, text=text, access=decision.as_json())
         return incident
 
     def assign(self, session: Session, caller: Principal, id: str, roles: dict[str, str]) -> Incident:
@@ -181,12 +205,12 @@ class IncidentService:
             Conflict: it is over.
         """
         incident = self._locked(session, id)
-        self.may_handle(session, caller, incident, "assign roles of")
+        decision = self.may_handle(session, caller, incident, "assign roles of")
         self.is_open(incident)
         incident.roles = {**incident.roles, **roles}
         said = ", ".join(f"{role} is {who}" for role, who in sorted(roles.items()))
         self._say(session, incident, "roles", caller, said)
-        self._record(session, incident, "assigned", caller, roles=incident.roles)
+        self._record(session, incident, "assigned", caller, roles=incident.roles, access=decision.as_json())
         return incident
 
     def sweep(self, session: Session) -> None:
@@ -318,14 +342,20 @@ class IncidentService:
             self._say(session, incident, "recovered", PLATFORM, "none of its alerts fires any more", own=True)
 
     def _resolve(
-        self, session: Session, incident: Incident, actor: Principal | str, cause: str, resolution: str
+        self,
+        session: Session,
+        incident: Incident,
+        actor: Principal | str,
+        cause: str,
+        resolution: str,
+        **more: Any,
     ) -> None:
         who = actor if isinstance(actor, str) else actor.ref
         incident.state = IncidentState.RESOLVED.value
         incident.resolved_at, incident.resolved_by = self._services.clock.now(), who
         incident.cause, incident.resolution = cause, resolution
         self._say(session, incident, "resolved", actor, f"{cause}: {resolution}")
-        self._record(session, incident, "resolved", actor, cause=cause, resolution=resolution)
+        self._record(session, incident, "resolved", actor, cause=cause, resolution=resolution, **more)
         self._notices.tell(session, incident, "resolved")
 
     def _locked(self, session: Session, id: str) -> Incident:

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from backend.core.config import ENVIRONMENT_PATTERN
 from backend.core.container import ServicesOf
-from backend.core.errors import Forbidden
 from backend.core.http.problems import problems
 from backend.core.writes import Write
 from backend.identity.auth import Caller
@@ -66,19 +65,12 @@ def model_series(
 )
 def alertmanager(services: ServicesOf, caller: Caller, write: Write, webhook: WebhookIn) -> Response:
     """Take alerts: they open incidents, join those that are open, or end in them. Sent again they change nothing."""
-    settings = services.settings
-    if caller.ref not in settings.observability.alertmanagers and not caller.in_any(
-        settings.permissions.platform_admins
-    ):
-        raise Forbidden(
-            f"{caller.ref} may not raise alerts",
-            fix="Name it in mlPlatform.observability.alertmanagers.",
-        ).audited(type="ml-platform.observability.alerts.refused", subject="incidents", actor=caller.ref)
 
     def work(session: Session) -> TakenOut:
+        services.incidents.may_raise(session, caller)
         named = {one.labels.get("model", "") for one in webhook.alerts}
         models = services.registry.registered(session, sorted(filter(_NAME.fullmatch, named))[:_MOST_MODELS])
-        found = raised(webhook.alerts, models, settings.environments, services.clock.now())
+        found = raised(webhook.alerts, models, services.settings.environments, services.clock.now())
         return TakenOut(alerts=len(webhook.alerts), incidents=sorted(services.incidents.take(session, found)))
 
     answer = write.run(work, TakenOut)

@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action, PlatformResource
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from backend.core.errors import Conflict, InvalidInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.principal import Principal
 from backend.privacy import repository
@@ -42,17 +44,17 @@ class Holds:
         """Place a hold.
 
         Raises:
-            Forbidden: the caller is no platform administrator.
+            Forbidden: the policies say no.
             InvalidInput: the subject has none of the forms.
             NotFound: it is unknown.
         """
-        self.may(caller, "place a legal hold", subject)
+        decision = self.may(session, caller, "place a legal hold", subject)
         self._check(session, subject)
         row = LegalHold(
             id=new_id(), subject=subject, reason=reason, placed_by=caller.ref, placed_at=self._services.clock.now()
         )
         session.add(row)
-        self._record(session, row, "placed", caller, reason)
+        self._record(session, row, "placed", caller, reason, decision)
         session.flush()
         return row
 
@@ -60,16 +62,16 @@ class Holds:
         """Lift a hold.
 
         Raises:
-            Forbidden: the caller is no platform administrator.
+            Forbidden: the policies say no.
             NotFound: there is none with that id.
             Conflict: it was lifted before.
         """
         row = repository.get(session, LegalHold, hold_id, "legal hold", lock=True)
-        self.may(caller, "lift a legal hold", row.subject)
+        decision = self.may(session, caller, "lift a legal hold", row.subject)
         if row.released_at is not None:
             raise Conflict(f"the hold was lifted by {row.released_by} before")
         row.released_by, row.released_at, row.release_reason = caller.ref, self._services.clock.now(), reason
-        self._record(session, row, "released", caller, reason)
+        self._record(session, row, "released", caller, reason, decision)
         session.flush()
         return row
 
@@ -95,13 +97,13 @@ class Holds:
         if held := self.in_words(session, refs):
             raise UnderLegalHold(f"{forbidden}: {held}", fix="Lift the hold first, if it may be.")
 
-    def may(self, caller: Principal, verb: str, subject: str) -> None:
-        """Let platform administrators through."""
-        admins = self._services.settings.permissions.platform_admins
-        if not caller.in_any(admins):
-            raise Forbidden(f"{caller.ref} may not {verb}", fix=f"Members of {' or '.join(admins)} may.").audited(
-                type=f"{EVENT}.refused", subject=subject, actor=caller.ref, verb=verb
-            )
+    def may(self, session: Session, caller: Principal, verb: str, subject: str) -> Decision:
+        """Let through whom the policies permit to place and lift holds; return their decision.
+
+        Raises:
+            Forbidden: the policies say no.
+        """
+        return let_through(self._services, session, caller, Action.MANAGE_HOLDS, verb, subject)
 
     def _check(self, session: Session, subject: str) -> None:
         kind, _, name = subject.partition(":")
@@ -118,7 +120,7 @@ class Holds:
             case "environment":
                 known = self._services.settings.environments
             case "kind":
-                known = [one.value for one in Kind]
+                known = {*map(str, Kind), *(place.kind for place in self._services.privacy.subjects.places)}
             case "dataset":
                 folders = {one.folder for one in folders_of_models(self._services, session)}
                 known = folders | set(self._services.settings.retention.datasets)
@@ -131,14 +133,37 @@ class Holds:
             listed = ", ".join(sorted(known)[:20]) or "none"
             raise NotFound(f"there is no {kind} {name[:80]!r} to be held", fix=f"Known are: {listed}.")
 
-    def _record(self, session: Session, row: LegalHold, event: str, caller: Principal, reason: str) -> None:
+    def _record(
+        self, session: Session, row: LegalHold, event: str, caller: Principal, reason: str, by: Decision
+    ) -> None:
         self._services.audit.append(
             session,
             type=f"{EVENT}.hold.{event}",
             subject=row.subject,
             actor=caller,
-            data={"hold": row.id, "reason": reason},
+            data={"hold": row.id, "reason": reason, "access": by.as_json()},
         )
+
+
+def let_through(
+    services: Services, session: Session, caller: Principal, action: Action, verb: str, subject: str
+) -> Decision:
+    """Let through whom the policies permit to do something about what the platform keeps; return their decision.
+
+    Raises:
+        Forbidden: the policies say no.
+    """
+    return services.access.require(
+        session,
+        caller,
+        action,
+        PlatformResource(),
+        detail=f"{caller.ref} may not {verb}",
+        fix=f"Members of {' or '.join(services.settings.permissions.platform_admins)} may.",
+        event=f"{EVENT}.refused",
+        subject=subject,
+        verb=verb,
+    )
 
 
 def said(holds: Sequence[LegalHold]) -> str:

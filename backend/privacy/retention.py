@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action
 from backend.audit.service import PLATFORM
 from backend.batch.schedule import next_time
 from backend.core.container import Services
@@ -25,7 +27,7 @@ from backend.privacy.holdings.registry import Artefacts, Runs, Versions
 from backend.privacy.holdings.samples import SampleHolding
 from backend.privacy.holdings.segments import Segments
 from backend.privacy.holdings.uploads import Uploads
-from backend.privacy.holds import EVENT, said
+from backend.privacy.holds import EVENT, let_through, said
 from backend.privacy.models import ItemState, JobState, Kind, RetentionItem, RetentionRun
 from mlplatform.redaction import redact
 
@@ -76,12 +78,20 @@ class Retention:
         """Ask for a run.
 
         Raises:
-            Forbidden: the caller is no platform administrator.
+            Forbidden: the policies say no.
             RetentionRunning: one is under way.
             ClockWentBack: the clock can't be trusted.
         """
-        self._services.privacy.holds.may(caller, "delete what is over", "retention")
-        return self._add(session, caller.ref, dry_run=dry_run, scheduled=False, actor=caller)
+        decision = self.may(session, caller)
+        return self._add(session, caller.ref, dry_run=dry_run, scheduled=False, actor=caller, access=decision.as_json())
+
+    def may(self, session: Session, caller: Principal) -> Decision:
+        """Let through whom the policies permit to have deleted what is over; return their decision.
+
+        Raises:
+            Forbidden: the policies say no.
+        """
+        return let_through(self._services, session, caller, Action.RUN_RETENTION, "delete what is over", "retention")
 
     def waiting(self, session: Session) -> Sequence[str]:
         """Return the runs that are not over."""
@@ -135,7 +145,7 @@ class Retention:
             self._add(session, PLATFORM, dry_run=False, scheduled=True, actor=PLATFORM)
 
     def _add(
-        self, session: Session, by: str, *, dry_run: bool, scheduled: bool, actor: Principal | str
+        self, session: Session, by: str, *, dry_run: bool, scheduled: bool, actor: Principal | str, **said: Any
     ) -> RetentionRun:
         now = self._services.clock.now()
         if running := repository.open_runs(session):
@@ -155,7 +165,7 @@ class Retention:
             requested_at=now,
         )
         session.add(run)
-        self._record(session, run, "requested", actor, dryRun=dry_run, scheduled=scheduled)
+        self._record(session, run, "requested", actor, dryRun=dry_run, scheduled=scheduled, **said)
         session.flush()
         return run
 

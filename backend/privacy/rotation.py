@@ -1,10 +1,12 @@
 """Key rotation as durable work: everything sealed anew, piece by piece, while reading and writing go on."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action
 from backend.audit.service import PLATFORM
 from backend.core.container import Services
 from backend.core.errors import Conflict
@@ -13,6 +15,7 @@ from backend.core.workflows import Steps
 from backend.identity.principal import Principal
 from backend.privacy import key_repository as repository
 from backend.privacy import sample_repository
+from backend.privacy.holds import let_through
 from backend.privacy.keys import SAMPLES
 from backend.privacy.models import JobState, KeyRotation
 from mlplatform.crypto.providers.local import LocalKey
@@ -42,8 +45,10 @@ class KeyRotations:
         """Ask for a rotation.
 
         Raises:
+            Forbidden: the policies say no.
             RotationRunning: one is under way.
         """
+        decision = self.may(session, caller, "rotate keys")
         if running := repository.open_rotations(session):
             raise RotationRunning("a rotation is under way", fix="Wait for it to end.", rotation=running[0])
         row = KeyRotation(
@@ -56,8 +61,16 @@ class KeyRotations:
             done=0,
         )
         session.add(row)
-        self._record(session, row, "requested", caller, reason=reason)
+        self._record(session, row, "requested", caller, reason=reason, access=decision.as_json())
         return row
+
+    def may(self, session: Session, caller: Principal, verb: str) -> Decision:
+        """Let through whom the policies permit to see and rotate the platform's data keys; return their decision.
+
+        Raises:
+            Forbidden: the policies say no.
+        """
+        return let_through(self._services, session, caller, Action.MANAGE_KEYS, verb, "data-keys")
 
     def waiting(self, session: Session) -> Sequence[str]:
         """Return the rotations that are not over."""
@@ -134,9 +147,7 @@ class KeyRotations:
         row.message = f"everything is sealed anew and wrapped by {kek}"
         self._record(session, row, "finished", PLATFORM, key=kek, done=row.done)
 
-    def _record(
-        self, session: Session, row: KeyRotation, event: str, actor: Principal | str, **data: str | int
-    ) -> None:
+    def _record(self, session: Session, row: KeyRotation, event: str, actor: Principal | str, **data: Any) -> None:
         self._services.audit.append(
             session,
             type=f"{EVENT}.rotation.{event}",

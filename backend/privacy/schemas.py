@@ -22,8 +22,8 @@ class HoldIn(Payload):
     """A hold to be placed."""
 
     subject: Annotated[PlainText, Field(min_length=1, max_length=300)] = Field(
-        description="everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND or "
-        "subject-request:ID.",
+        description="everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND (such as "
+        "log, stream or subject_key), subject-request:ID or audit:log.",
         examples=["model:churn"],
     )
     reason: Reason
@@ -120,6 +120,27 @@ class VaultErasureIn(Payload):
         description="What the vault goes by; never a value of it."
     )
     tokens: Annotated[int, Field(ge=0, le=1_000_000)] = Field(description="How many values of the person it holds.")
+
+
+class RevealIn(Payload):
+    """Tokens of a vault that somebody wants revealed; never the tokens themselves."""
+
+    vault: Annotated[PlainText, Field(min_length=1, max_length=300)] = Field(
+        description="What the vault goes by.", examples=["people.vault of key 3f9a2c"]
+    )
+    domain: Annotated[PlainText, Field(min_length=1, max_length=100)] = Field(examples=["person"])
+    tokens: Annotated[int, Field(ge=1, le=1_000_000)] = Field(description="How many.")
+    purpose: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = Field(
+        description="What the values are needed for, as the settings name purposes.", examples=["subject-request"]
+    )
+    dataset: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="The catalog's name of the data set that the values come from; without one they count as `sensitive-pii`.",
+        examples=["default/customers"],
+    )
+    reason: Annotated[PlainText, Field(min_length=1, max_length=2000)] | None = Field(
+        default=None, examples=["call back, case 81"]
+    )
 
 
 class FindingOut(Schema):

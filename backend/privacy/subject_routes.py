@@ -6,20 +6,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
+from backend.access.schemas import DecisionOut, decision_out
 from backend.core.config import ENVIRONMENT_PATTERN
 from backend.core.container import Services, ServicesOf
-from backend.core.errors import Forbidden
 from backend.core.http.problems import problems
 from backend.core.schemas import Page, Paging
 from backend.core.writes import Write
 from backend.identity.auth import Caller
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Principal
 from backend.privacy import key_repository, repository, sample_repository
 from backend.privacy.models import KeyRotation, SubjectRequest
+from backend.privacy.reveals import Wanted
 from backend.privacy.routes import Id
 from backend.privacy.schemas import (
     DataKeyOut,
     ReasonIn,
+    RevealIn,
     RotationOut,
     SampleDetailOut,
     SampleOut,
@@ -62,7 +64,7 @@ def requests(
     """Return requests, newest first."""
     (after,) = page.after(str) or (None,)
     with services.database.read() as session:
-        _may_look(services, session, caller)
+        services.privacy.requests.may(session, caller, "see data-subject requests", "subject-requests")
         now = services.clock.now() if overdue else None
         rows = repository.page_requests(session, overdue_at=now, after=after, limit=page.limit)
         shown = {row.id: SubjectRequestOut(**_summary(services, session, row)) for row in rows}
@@ -73,7 +75,7 @@ def requests(
 def request(services: ServicesOf, caller: Caller, request_id: Id) -> SubjectRequestWithActionsOut:
     """Return where the person was found (never what is there), which versions were trained on it, and what may be done."""
     with services.database.read() as session:
-        _may_look(services, session, caller)
+        services.privacy.requests.may(session, caller, "see data-subject requests", "subject-requests")
         row = repository.get(session, SubjectRequest, request_id, "data-subject request")
         actions = [one.model_dump() for one in services.privacy.requests.actions(session, caller, row)]
         return SubjectRequestWithActionsOut.model_validate(
@@ -125,6 +127,23 @@ def forget_in_vault(
     return write.run(work, SubjectRequestDetailOut)
 
 
+@router.post(
+    "/vault-reveals",
+    summary="May tokens of a vault be revealed?",
+    response_model=DecisionOut,
+    responses=problems(401, 403, 404, 422),
+)
+def reveal(services: ServicesOf, caller: Caller, write: Write, body: RevealIn) -> Response:
+    """Decide whether the caller may see what tokens of a vault stand for, which lies where the platform does not reach.
+
+    It is asked right before they are revealed, and is in the audit log by then.
+    """
+    wanted = Wanted(**body.model_dump())
+    return write.run(
+        lambda session: decision_out(services.privacy.reveals.permit(session, caller, wanted)), DecisionOut
+    )
+
+
 @router.get("/samples", summary="Payload samples", responses=problems(401, 403, 404, 422))
 def samples(
     services: ServicesOf,
@@ -136,7 +155,7 @@ def samples(
     """Return which predictions of a model were sampled, newest first."""
     (after,) = page.after(str) or (None,)
     with services.database.read() as session:
-        _may_read(services, session, caller, model)
+        services.privacy.may_read_samples(session, caller, model)
         rows = sample_repository.page(session, environment, model, after=after, limit=page.limit)
     return page.page(rows, lambda row: [row.id], SampleOut.model_validate)
 
@@ -148,13 +167,13 @@ def sample(
     """Return a sample by its prediction's id (`x-prediction-id` of the answer). Reading one is in the audit log."""
     with services.database.write() as session:
         found = services.privacy.samples.get(session, prediction_id)
-        _may_read(services, session, caller, found.model)
+        decision = services.privacy.may_read_samples(session, caller, found.model)
         services.audit.append(
             session,
             type="ml-platform.privacy.sample.read",
             subject=f"model:{found.model}",
             actor=caller,
-            data={"prediction": found.id, "environment": found.environment},
+            data={"prediction": found.id, "environment": found.environment, "access": decision.as_json()},
         )
         return SampleDetailOut.model_validate(found)
 
@@ -162,9 +181,9 @@ def sample(
 @router.get("/keys", summary="Data keys", responses=problems(401, 403, 422))
 def keys(services: ServicesOf, caller: Caller, page: Paging) -> Page[DataKeyOut]:
     """Return data keys, newest first: what each is for and which key wraps it, never the key itself."""
-    services.privacy.holds.may(caller, "see data keys", "data-keys")
     (after,) = page.after(str) or (None,)
     with services.database.read() as session:
+        services.privacy.rotations.may(session, caller, "see data keys")
         rows = key_repository.page(session, after=after, limit=page.limit)
     return page.page(rows, lambda row: [row.id], DataKeyOut.model_validate)
 
@@ -178,7 +197,6 @@ def keys(services: ServicesOf, caller: Caller, page: Paging) -> Page[DataKeyOut]
 )
 def rotate(services: ServicesOf, caller: Caller, write: Write, body: ReasonIn) -> Response:
     """Have everything sealed anew and all data keys wrapped by the present key, while reading and writing go on."""
-    services.privacy.holds.may(caller, "rotate keys", "data-keys")
 
     def work(session: Session) -> KeyRotation:
         return services.privacy.rotations.request(session, caller, body.reason)
@@ -218,20 +236,6 @@ def _decided(
     answer = write.run(work, SubjectRequestDetailOut)
     services.runtime.wake()
     return answer
-
-
-def _may_look(services: Services, session: Session, caller: Principal) -> None:
-    if why_not := services.privacy.requests.may_ask(session, caller):
-        raise Forbidden(f"{caller.ref} may not see data-subject requests: {why_not}")
-
-
-def _may_read(services: Services, session: Session, caller: Principal, model: str) -> None:
-    row = services.registry.get_model(session, model)
-    permissions = services.settings.permissions
-    if not may_act_for(caller, owner=row.owner, repository=row.repository, permissions=permissions):
-        raise Forbidden(f"{caller.ref} may not read samples of {model}", fix=f"Members of {row.owner} may.").audited(
-            type="ml-platform.privacy.refused", subject=f"model:{model}", actor=caller.ref, verb="read samples"
-        )
 
 
 def _summary(services: Services, session: Session, row: SubjectRequest) -> dict[str, Any]:

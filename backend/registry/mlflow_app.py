@@ -74,9 +74,9 @@ RenderProblem = Callable[[PlatformError], Response]
 class EmbeddedMlflow:
     """An ASGI app that guards MLflow's own one, which is imported in the background.
 
-    ``authenticate`` and ``refused`` are called in threads: they may fetch keys and write audit events. ``admins`` are
-    the groups whose members may write what is other people's, ``base_url`` is where people reach the platform, if
-    that is another place than where it listens.
+    ``authenticate`` and ``refused`` are called in threads: they may fetch keys and write audit events. ``may_manage``
+    says whether somebody may write what is other people's, ``base_url`` is where people reach the platform, if that is
+    another place than where it listens.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class EmbeddedMlflow:
         authenticate: Authenticate,
         refused: Refused,
         problem: RenderProblem,
-        admins: list[str],
+        may_manage: Callable[[Principal], bool],
         base_url: str | None,
     ) -> None:
         self._store = store
         self._authenticate = authenticate
         self._refused = refused
         self._problem = problem
-        self._admins = admins
+        self._may_manage = may_manage
         self._base_url = base_url
         self._request: ContextVar[MlflowRequest | None] = ContextVar("mlflow_request", default=None)
         self._app: ASGIApp | None = None
@@ -186,7 +186,7 @@ class EmbeddedMlflow:
             request = self._request.get()
             if request is None:
                 raise NotAllowed("nobody is signed in")
-            return WriteRules(tracking, request.principal, self._admins)
+            return WriteRules(tracking, request.principal, self._may_manage)
 
         def refused(reason: str) -> None:
             request = self._request.get()

@@ -2,10 +2,12 @@
 
 from starlette.responses import Response
 
+from backend.access.resources import Action, PlatformResource
 from backend.core.container import Services
 from backend.core.errors import PlatformError
 from backend.core.http.problems import problem_response
 from backend.identity.limiter import EventLimiter
+from backend.identity.principal import Principal
 from backend.registry.mlflow_app import EmbeddedMlflow, MlflowRequest
 
 REFUSED = "ml-platform.registry.mlflow_write.refused"
@@ -32,6 +34,10 @@ def make_mlflow_door(services: Services) -> EmbeddedMlflow:
             },
         )
 
+    def may_manage(caller: Principal) -> bool:
+        with services.database.read() as session:
+            return services.access.decide(session, caller, Action.MANAGE_TRACKING, PlatformResource()).allowed
+
     def problem(error: PlatformError) -> Response:
         return problem_response(error)
 
@@ -40,6 +46,6 @@ def make_mlflow_door(services: Services) -> EmbeddedMlflow:
         authenticate=services.identity.authenticate,
         refused=refused,
         problem=problem,
-        admins=services.settings.permissions.platform_admins,
+        may_manage=may_manage,
         base_url=services.settings.backend.base_url,
     )

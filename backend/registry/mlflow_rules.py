@@ -1,4 +1,4 @@
-"""Who may write what in the embedded MLflow: people their own, administrators anybody's, nobody the platform's.
+"""Who may write what in the embedded MLflow: people their own, whom the policies permit anybody's, nobody the platform's.
 
 Whose an experiment, run, logged model or trace is stands in its tag :data:`OWNER_TAG`. The platform sets it when the thing
 is made; its owner may hand the thing to one of their groups by setting it again. Whoever owns an experiment may also
@@ -10,6 +10,7 @@ MLflow's store plugins), not about its URLs: there is one store and there are ma
 
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, Protocol
 
 from backend.audit.service import PLATFORM
@@ -47,12 +48,18 @@ class _Tag(Protocol):
 
 
 class WriteRules:
-    """The rules for one caller's writes to ``store``; ``admins`` are the groups that may write what is other people's."""
+    """The rules for one caller's writes to ``store``; ``may_manage`` says whether the caller may write what is other people's.
 
-    def __init__(self, store: Any, principal: Principal, admins: list[str]) -> None:
-        self._store, self._principal = store, principal
-        self._is_admin = principal.in_any(admins)
+    It is asked once at most, and not at all by who writes what is their own: runs log metrics many times a second.
+    """
+
+    def __init__(self, store: Any, principal: Principal, may_manage: Callable[[Principal], bool]) -> None:
+        self._store, self._principal, self._may_manage = store, principal, may_manage
         self._own = {principal.ref, *principal.groups}
+
+    @cached_property
+    def _manages(self) -> bool:
+        return self._may_manage(self._principal)
 
     def check(self, operation: str, arguments: Arguments) -> After:
         """Hold a call of a store's method against the rules; return what is to be done after it.
@@ -128,7 +135,7 @@ class WriteRules:
             raise NotAllowed(f"the experiment {experiment.name} was made by the platform, which alone writes it")
 
     def _owned(self, what: str, owner: str | None) -> None:
-        if self._is_admin or owner in self._own:
+        if owner in self._own or self._manages:
             return
         raise NotAllowed(
             f"{what} belongs to {owner or 'nobody'}, not to {self._principal.ref}; "
@@ -149,7 +156,7 @@ class WriteRules:
     def _tag(self, key: str, value: str) -> None:
         if key != OWNER_TAG:
             self._key(key)
-        elif value not in self._own and not (self._is_admin and value != PLATFORM):
+        elif value not in self._own and not (value != PLATFORM and self._manages):
             raise NotAllowed(f"{OWNER_TAG} can be {self._principal.ref} or one of its groups, not {value[:100]}")
 
     def _tags(self, tags: Iterable[_Tag]) -> None:

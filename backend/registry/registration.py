@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action, ModelResource
 from backend.attestations.service import Verified
 from backend.core.database import Database, lock_for_transaction
 from backend.core.errors import Conflict, Forbidden, PlatformError
-from backend.identity.principal import Principal, may_act_for
+from backend.identity.principal import Principal
 from backend.registry.bundle import BundleLimits, keep, unpack
 from backend.registry.checks import check_bundle, check_manifest, parse_manifest
 from backend.registry.mlflow_store import MlflowVersion
@@ -80,7 +82,7 @@ class Registration:
         manifest = parse_manifest((self.folder / "manifest").read_bytes())
         check_manifest(manifest, self.model)
         with self.database.read() as session:
-            rules = self._allowed(session, manifest)
+            rules, _ = self._allowed(session, manifest)
             present = self._present(session, manifest)
         if present is not None:
             return self._attested(manifest, rules), False
@@ -96,8 +98,8 @@ class Registration:
             self._undo(logged)
             raise
 
-    def _allowed(self, session: Session, manifest: Manifest) -> _WouldBe:
-        """Say which rules this registration is held to.
+    def _allowed(self, session: Session, manifest: Manifest) -> tuple[_WouldBe, Decision]:
+        """Say which rules this registration is held to, and by which policies the caller may register.
 
         Raises:
             OtherRepository: the model belongs to another repository.
@@ -114,22 +116,23 @@ class Registration:
                 f"the model {self.model} belongs to the repository {rules.repository}, not to {repository}",
                 fix="Give the model another name in model.yaml.",
             )
-        settings = self.registry.settings
         if self.caller.commit not in (None, manifest.training.git.commit):
             raise Forbidden(
                 f"{self.caller.ref} runs for commit {str(self.caller.commit)[:12]}, and the model was trained from "
                 f"{manifest.training.git.commit[:12]}",
                 fix="Check out in CI the commit that the job was started for.",
             )
-        if not may_act_for(
-            self.caller, owner=rules.owner, repository=rules.repository, permissions=settings.permissions
-        ):
-            raise Forbidden(
-                f"{self.caller.ref} may not register {self.model}: "
-                f"only its repository {rules.repository} and its owner {rules.owner} may",
-                fix="Sign in as a member of the owner group, or register from the repository's CI.",
-            )
-        return rules
+        decision = self.registry.attestations.access.require(
+            session,
+            self.caller,
+            Action.REGISTER,
+            ModelResource(rules.name, rules.owner, rules.repository),
+            detail=f"{self.caller.ref} may not register {self.model}: "
+            f"only its repository {rules.repository} and its owner {rules.owner} may",
+            fix="Sign in as a member of the owner group, or register from the repository's CI.",
+            event=REFUSED,
+        )
+        return rules, decision
 
     def _present(self, session: Session, manifest: Manifest) -> VersionRow | None:
         """Return the version that this registration would make again.
@@ -214,7 +217,7 @@ class Registration:
         with self.database.write() as session:
             lock_for_transaction(session, f"registration:{self.model}")
             # Others may have registered the same model, or the same version, since it was looked at.
-            self._allowed(session, manifest)
+            _, decision = self._allowed(session, manifest)
             if present := self._present(session, manifest):
                 self._undo(logged)
                 for verified in attestations:
@@ -236,6 +239,7 @@ class Registration:
                     "bundle": row.bundle,
                     "lineage": {**row.lineage, "runId": row.run_id},
                     "metrics": row.metrics,
+                    "access": decision.as_json(),
                 },
             )
             for verified in attestations:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.orm import Session
 
+from backend.access.resources import Action
 from backend.core.actions import tried
 from backend.core.container import Services, ServicesOf
 from backend.core.http.problems import problems
@@ -130,5 +131,5 @@ def detail(services: Services, session: Session, caller: Principal, row: Dataset
     return DatasetDetailOut(
         **DatasetOut.model_validate(row).model_dump(by_alias=False),
         columns=[ColumnOut.model_validate(one) for one in columns],
-        actions=[tried("confirm", lambda: services.datasets.may_decide(caller, row))],
+        actions=[tried("confirm", lambda: services.datasets.may(session, caller, Action.CONFIRM_CLASSIFICATION, row))],
     )

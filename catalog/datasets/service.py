@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action, DatasetResource
 from backend.core.database import lock_for_transaction
-from backend.core.errors import Forbidden, InvalidInput, NotFound
+from backend.core.errors import InvalidInput, NotFound
 from backend.core.ids import new_id
-from backend.identity.principal import Principal, is_of_all
+from backend.identity.principal import Principal
 from backend.registry.models import VersionRow
 from catalog.datasets import repository
 from catalog.datasets.models import Basis, Dataset, DatasetColumn
@@ -89,16 +91,25 @@ class DatasetService:
             raise NotFound(f"there is no data set {id[:40]!r}", fix="`platform data list` shows them.")
         return found
 
-    def may_decide(self, caller: Principal, dataset: Dataset) -> None:
-        """Let through people of the owner group and platform administrators.
+    def may(self, session: Session, caller: Principal, action: Action, dataset: Dataset) -> Decision:
+        """Let through whom the policies permit to classify a data set; return their decision.
 
         Raises:
-            Forbidden: the caller is none.
+            Forbidden: the policies say no.
         """
-        if not is_of_all(caller, [dataset.owner.lower()], self._services.settings.permissions):
-            raise Forbidden(
-                f"{caller.ref} may not classify {dataset.name}", fix=f"Members of {dataset.owner} may."
-            ).audited(type=f"{EVENT}.refused", subject=f"dataset:{dataset.name}", actor=caller.ref)
+        known = dataset.classification
+        resource = DatasetResource(
+            dataset.name, dataset.owner, Classification.SENSITIVE_PII if known is None else Classification(known)
+        )
+        return self._services.access.require(
+            session,
+            caller,
+            action,
+            resource,
+            detail=f"{caller.ref} may not classify {dataset.name}",
+            fix=f"Members of {dataset.owner} may.",
+            event=f"{EVENT}.refused",
+        )
 
     def propose(
         self,
@@ -117,7 +128,7 @@ class DatasetService:
         """
         lock_for_transaction(session, f"dataset:{name}")
         dataset = repository.named(session, name) or self._new(name, entity, owner)
-        self.may_decide(caller, dataset)
+        decision = self.may(session, caller, Action.CLASSIFY, dataset)
         session.add(dataset)
         session.flush()
         now = self._services.clock.now()
@@ -142,6 +153,7 @@ class DatasetService:
             "scanned",
             columns={one.name: one.classification.value for one in columns},
             found=sorted({str(found["entity"]) for one in columns for found in one.evidence}),
+            access=decision.as_json(),
         )
         return dataset
 
@@ -157,9 +169,7 @@ class DatasetService:
         """
         dataset = self.get(session, id)
         lock_for_transaction(session, f"dataset:{dataset.name}")
-        self.may_decide(caller, dataset)
-        if caller.ref.partition(":")[0] != "user":
-            raise Forbidden(f"{caller.ref} may not confirm a classification", fix="A person has to look at the column.")
+        decision = self.may(session, caller, Action.CONFIRM_CLASSIFICATION, dataset)
         there = {row.name: row for row in repository.columns(session, [id])[id]}
         unknown = sorted(classes.keys() - there.keys())
         if unknown:
@@ -183,7 +193,7 @@ class DatasetService:
             row.decided_by, row.decided_at, row.reason = caller.ref, now, reason
         self._settle(session, dataset)
         changes = {name: {"from": before[name], "to": given.value} for name, given in classes.items()}
-        self._record(session, caller, dataset, "confirmed", columns=changes, reason=reason)
+        self._record(session, caller, dataset, "confirmed", columns=changes, reason=reason, access=decision.as_json())
         return dataset
 
     def registered(self, session: Session, version: VersionRow) -> None:

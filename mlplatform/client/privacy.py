@@ -55,6 +55,10 @@ class PrivacyCalls(Calls):
         path = f"/privacy/subject-requests/{path_part(identifier)}/vault-erasures"
         return self._post(path, {"vault": vault, "tokens": tokens})
 
+    def permit_reveal(self, wanted: Json) -> Json:
+        """Ask to see what tokens of a vault stand for; it is on record when this returns, and raises when it may not be."""
+        return self._post("/privacy/vault-reveals", wanted)
+
     def rotate_keys(self, reason: str) -> Json:
         """Have everything encrypted anew."""
         return self._post("/privacy/keys/rotations", {"reason": reason})

@@ -117,6 +117,10 @@ class Config(_Strict):
     keys: dict[str, Reference] = {}
     """Keys by name, each by reference."""
     columns: Annotated[dict[str, Operator], Field(min_length=1)]
+    platform: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=300)] | None = None
+    """Address of the platform that the vaults belong to: it decides who sees their values, and has it on record."""
+    dataset: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """What the catalog calls the data set, such as ``default/customers``."""
     others: Literal["refuse", "keep", "drop"] = "refuse"
     """What happens to columns that are not named. A new column should not slip through, so they are refused by default."""
 

@@ -15,7 +15,7 @@ from mlplatform.deidentify.faults import DeidentifyFailed
 from mlplatform.deidentify.operators import made
 from mlplatform.deidentify.secrets import Key, key_from
 from mlplatform.deidentify.streams import Change, columns_of, form_of, rewrite, unchanged
-from mlplatform.deidentify.vault import EmbeddedVault, Vault
+from mlplatform.deidentify.vault import EmbeddedVault, Home, Vault
 from mlplatform.pii.survey import TableScan
 
 EVIDENCE_TYPE = "deidentification/v1"
@@ -111,8 +111,12 @@ class Deidentification:
             seen.add(column)
             return unchanged
 
+        platform = None if self.config.platform is None else self.config.platform.rstrip("/")
+
         def vault(wanted: Tokenise) -> Vault:
-            return EmbeddedVault(wanted.vault, keys[wanted.key], self.clock)
+            opened = EmbeddedVault(wanted.vault, keys[wanted.key], self.clock)
+            opened.belong(Home(platform, () if self.config.dataset is None else (self.config.dataset,)))
+            return opened
 
         apply = made(operator, keys, vault)
 

@@ -30,6 +30,8 @@ CREATE TRIGGER IF NOT EXISTS access_stays BEFORE DELETE ON access BEGIN SELECT R
 CREATE TRIGGER IF NOT EXISTS access_as_written BEFORE UPDATE ON access BEGIN SELECT RAISE(ABORT, 'the record stays'); END;
 """
 
+_DATASET = "dataset:"
+
 
 class Vault(Protocol):
     """Gives tokens for values and, to who says what for, values for tokens."""
@@ -46,6 +48,14 @@ class Vault(Protocol):
 
     def forget(self, domain: str, value: str, *, who: str, purpose: str) -> bool:
         """Delete a value for good and say whether it was there; its token stands for nothing from then on."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a vault says it belongs: the platform that decides who sees its values, and the data sets that they come from."""
+
+    platform: str | None = None
+    datasets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,25 @@ class EmbeddedVault:
                 ).rowcount
             self._record(connection, who, purpose, "forget", domain, 1, gone)
         return bool(gone)
+
+    @property
+    def home(self) -> Home:
+        """Where the vault belongs, as far as it was told."""
+        with closing(self._connection()) as connection:
+            rows = connection.execute("SELECT name, value FROM about ORDER BY name").fetchall()
+        platform = next((bytes(value).decode() for name, value in rows if name == "platform"), None)
+        return Home(platform, tuple(name.removeprefix(_DATASET) for name, _ in rows if name.startswith(_DATASET)))
+
+    def belong(self, home: Home) -> None:
+        """Keep where the vault belongs: the platform in the place of another, data sets beside others."""
+        said = {f"{_DATASET}{one}": b"" for one in home.datasets}
+        if home.platform is not None:
+            said["platform"] = home.platform.encode()
+        with closing(self._connection()) as connection, connection:
+            connection.executemany(
+                "INSERT INTO about VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                said.items(),
+            )
 
     def domains(self) -> list[str]:
         """Return the domains that the vault has values of."""

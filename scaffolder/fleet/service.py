@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Decision
+from backend.access.resources import Action, FleetResource
 from backend.core.actions import ActionOut, tried
-from backend.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from backend.core.errors import Conflict, InvalidInput, NotFound
 from backend.core.ids import new_id
-from backend.identity.principal import Principal, is_of_all
+from backend.identity.principal import Principal
 from scaffolder.fleet import repository
 from scaffolder.fleet.clones import Clones
 from scaffolder.fleet.inventory import Behind, InventorySteps
@@ -138,12 +140,8 @@ class FleetService:
             InvalidInput: there is no such template or version.
             Unavailable: the template can't be fetched now.
         """
-        if wish.repository is None:
-            self._check_admin(caller, "start", f"template:{wish.template[:63]}")
-        else:
-            with self._services.database.read() as session:
-                row = self.seen(session, wish.repository)
-            self._check_owner(caller, "start", row)
+        with self._services.database.read() as session:
+            self._may_start(session, caller, wish)
         with translated():
             self._services.templates.release(wish.template, wish.version)
 
@@ -161,9 +159,11 @@ class FleetService:
         """Start a campaign. One for another version of the same template that is under way is superseded by it.
 
         Raises:
+            Forbidden: the policies say no by now.
+            NotFound: the repository is none that came from a template.
             Conflict: a campaign for this very version is under way.
         """
-        now = self._services.clock.now()
+        decision, now = self._may_start(session, caller, wish), self._services.clock.now()
         before = repository.under_way(session, wish.template, wish.place)
         if before is not None:
             if before.version == wish.version and before.owner == wish.owner:
@@ -192,7 +192,14 @@ class FleetService:
         except IntegrityError:
             raise Conflict(f"a campaign for {wish.template} was started just now", fix="Try again.") from None
         self.record(
-            session, row, "started", caller, owner=wish.owner, repository=wish.place or None, waves=list(wish.waves)
+            session,
+            row,
+            "started",
+            caller,
+            owner=wish.owner,
+            repository=wish.place or None,
+            waves=list(wish.waves),
+            access=decision.as_json(),
         )
         return row
 
@@ -225,7 +232,7 @@ class FleetService:
             InvalidInput: a reason is missing.
             Conflict: the campaign is not in a state for it.
         """
-        self._check_decides(session, caller, decision, self.campaign(session, campaign_id))
+        permitted = self._check_decides(session, caller, decision, self.campaign(session, campaign_id))
         row = repository.campaign(session, campaign_id, lock=True)
         assert row is not None
         if decision not in _open_to(row):
@@ -245,7 +252,7 @@ class FleetService:
             for member in repository.members(session, campaign_id, states=[MemberState.FAILED]):
                 member.state, member.message = MemberState.PENDING, None
         words = {"pause": "paused", "resume": "resumed", "advance": "advanced", "abort": "abort_requested"}
-        self.record(session, row, words.get(decision, "retried"), caller, reason=reason)
+        self.record(session, row, words.get(decision, "retried"), caller, reason=reason, access=permitted.as_json())
         return row
 
     def actions(self, session: Session, caller: Principal) -> list[ActionOut]:
@@ -257,8 +264,12 @@ class FleetService:
                 raise Conflict("no campaign is under way that could be told anything")
 
         return [
-            tried("startCampaign", lambda: self._check_admin(caller, "start", "fleet")),
-            tried("decideCampaign", lambda: self._check_admin(caller, "decide on", "fleet"), something_to_decide),
+            tried("startCampaign", lambda: self._may(session, caller, Action.OPEN_CAMPAIGN, "start")),
+            tried(
+                "decideCampaign",
+                lambda: self._may(session, caller, Action.DECIDE_CAMPAIGN, "decide on"),
+                something_to_decide,
+            ),
             tried("takeInventory"),
         ]
 
@@ -305,36 +316,50 @@ class FleetService:
             },
         )
 
-    def _check_decides(self, session: Session, caller: Principal, decision: str, row: Campaign) -> None:
+    def _may_start(self, session: Session, caller: Principal, wish: CampaignWish) -> Decision:
+        if wish.repository is None:
+            return self._may(session, caller, Action.OPEN_CAMPAIGN, "start", subject=f"template:{wish.template[:63]}")
+        about = self.seen(session, wish.repository)
+        return self._may(session, caller, Action.OPEN_CAMPAIGN, "start", about)
+
+    def _check_decides(self, session: Session, caller: Principal, decision: str, row: Campaign) -> Decision:
+        about = None
         if row.repository:
             host, _, rest = row.repository.partition("/")
             org, _, name = rest.rpartition("/")
-            if (about := repository.fleet_repository(session, (host, org, name))) is not None:
-                self._check_owner(caller, decision, about)
-                return
-        self._check_admin(caller, decision, f"campaign:{row.id}")
+            about = repository.fleet_repository(session, (host, org, name))
+        subject = None if about is not None else f"campaign:{row.id}"
+        return self._may(session, caller, Action.DECIDE_CAMPAIGN, decision, about, subject=subject)
 
-    def _check_owner(self, caller: Principal, verb: str, row: FleetRepository) -> None:
-        permissions = self._services.settings.permissions
-        owners = {row.owner.lower()} if row.owner else set()
-        if not is_of_all(caller, owners, permissions):
-            groups = [*owners, *permissions.platform_admins]
-            raise Forbidden(
-                f"{caller.ref} may not {verb} an update of {row.org}/{row.name}",
-                fix=f"Members of {' or '.join(groups)} may.",
-            ).audited(
-                type=f"{EVENT}.campaign.refused",
-                subject=f"repository:{row.org}/{row.name}",
-                actor=caller.ref,
-                verb=verb,
-            )
-
-    def _check_admin(self, caller: Principal, verb: str, subject: str) -> None:
-        admins = self._services.settings.permissions.platform_admins
-        if not caller.in_any(admins):
-            raise Forbidden(
-                f"{caller.ref} may not {verb} campaigns", fix=f"Members of {', '.join(admins)} may."
-            ).audited(type=f"{EVENT}.campaign.refused", subject=subject, actor=caller.ref, verb=verb)
+    def _may(
+        self,
+        session: Session,
+        caller: Principal,
+        action: Action,
+        verb: str,
+        about: FleetRepository | None = None,
+        *,
+        subject: str | None = None,
+    ) -> Decision:
+        """Let through whom the policies permit a campaign through the fleet, or about one repository of it."""
+        groups = list(self._services.settings.permissions.platform_admins)
+        if about is None:
+            resource, what = FleetResource(()), "campaigns"
+        else:
+            owners = (about.owner.lower(),) if about.owner else ()
+            resource = FleetResource(owners, ref=f"repository:{about.org}/{about.name}")
+            what, groups = f"an update of {about.org}/{about.name}", [*owners, *groups]
+        return self._services.access.require(
+            session,
+            caller,
+            action,
+            resource,
+            detail=f"{caller.ref} may not {verb} {what}",
+            fix=f"Members of {' or '.join(groups)} may.",
+            event=f"{EVENT}.campaign.refused",
+            subject=subject,
+            verb=verb,
+        )
 
 
 def _open_to(row: Campaign) -> list[str]:

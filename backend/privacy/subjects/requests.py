@@ -1,17 +1,20 @@
 """Data-subject requests: asked for, confirmed by somebody else, worked off durably, and proved."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from backend.access.engine import Context, Decision
 from backend.access.resources import Action, PlatformResource
+from backend.access.service import refusal
 from backend.core.actions import ActionOut, tried
 from backend.core.container import Services
-from backend.core.errors import Conflict, Forbidden, InvalidInput
+from backend.core.errors import Conflict, InvalidInput
 from backend.core.ids import new_id
-from backend.identity.principal import Principal
+from backend.identity.principal import Actor, Principal
 from backend.privacy import repository
 from backend.privacy.holds import EVENT, UnderLegalHold, said
 from backend.privacy.models import ItemState, Kind, LegalHold, RequestState, SubjectFinding, SubjectRequest
@@ -35,20 +38,34 @@ class SubjectRequests:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def may_ask(self, session: Session, caller: Principal) -> str | None:
-        """Return why the policies do not let the caller search for a person and ask for the erasure, or ``None``."""
-        decision = self._services.access.decide(session, caller, Action.ERASE_SUBJECT, PlatformResource())
-        return None if decision.allowed else decision.explanation
+    def may(
+        self, session: Session, caller: Principal, verb: str, subject: str, context: Context | None = None
+    ) -> Decision:
+        """Let through whom the policies permit to erase a person; return their decision.
 
-    def may_confirm(self, session: Session, caller: Principal, request: SubjectRequest) -> str | None:
-        """Return why the caller may not confirm the erasure, or ``None``: nobody does who had a part in asking."""
-        people = self._services.access.people
-        asked = people.behind(request.requested_by, request.on_behalf_of)
-        if request.erasure_requested_by is not None:
-            asked |= people.behind(request.erasure_requested_by)
-        if asked & people.of(caller):
-            return "somebody else than who asked for it must confirm"
-        return self.may_ask(session, caller)
+        Raises:
+            Forbidden: the policies say no.
+        """
+        access = self._services.access
+        decision = access.decide(session, caller, Action.ERASE_SUBJECT, PlatformResource(), context)
+        if decision.allowed:
+            return decision
+        refused = refusal(decision)
+        refused.detail = f"{caller.ref} may not {verb}: {replace(decision, request=None).explanation}"
+        raise refused.audited(type=f"{EVENT}.refused", subject=subject, actor=caller.ref, verb=verb, **refused.extra)
+
+    def may_confirm(self, session: Session, caller: Principal, request: SubjectRequest) -> Decision:
+        """Let through whom the policies permit to confirm the erasure: nobody does who had a part in asking.
+
+        Raises:
+            Forbidden: the policies say no.
+        """
+        by = request.erasure_requested_by
+        asked = Context(
+            requester=Actor(request.requested_by, request.on_behalf_of),
+            co_requester=None if by is None else Actor(by),
+        )
+        return self.may(session, caller, "confirm this erasure", _subject(request), asked)
 
     def request(self, session: Session, caller: Principal, identifiers: Sequence[str], reason: str) -> SubjectRequest:
         """Ask for a person to be found. The identifiers are hashed here and are nowhere else.
@@ -57,7 +74,7 @@ class SubjectRequests:
             Forbidden: the caller may not ask.
             InvalidInput: an identifier can't be looked for.
         """
-        self._may_find(session, caller)
+        decision = self._may_find(session, caller)
         known: dict[str, int] = {}
         for index, text in enumerate(identifiers):
             try:
@@ -86,7 +103,14 @@ class SubjectRequests:
         )
         session.add(row)
         self.record(
-            session, row, "requested", caller, reason=reason, identifiers=len(known), due=row.due_at.isoformat()
+            session,
+            row,
+            "requested",
+            caller,
+            reason=reason,
+            identifiers=len(known),
+            due=row.due_at.isoformat(),
+            access=decision.as_json(),
         )
         session.flush()
         return row
@@ -100,11 +124,11 @@ class SubjectRequests:
             UnderLegalHold: something that holds the person must be kept.
         """
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
-        self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row))
+        decision = self.may(session, caller, "erase a person", _subject(row))
         self._at(row, *_ERASABLE)
         self._not_held(session, caller, row, repository.findings(session, row.id))
         row.state, row.erasure_requested_by = RequestState.AWAITING_CONFIRMATION, caller.ref
-        self.record(session, row, "erasure.requested", caller, reason=reason)
+        self.record(session, row, "erasure.requested", caller, reason=reason, access=decision.as_json())
         session.flush()
         return row
 
@@ -117,7 +141,7 @@ class SubjectRequests:
             UnderLegalHold: something that holds the person must be kept.
         """
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
-        self._let_through(caller, self.may_confirm(session, caller, row), "confirm this erasure", _subject(row))
+        decision = self.may_confirm(session, caller, row)
         self._at(row, RequestState.AWAITING_CONFIRMATION)
         self._not_held(session, caller, row, repository.findings(session, row.id))
         row.state, row.confirmed_by = RequestState.ERASING, caller.ref
@@ -125,7 +149,7 @@ class SubjectRequests:
         for finding in repository.findings(session, row.id):
             if finding.found and finding.state != ItemState.DELETED:
                 finding.state, finding.reason, finding.remaining = ItemState.PLANNED, None, None
-        self.record(session, row, "erasure.confirmed", caller, reason=reason)
+        self.record(session, row, "erasure.confirmed", caller, reason=reason, access=decision.as_json())
         session.flush()
         return row
 
@@ -139,15 +163,13 @@ class SubjectRequests:
             tried(
                 "erase",
                 lambda: self._at(row, *_ERASABLE),
-                lambda: self._let_through(caller, self.may_ask(session, caller), "erase a person", _subject(row)),
+                lambda: self.may(session, caller, "erase a person", _subject(row)),
                 lambda: self._not_held(session, caller, row, repository.findings(session, row.id)),
             ),
             tried(
                 "confirm",
                 lambda: self._at(row, RequestState.AWAITING_CONFIRMATION),
-                lambda: self._let_through(
-                    caller, self.may_confirm(session, caller, row), "confirm this erasure", _subject(row)
-                ),
+                lambda: self.may_confirm(session, caller, row),
                 lambda: self._not_held(session, caller, row, repository.findings(session, row.id)),
             ),
         ]
@@ -163,7 +185,7 @@ class SubjectRequests:
             UnderLegalHold: the request or tokens must be kept.
         """
         row = repository.get(session, SubjectRequest, request_id, "data-subject request", lock=True)
-        self._let_through(caller, self.may_ask(session, caller), "erase a person from a vault", _subject(row))
+        decision = self.may(session, caller, "erase a person from a vault", _subject(row))
         self._at(row, RequestState.ERASING, RequestState.PARTLY_ERASED, RequestState.ERASED)
         findings = repository.findings(session, row.id)
         known = [one for one in findings if (one.kind, one.location) == (Kind.TOKEN, vault)]
@@ -184,7 +206,7 @@ class SubjectRequests:
         self._not_held(session, caller, row, [finding])
         if tokens:
             session.add(finding)
-        self.record(session, row, "vault.forgotten", caller, vault=vault, tokens=tokens)
+        self.record(session, row, "vault.forgotten", caller, vault=vault, tokens=tokens, access=decision.as_json())
         session.flush()
         return row
 
@@ -231,14 +253,8 @@ class SubjectRequests:
                 holds=[hold.id for hold in holds],
             )
 
-    def _may_find(self, session: Session, caller: Principal) -> None:
-        self._let_through(caller, self.may_ask(session, caller), "search for a person", "subject-requests")
-
-    def _let_through(self, caller: Principal, why_not: str | None, verb: str, subject: str) -> None:
-        if why_not is not None:
-            raise Forbidden(f"{caller.ref} may not {verb}: {why_not}").audited(
-                type=f"{EVENT}.refused", subject=subject, actor=caller.ref, verb=verb
-            )
+    def _may_find(self, session: Session, caller: Principal) -> Decision:
+        return self.may(session, caller, "search for a person", "subject-requests")
 
     @staticmethod
     def _at(row: SubjectRequest, *states: RequestState) -> None:

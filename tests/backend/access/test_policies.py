@@ -13,11 +13,14 @@ from backend.access.engine import Context, Covering
 from backend.access.resources import (
     KINDS_OF,
     Action,
+    BudgetResource,
     DatasetResource,
     FleetResource,
+    IncidentResource,
     ModelResource,
     OwnedResource,
     PlatformResource,
+    ProjectResource,
     Resource,
 )
 from backend.access.service import AccessService, engine_of
@@ -209,16 +212,30 @@ CONTEXTS = st.builds(
     requester=ACTORS,
     author=ACTORS,
     escalated=st.booleans(),
+    decider=ACTORS,
+    co_requester=ACTORS,
 )
 RESOURCES: dict[type, list[Resource]] = {
     ModelResource: [ModelResource("wine", RISK, "local/wine"), ModelResource("wine", "group:default/RISK", "x/y")],
-    DatasetResource: [DatasetResource("default/a", owner, one) for one in Classification for owner in (RISK, None)],
+    DatasetResource: [
+        *(DatasetResource("default/a", owner, one) for one in Classification for owner in (RISK, None)),
+        DatasetResource(None, None, Classification.PII),
+    ],
     PlatformResource: [PlatformResource()],
 }
 OTHERS: dict[Action, Resource] = {
     Action.APPROVE: RESOURCES[ModelResource][0],
     Action.PROMOTE: RESOURCES[ModelResource][0],
     Action.OPEN_CAMPAIGN: FleetResource((RISK, SEARCH)),
+    Action.DECIDE_CAMPAIGN: FleetResource((), ref="repository:models/wine"),
+    Action.REVOKE_WAIVER: RESOURCES[ModelResource][0],
+    Action.HANDLE_INCIDENT: IncidentResource("i", RISK, "local/wine"),
+    Action.SET_BUDGET: BudgetResource("team", RISK, RISK),
+    Action.CREATE_REPOSITORY: ProjectResource("scaffold:wine", (RISK,)),
+    Action.CANCEL_SCAFFOLD: ProjectResource("scaffold:wine", (RISK,), frozenset({"user:default/edsger"})),
+    Action.MANAGE_PULL_REQUESTS: ProjectResource("repository:models/wine", ()),
+    Action.REGISTER_ENTITIES: ProjectResource("location:local:models/wine", (RISK, SEARCH)),
+    Action.UNREGISTER_ENTITIES: ProjectResource("location:local:models/wine", (), frozenset({"user:default/ada"})),
     Action.APPROVE_GRANT: OwnedResource("Grant", "g", RISK, frozenset({"user:default/ada"})),
     Action.REVOKE_GRANT: OwnedResource("Grant", "g", "role:administrator", frozenset()),
     Action.REVIEW_BREAK_GLASS: OwnedResource("Grant", "g", RISK, frozenset()),
@@ -244,13 +261,13 @@ class TestEngine:
         assert sorted(checked.diagnostics.reasons) == [one.rule for one in decision.rules]
         assert "{" not in decision.explanation
 
-    @given(PEOPLE, CONTEXTS, st.sampled_from(RESOURCES[DatasetResource]))
+    @given(PEOPLE, CONTEXTS, st.sampled_from(RESOURCES[DatasetResource]), st.sampled_from([Action.READ, Action.REVEAL]))
     def test_personal_data_is_never_read_without_a_grant_or_a_purpose(
-        self, who: Principal, context: Context, data: DatasetResource
+        self, who: Principal, context: Context, data: DatasetResource, action: Action
     ) -> None:
         now = SetClock().now()
-        without = ENGINE.ask(who, Action.READ, data, context, now)
-        granted = ENGINE.ask(who, Action.READ, data, context, now, Covering("g", "grant", now.replace(year=2027)))
+        without = ENGINE.ask(who, action, data, context, now)
+        granted = ENGINE.ask(who, action, data, context, now, Covering("g", "grant", now.replace(year=2027)))
         if data.classification.level >= Classification.PII.level:
             assert not without.allowed
         if data.classification.level >= Classification.CONFIDENTIAL.level and context.purpose is None:
@@ -270,3 +287,4 @@ class TestEngine:
     def test_the_actions_of_the_schema_are_the_ones_there_are(self) -> None:
         text = policies.schema_text()
         assert [one for one in Action if f'"{one}"' not in text] == []
+        assert set(Action) == {action for action, _ in QUESTIONS} | set(OTHERS)

@@ -21,6 +21,7 @@ from mlplatform.deidentify.vault import EmbeddedVault
 from mlplatform.gates.result import Gate
 from tests.backend.conftest import API, Someone, Trained
 from tests.key_services import GoogleCloud, Service, Vault
+from tests.mlplatform.repositories import platform
 from tests.ports import free_ports
 from tests.waiting import wait_until
 
@@ -173,6 +174,37 @@ def _vault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedVault:
     return vault
 
 
+def _reveal(running: Running, vault: EmbeddedVault, file: Path) -> None:
+    """Values are revealed by whom the platform permits, for a purpose, and not past it any more."""
+    (token,) = vault.tokens("mail", ["x@example.com"])
+    reveal = ("data", "reveal", token, "--vault", str(file), "--key", "env:VAULT_KEY", "--domain", "mail")
+    wanted = (*reveal, "--purpose", "subject-request", "--reason", "call back, case 81")
+    assert "it may be" in running.cli("ada", *reveal, "--purpose", "curiosity", status=1)
+    refused = running.cli("ada", *wanted, status=1)
+    assert "may not reveal tokens that stand for sensitive-pii data" in refused
+    asks = "platform access request reveal classification:sensitive-pii --purpose subject-request"
+    assert asks in refused
+    assert vault.accesses() == []
+    request = ("access", *asks.split()[2:], "--for", "1h", "--reason", "somebody has to be called back", "--json")
+    grant = running.cli("ada", *request)
+    running.cli("operator", "access", "approve", grant["id"])
+    assert running.cli("ada", *wanted, "--json")["values"] == [{"token": token, "value": "x@example.com"}]
+    (access,) = vault.accesses()
+    assert (access.who, access.purpose) == ("user:default/ada", "subject-request: call back, case 81")
+    operator = running.someone("operator")
+    (told,) = operator.events(type="ml-platform.privacy.vault.revealed")
+    assert (told["actor"], told["data"]["tokens"], told["data"]["access"]["grant"]) == (
+        "user:default/ada",
+        1,
+        grant["id"],
+    )
+    assert len(operator.events(type="ml-platform.privacy.vault.refused")) == 1
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ML_PLATFORM")}
+    alone = platform(*wanted, folder=file.parent, environment={**environment, "ML_PLATFORM_HOME": str(file.parent)})
+    assert (alone.status, f"belongs to the platform {running.url}" in alone.err) == (1, True)
+    assert len(vault.accesses()) == 1
+
+
 def test_the_story_by_the_command_line(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = running.home / "logs" / "models" / "lab" / "wine"
     logs.mkdir(parents=True)
@@ -196,6 +228,7 @@ def test_the_story_by_the_command_line(running: Running, tmp_path: Path, monkeyp
     assert "platform retention release" in refused
     running.cli("operator", "retention", "release", hold["id"], "--reason", "audit over")
     vault = _vault(tmp_path, monkeypatch)
+    _reveal(running, vault, tmp_path / "people.vault")
     forget = ("data", "forget", found["id"], "--vault", str(tmp_path / "people.vault"), "--key", "env:VAULT_KEY")
     forget += ("--subject-file", str(person))
     assert "Ask for the erasure first" in running.cli("operator", *forget, status=1)

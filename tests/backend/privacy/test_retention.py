@@ -167,6 +167,8 @@ def test_what_is_held_stays_until_the_hold_is_lifted(here: House, operator: Some
     [
         ("everything", 201, ""),
         ("kind:log", 201, ""),
+        ("kind:stream", 201, ""),
+        ("kind:subject_key", 201, ""),
         ("dataset:shop/orders", 201, ""),
         ("kind:nonsense", 404, "Known are: artefact"),
         ("environment:moon", 404, "lab, production"),

@@ -91,10 +91,11 @@ def test_messages_and_dead_letters_are_erased_for_good(
     told = {one["location"]: (one["kind"], one["found"]) for one in found["findings"]}
     assert told == {"lab/nats/shop.orders": ("stream", 2), "lab/nats/shop.dead": ("stream", 1)}
 
-    hold = operator.post("/privacy/holds", {"subject": "model:nats", "reason": "lawsuit 4711"}).json()
-    held_back = operator.post(f"/privacy/subject-requests/{found['id']}/erasure", {"reason": "asked for"})
-    assert held_back.status_code == 409
-    operator.post(f"/privacy/holds/{hold['id']}/release", {"reason": "settled"})
+    for subject in ("model:nats", "kind:stream"):
+        hold = operator.post("/privacy/holds", {"subject": subject, "reason": "lawsuit 4711"}).json()
+        held_back = operator.post(f"/privacy/subject-requests/{found['id']}/erasure", {"reason": "asked for"})
+        assert (held_back.status_code, subject in held_back.json()["detail"]) == (409, True)
+        operator.post(f"/privacy/holds/{hold['id']}/release", {"reason": "settled"})
 
     done = erase(operator, second, found["id"])
     assert (done["state"], done["found"], done["remaining"]) == ("erased", 3, 0), done

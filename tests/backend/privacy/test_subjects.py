@@ -191,7 +191,13 @@ def test_two_people_are_needed(here: House, house: tuple[House, Backend], operat
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_legal_hold_prevents_the_erasure(here: House, operator: Someone, second: Someone, tmp_path: Path) -> None:
     plant(here, tmp_path)
+    with here.services.database.write() as session:
+        here.services.privacy.subject_keys.seal(session, PERSON, b"token", "token-vault")
     found = find(operator, PERSON)
+    key = operator.post("/privacy/holds", {"subject": "kind:subject_key", "reason": "a backup is evidence"}).json()
+    kept = operator.post(f"/privacy/subject-requests/{found['id']}/erasure", {"reason": "asked for"})
+    assert (kept.status_code, "kind:subject_key is held since" in kept.json()["detail"]) == (409, True)
+    operator.post(f"/privacy/holds/{key['id']}/release", {"reason": "settled"})
     hold = operator.post("/privacy/holds", {"subject": "model:wine", "reason": "lawsuit 4711"}).json()
     refused = operator.post(f"/privacy/subject-requests/{found['id']}/erasure", {"reason": "asked for"})
     assert refused.status_code == 409

@@ -35,7 +35,7 @@ def guarded(store: Any, reads: frozenset[str], principal: Principal = ADA) -> tu
     from backend.registry.mlflow_guard import GuardedStore
 
     refused: list[str] = []
-    return GuardedStore(store, reads, WriteRules(store, principal, []).check, refused.append), refused
+    return GuardedStore(store, reads, WriteRules(store, principal, lambda _: False).check, refused.append), refused
 
 
 def test_what_it_does_not_know_it_refuses() -> None:
@@ -98,4 +98,4 @@ def test_every_way_to_write_an_artefact_is_guarded() -> None:
 def test_a_token_in_the_platforms_own_name_writes_nothing() -> None:
     impostor = Principal(PrincipalKind.SERVICE, "service:ml-platform", frozenset(), "test", datetime.now(UTC))
     with pytest.raises(NotAllowed, match="the platform itself"):
-        WriteRules(Recording(), impostor, []).check("create_run", {"experiment_id": "0"})
+        WriteRules(Recording(), impostor, lambda _: False).check("create_run", {"experiment_id": "0"})

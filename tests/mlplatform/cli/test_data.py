@@ -29,7 +29,9 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(folder):
-    environment = {**os.environ, "DATA_TEST_KEY": "a key for nothing but tests"}
+    # Nobody is signed in here.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ML_PLATFORM")}
+    environment |= {"ML_PLATFORM_HOME": str(folder / "nobody"), "DATA_TEST_KEY": "a key for nothing but tests"}
 
     def command(*arguments):
         return platform("data", *arguments, folder=folder, environment=environment, timeout=150)
@@ -88,9 +90,22 @@ class TestDeidentify:
         assert run("scan", "safe.csv").status == 0
         token = (folder / "safe.csv").read_text().splitlines()[1].split(",")[1]
         reveal = ["reveal", token, "--vault", "contacts.vault", "--key", "env:DATA_TEST_KEY", "--domain", "contact"]
-        assert "person0@example.com" in run(*reveal, "--purpose", "a test").out
+        alone = run(*reveal, "--purpose", "a test")
+        assert "person0@example.com" in alone.out
+        assert "signed in to no platform" in alone.err
         assert run(*reveal, "--purpose", " ").status == 1
         assert run("reveal", "tok_none", *reveal[2:], "--purpose", "a test").status == 1
+
+    def test_a_vault_of_a_platform_is_not_revealed_without_it(self, run, folder):
+        (folder / "d.yaml").write_text(f"platform: https://ml.example.org/\ndataset: default/people\n{CONFIG}")
+        assert run("deidentify", "people.csv", "--config", "d.yaml", "-o", "safe.csv").status == 0
+        token = (folder / "safe.csv").read_text().splitlines()[1].split(",")[1]
+        reveal = ["reveal", token, "--vault", "contacts.vault", "--key", "env:DATA_TEST_KEY", "--domain", "contact"]
+        reveal += ["--purpose", "subject-request"]
+        refused = run(*reveal)
+        assert (refused.status, "belongs to the platform https://ml.example.org," in refused.err) == (1, True)
+        other = run(*reveal, "--dataset", "default/weather")
+        assert (other.status, "it has those of default/people" in other.err) == (1, True)
 
     def test_what_is_left_fails(self, run, folder):
         (folder / "keep.yaml").write_text("columns: {id: {operator: keep}, contact: {operator: keep}}")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mlplatform.deidentify.faults import DeidentifyFailed
 from mlplatform.deidentify.secrets import Key
-from mlplatform.deidentify.vault import EmbeddedVault
+from mlplatform.deidentify.vault import EmbeddedVault, Home
 
 KEY = Key(b"a key for nothing but tests")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -63,6 +63,15 @@ class TestSealing:
         connection.close()
         with pytest.raises(DeidentifyFailed, match="was changed"):
             vault.reveal("d", [other], **WHO)
+
+
+class TestHome:
+    def test_it_keeps_where_it_belongs(self, vault, tmp_path):
+        assert vault.home == Home()
+        vault.belong(Home("https://old.example.org", ("default/b",)))
+        vault.belong(Home(None, ("default/a", "default/b")))
+        vault.belong(Home("https://ml.example.org"))
+        assert EmbeddedVault(tmp_path / "vault", KEY).home == Home("https://ml.example.org", ("default/a", "default/b"))
 
 
 class TestRecord:

@@ -34,9 +34,10 @@ from mlplatform.cli.errors import CliError
 )
 def forget(request_id: str, vault: Path, key: str, subject_file: Path, as_json: bool) -> None:
     """Look the values up in all domains, put it on record, and forget them."""
+    from mlplatform.client import default_url
     from mlplatform.deidentify.operators import canonical
     from mlplatform.deidentify.secrets import key_from
-    from mlplatform.deidentify.vault import EmbeddedVault
+    from mlplatform.deidentify.vault import EmbeddedVault, Home
 
     given = identifiers_in(subject_file)
     spellings = {canonical(value, fold_case=fold) for value in given for fold in (False, True)}
@@ -48,6 +49,8 @@ def forget(request_id: str, vault: Path, key: str, subject_file: Path, as_json: 
     name = f"{vault.name} of key {secret.identity}"
     with session.connected() as client:
         client.forget_in_vault(request_id, name, len(held))
+    if opened.home.platform is None:
+        opened.belong(Home(default_url()))
     for domain, value in held:
         opened.forget(domain, value, who=getpass.getuser(), purpose=f"data-subject request {request_id}")
     left = sum(opened.holds(domain, value) for domain, value in held)

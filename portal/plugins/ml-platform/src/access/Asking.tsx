@@ -27,7 +27,9 @@ const Form = ({ wishes }: { wishes: Wishes }) => {
   const [action, setAction] = useState(
     known(wishes, params.get('action')) ?? wishes.actions[0].action,
   );
-  const { scopes } = wishes.actions.find(one => one.action === action)!;
+  const { scopes, forPurpose } = wishes.actions.find(
+    one => one.action === action,
+  )!;
   const [chosen, setKind] = useState(given?.kind ?? '');
   const kind = scopes.includes(chosen) ? chosen : scopes[0];
   const [name, setName] = useState(given?.name ?? '');
@@ -35,7 +37,7 @@ const Form = ({ wishes }: { wishes: Wishes }) => {
   const wish: Wish = {
     action,
     scope: scopeOf(kind, name),
-    purpose: action === 'read' && purpose !== NO_PURPOSE ? purpose : null,
+    purpose: forPurpose && purpose !== NO_PURPOSE ? purpose : null,
   };
   const ready = kind === 'platform' || name.trim().length > 0;
   return (
@@ -69,7 +71,7 @@ const Form = ({ wishes }: { wishes: Wishes }) => {
             style={{ flex: '1 1 200px' }}
           />
         )}
-        {action === 'read' && (
+        {forPurpose && (
           <Choice
             name="Purpose"
             of={{

@@ -22,6 +22,11 @@ describe('a permission in a review', () => {
       'ada has the role auditor, as a member of audit',
     ],
     [
+      'role',
+      'role:labeller by user:default/ada',
+      'ada has the role labeller by name',
+    ],
+    [
       'grant',
       'read dataset:default/people for analytics (0197f2c4-0000-7000-8000-000000000001)',
       'ada may read dataset:default/people for analytics for a time',

@@ -8,8 +8,10 @@ export function permission({ kind, principal, target }: ReviewItem): string {
     case 'membership':
       return `${who} is a member of ${shortRef(target)}`;
     case 'role': {
-      const [role, group] = target.replace(/^role:/, '').split(' by ');
-      return `${who} has the role ${role}, as a member of ${shortRef(group)}`;
+      const [role, holder] = target.replace(/^role:/, '').split(' by ');
+      return holder === principal
+        ? `${who} has the role ${role} by name`
+        : `${who} has the role ${role}, as a member of ${shortRef(holder)}`;
     }
     case 'ownership':
       return `${who} owns ${target}`;

@@ -643,7 +643,12 @@ export interface Decision {
 
 /** What can be asked for, for which purposes and how long. */
 export interface Wishes {
-  actions: { action: string; scopes: string[]; breakGlass: boolean }[];
+  actions: {
+    action: string;
+    scopes: string[];
+    breakGlass: boolean;
+    forPurpose: boolean;
+  }[];
   purposes: Record<string, string>;
   longest: string;
   longestBreakGlass: string;
