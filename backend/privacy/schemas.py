@@ -22,8 +22,8 @@ class HoldIn(Payload):
     """A hold to be placed."""
 
     subject: Annotated[PlainText, Field(min_length=1, max_length=300)] = Field(
-        description="everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND or "
-        "subject-request:ID.",
+        description="everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND, "
+        "subject-request:ID, incident:ID or audit:log.",
         examples=["model:churn"],
     )
     reason: Reason
