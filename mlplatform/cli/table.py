@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "deploy": Entry("deploy:deploy", "Deploy a version to an environment."),
         "status": Entry("status:status", "Show what is live, and the rollout under way."),
         "slo": Entry("slo:slo", "Show error budgets, and how fast they burn."),
+        "traffic": Entry("traffic:traffic", "Show rate, errors and latency over time."),
         "logs": Entry("logs:logs", "Show or follow the logs of a model's replicas."),
         "rollback": Entry("rollback:rollback", "Put the former version back, at once."),
         "approve": Entry("decide:approve", "Approve or reject a deployment that waits."),
