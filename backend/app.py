@@ -51,7 +51,7 @@ from backend.cost.service import CostService
 from backend.cost.work import CostWork
 from backend.dashboards import routes as dashboard_routes
 from backend.dashboards.service import DashboardService
-from backend.deployments import live_routes, trial_routes
+from backend.deployments import live_routes, quota_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
@@ -138,6 +138,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         deployment_routes,
         live_routes,
         trial_routes,
+        quota_routes,
         experiment_routes,
         batch_routes,
         access_routes,
