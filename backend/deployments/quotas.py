@@ -43,7 +43,7 @@ class Quotas:
         limits = self._limits(team, environment)
         if not limits:
             return ()
-        present = self._present(session, environment, team)
+        present = self._present(session, environment, team).get(team, {})
         had = present.pop(model, _NOTHING)
         used = _sum(present.values())
         asked = self._demanded(session, [(model, version)])[model, version]
@@ -66,15 +66,14 @@ class Quotas:
         places = [one for one in settings.environments if environment in (None, one)]
         found = []
         for place in places:
-            owners = {one.team for one in settings.quotas if one.team is not None} | self._owners(session, place)
-            for owner in sorted(owners):
-                limits = self._limits(owner, place) if team in (None, owner) else {}
-                if limits:
-                    used = _sum(self._present(session, place, owner).values())
-                    found += [
-                        self._quota(owner, place, resource, *limit, used=used, had=_NOTHING, asked=_NOTHING)
-                        for resource, limit in limits.items()
-                    ]
+            present = self._present(session, place, team) if settings.quotas else {}
+            owners = {one.team for one in settings.quotas if one.team is not None} | present.keys()
+            for owner in sorted(one for one in owners if team in (None, one)):
+                used = _sum(present.get(owner, {}).values())
+                found += [
+                    self._quota(owner, place, resource, *limit, used=used, had=_NOTHING, asked=_NOTHING)
+                    for resource, limit in self._limits(owner, place).items()
+                ]
         return found
 
     def _limits(self, team: str, environment: str) -> dict[str, tuple[Decimal, str]]:
@@ -106,23 +105,22 @@ class Quotas:
         amounts = used[resource], had[resource], asked[resource]
         return Quota(resource, team, environment, limit, *amounts, setting=setting, changed_by=changed_by)
 
-    def _owners(self, session: Session, environment: str) -> set[str]:
-        models = sorted({model for model, _, _ in repository.occupants(session, environment)})
-        return {row.owner for row, _, _ in self._services.registry.registered(session, models).values()}
-
-    def _present(self, session: Session, environment: str, team: str) -> dict[str, Demand]:
-        """Return what each model of a team takes up in an environment."""
+    def _present(self, session: Session, environment: str, team: str | None) -> dict[str, dict[str, Demand]]:
+        """Return what each model takes up in an environment, by team: of one team, or of all."""
         rows = repository.occupants(session, environment)
         known = self._services.registry.registered(session, sorted({model for model, _, _ in rows}))
-        own = [one for one in rows if one[0] in known and known[one[0]][0].owner == team]
+        owners = {name: row.owner for name, (row, _, _) in known.items() if team in (None, row.owner)}
+        own = [one for one in rows if one[0] in owners]
         demands = self._demanded(session, [(model, version) for model, version, _ in own])
-        found: dict[str, Demand] = {}
+        found: dict[str, dict[str, Demand]] = {}
+        # Challengers last: they come on top of what is there by then.
         for model, version, extra in sorted(own, key=lambda one: one[2]):
-            demand, there = demands[model, version], found.get(model, _NOTHING)
+            models = found.setdefault(owners[model], {})
+            demand, there = demands[model, version], models.get(model, _NOTHING)
             if extra:
-                found[model] = {name: there[name] + (demand[name] if name != "models" else 0) for name in RESOURCES}
+                models[model] = {name: there[name] + (demand[name] if name != "models" else 0) for name in RESOURCES}
             else:
-                found[model] = {name: max(there[name], demand[name]) for name in RESOURCES}
+                models[model] = {name: max(there[name], demand[name]) for name in RESOURCES}
         return found
 
     def _demanded(self, session: Session, versions: list[tuple[str, int]]) -> dict[tuple[str, int], Demand]:
