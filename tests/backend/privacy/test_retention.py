@@ -179,6 +179,7 @@ def test_what_is_held_stays_until_the_hold_is_lifted(here: House, operator: Some
         ("dataset:nowhere", 404, "shop/orders"),
         ("model:unknown/versions/3", 404, "there is no model"),
         ("subject-request:0", 404, "no data-subject request"),
+        ("incident:0", 404, "there is no incident"),
         ("nonsense", 422, "Write everything, environment:NAME"),
         ("model:Not A Name", 422, "nothing that can be held"),
     ],
