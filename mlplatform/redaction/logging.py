@@ -27,10 +27,6 @@ from mlplatform.telemetry.context import current
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-if TYPE_CHECKING:
-    _Handler = logging.StreamHandler[TextIO]
-else:
-    _Handler = logging.StreamHandler
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _MAX_DEPTH = 6
 _MAX_ITEMS = 200
@@ -75,7 +71,7 @@ class Sink(Protocol):
         ...
 
 
-class RedactingHandler(_Handler):
+class RedactingHandler(logging.StreamHandler[TextIO]):
     """Writes records after redacting them, and hands them on to whoever else wants them."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
