@@ -51,7 +51,7 @@ from backend.cost.service import CostService
 from backend.cost.work import CostWork
 from backend.dashboards import routes as dashboard_routes
 from backend.dashboards.service import DashboardService
-from backend.deployments import live_routes, trial_routes
+from backend.deployments import live_routes, quota_routes, trial_routes
 from backend.deployments import routes as deployment_routes
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.service import DeploymentService
@@ -107,6 +107,9 @@ from scaffolder.work import ScaffoldWork
 
 MLFLOW_PATH = "/mlflow"
 DOCS_PATH = "/docs"
+BACKEND_SERVICE = "ml-platform-backend"
+"""What the backend is called in traces and logs."""
+VERSION = "0.1.0"
 
 _log = logging.getLogger(__name__)
 
@@ -115,14 +118,14 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """Make the app: bring the database up to date, build the services, mount the domains' routes."""
     services = build_services(settings, clock or SystemClock())
     otlp, ratio = settings.telemetry.otlp, settings.telemetry.sample_ratio
-    spans = tracing_to(otlp.endpoint, "ml-platform-backend", ratio=ratio) if otlp is not None else None
+    spans = tracing_to(otlp.endpoint, BACKEND_SERVICE, ratio=ratio) if otlp is not None else None
     mlflow = make_mlflow_door(services) if settings.mlflow.embedded else None
     app = FastAPIOffline(  # FastAPI's own pages would load scripts from elsewhere
         docs_url=DOCS_PATH,
         redoc_url=None,
         static_url=f"{DOCS_PATH}-static",
         title="ML platform",
-        version="0.1.0",
+        version=VERSION,
         description="Plugin backend of the ML golden path: from an empty folder to production traffic.",
         openapi_tags=TAGS,
         openapi_url="/openapi.json",
@@ -138,6 +141,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         deployment_routes,
         live_routes,
         trial_routes,
+        quota_routes,
         experiment_routes,
         batch_routes,
         access_routes,

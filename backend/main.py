@@ -6,11 +6,12 @@ import sys
 
 from fastapi import FastAPI
 
-from backend.app import create_app
+from backend.app import BACKEND_SERVICE, VERSION, create_app
 from backend.core.config import Settings, load_settings
 from backend.core.config_files import ConfigError
 from mlplatform.redaction import redact
-from mlplatform.redaction.logging import configure
+from mlplatform.redaction.logging import RedactingHandler, configure
+from mlplatform.telemetry.logs import send_logs_to
 
 _SWITCH_SECONDS = 0.0005
 
@@ -24,6 +25,7 @@ def create() -> FastAPI:
         SystemExit: 2 if the configuration is wrong, 1 if the platform can't start with it; why is on standard error.
     """
     settings = configured()
+    _send_logs(settings)
     answer_first()
     try:
         return create_app(settings)
@@ -54,6 +56,15 @@ def configured() -> Settings:
         return load_settings(None, os.environ)
     except ConfigError as error:
         raise _refused(error) from None
+
+
+def _send_logs(settings: Settings) -> None:
+    otlp = settings.telemetry.otlp
+    if otlp is None or not otlp.logs:
+        return
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, RedactingHandler):
+            send_logs_to(handler, otlp.endpoint, BACKEND_SERVICE, {"service.version": VERSION})
 
 
 def _refused(error: ConfigError) -> SystemExit:

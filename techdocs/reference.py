@@ -46,11 +46,15 @@ def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
     # With the command's own settings, or the first context that click ever makes for it decides how `--help` is shown.
     context = click.Context(command, info_name=" ".join(("platform", *path)), **command.context_settings)
     yield from (f"### `{context.info_name}`", "", _text(inspect.cleandoc(command.help or "").partition("\b")[0]), "")
+    if not isinstance(command, LazyGroup) or command.invoke_without_command:
+        yield from _options(command, context)
     if isinstance(command, LazyGroup):
         for name in command.list_commands(context):
             if (one := command.get_command(context, name)) is not None:
                 yield from _command((*path, name), one)
-        return
+
+
+def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     records = [found for parameter in command.get_params(context) if (found := parameter.get_help_record(context))]
     if records:
         yield from ("| option | |", "|---|---|")

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -27,12 +29,33 @@ class Seen:
     failed: bool
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of a log as it arrived."""
+
+    resource: dict[str, str]
+    logger: str
+    severity: str
+    number: int
+    body: str
+    trace: str
+    span: str
+    fields: dict[str, Any]
+
+    @property
+    def service(self) -> str:
+        return self.resource["service.name"]
+
+
 @dataclass
 class Collector:
     """What arrived."""
 
     endpoint: str
     spans: list[Seen] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
+    """Every body, as it came."""
 
     def of(self, trace: str) -> list[Seen]:
         return [one for one in self.spans if one.trace == trace]
@@ -56,6 +79,11 @@ def collecting() -> Iterator[Collector]:
             )
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
+            collector.received.append(body)
+            if self.path == "/v1/logs":
+                collector.lines += lines_of(body)
+                self._answer(ExportLogsServiceResponse().SerializeToString())
+                return
             assert self.path == "/v1/traces"
             for sent in ExportTraceServiceRequest.FromString(body).resource_spans:
                 said = {one.key: one.value.string_value for one in sent.resource.attributes}
@@ -67,7 +95,9 @@ def collecting() -> Iterator[Collector]:
                                 span.parent_span_id.hex(), span.status.code == 2,
                             )
                         )  # fmt: skip
-            answer = ExportTraceServiceResponse().SerializeToString()
+            self._answer(ExportTraceServiceResponse().SerializeToString())
+
+        def _answer(self, answer: bytes) -> None:
             self.send_response(200)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))
@@ -96,3 +126,24 @@ def collecting() -> Iterator[Collector]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def lines_of(body: bytes) -> list[Line]:
+    found = []
+    for sent in ExportLogsServiceRequest.FromString(body).resource_logs:
+        resource = {one.key: one.value.string_value for one in sent.resource.attributes}
+        for scope in sent.scope_logs:
+            for one in scope.log_records:
+                fields = {each.key: _value(each.value) for each in one.attributes}
+                found.append(
+                    Line(
+                        resource, scope.scope.name, one.severity_text, one.severity_number, one.body.string_value,
+                        one.trace_id.hex(), one.span_id.hex(), fields,
+                    )
+                )  # fmt: skip
+    return found
+
+
+def _value(said: Any) -> Any:
+    kind = said.WhichOneof("value")
+    return getattr(said, kind) if kind else None

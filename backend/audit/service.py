@@ -137,9 +137,11 @@ class AuditService:
         """
         return searching.find_events(session, self.sealed, wanted, after=after, limit=limit, newest_first=newest_first)
 
-    def about(self, session: Session, subject: str, since: datetime, until: datetime, limit: int) -> list[AuditedEvent]:
-        """Return the newest events about a subject, and about what belongs to it, between two times; newest first."""
-        wanted = EventFilter(subject=subject, since=since, until=until)
+    def about(
+        self, session: Session, subject: str, type: str, since: datetime, until: datetime, limit: int
+    ) -> list[AuditedEvent]:
+        """Return the newest events of a type about a subject and what belongs to it, between two times; newest first."""
+        wanted = EventFilter(subject=subject, type=type, since=since, until=until)
         rows = self.find(session, wanted, after=None, limit=limit, newest_first=True)
         return [_as_read(row) for row in rows]
 

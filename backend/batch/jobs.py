@@ -63,6 +63,8 @@ class Jobs:
     folders: Folders
     python: Path | None = None
     """Interpreter for all jobs, instead of an environment per lock file."""
+    collector: str | None = None
+    """OpenTelemetry collector that their logs are sent to; none if null."""
     _children: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,6 +79,7 @@ class Jobs:
             "log": str(job.log),
             "variables": list(job.variables),
             "python": str(self.python) if self.python else None,
+            "collector": self.collector,
         }
         path = self._path(job.name, "json")
         temporary = path.with_suffix(".new")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backend.batch.jobs import RECORD, scratch_of
 from backend.deployments.targets.local.environments import EnvironmentFailed
-from backend.deployments.targets.local.launch import environment_python, give_up_rights, isolated
+from backend.deployments.targets.local.launch import COLLECTOR, environment_python, give_up_rights, isolated
 from backend.local.exec import clean_environment, raise_file_limit
 from backend.local.folders import Folders
 from backend.local.processes import record
@@ -42,6 +42,8 @@ def main(home: Path, name: str) -> int:
     scratch = scratch_of(folders, name)
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     passed = {variable: os.environ[variable] for variable in job["variables"] if variable in os.environ}
+    if job.get("collector"):
+        passed[COLLECTOR] = job["collector"]
     raise_file_limit()
     give_up_rights()
     os.chdir(scratch)

@@ -34,7 +34,9 @@ class BatchWork:
         runtime: WorkflowRuntime = services.runtime
         self._services = services
         self._folders = Folders(services.settings.home)
-        self.jobs = Jobs(self._folders, services.settings.serving.python)
+        otlp = services.settings.telemetry.otlp
+        collector = otlp.endpoint if otlp is not None and otlp.logs else None
+        self.jobs = Jobs(self._folders, services.settings.serving.python, collector)
         rules = services.batch.rules
         self._scheduler = Scheduler(services, rules)
         metrics = BatchMetrics(services.metrics, services.database)

@@ -25,6 +25,7 @@ from backend.core.config_limits import LimitSettings
 from backend.core.config_observability import ObservabilitySettings
 from backend.core.config_portal import PortalSettings
 from backend.core.config_privacy import PrivacySettings, RetentionSettings
+from backend.core.config_quotas import QuotaSettings
 from backend.core.config_record import AuditSettings, EvidenceSettings
 from backend.core.config_scaffolding import (
     CatalogSettings,
@@ -287,6 +288,9 @@ class Settings(SettingsModel):
     environments: dict[Annotated[str, Field(pattern=ENVIRONMENT_PATTERN, max_length=63)], EnvironmentSettings] = Field(
         default_factory=_default_environments, min_length=1
     )
+    quotas: list[QuotaSettings] = Field(
+        default_factory=list, description="What teams may take up; a rollout that would go beyond is refused."
+    )
     rollouts: RolloutSettings = Field(default_factory=RolloutSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
@@ -340,6 +344,17 @@ class Settings(SettingsModel):
         ):
             if len(names) != len(set(names)):
                 raise ValueError(f"{key}: each needs a name of its own, these are {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _quotas_have_a_place(self) -> Self:
+        places = [(one.team, one.environment) for one in self.quotas]
+        for position, (team, environment) in enumerate(places):
+            if environment is not None and environment not in self.environments:
+                known = ", ".join(self.environments)
+                raise ValueError(f"quotas[{position}]: there is no environment {environment}; configured are {known}")
+            if (team, environment) in places[:position]:
+                raise ValueError(f"quotas[{position}]: there is one for the same team and environment before it")
         return self
 
     @model_validator(mode="after")

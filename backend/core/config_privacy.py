@@ -32,6 +32,10 @@ class RetentionSettings(SettingsModel):
     audit_segments: Duration | None = Field(
         default=None, description="Sealed segments of the audit log, by their newest event."
     )
+    incidents: Duration | None = Field(
+        default=timedelta(days=1095),
+        description="Resolved incidents with their timelines and notifications; what was done stays in the audit log.",
+    )
 
     @field_validator("*")
     @classmethod

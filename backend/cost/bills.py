@@ -187,6 +187,7 @@ def read_focus(path: Path, month: Month, *, model_tag: str, environment_tag: str
 
     with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(scratch)}) as database:
         database.execute("SET enable_progress_bar = false")
+        database.execute("SET TimeZone = 'UTC'")
         try:
             return _read(database, path, month, model_tag, environment_tag)
         except duckdb.Error as fault:
@@ -214,8 +215,8 @@ def _read(
     parts = f"""
         SELECT TRY_CAST("BilledCost" AS DECIMAL(38, {_PLACES})) AS cost,
             "BillingCurrency" AS currency,
-            CAST(TRY_CAST(CAST("ChargePeriodStart" AS VARCHAR) AS TIMESTAMP) AS DATE) AS day,
-            strftime(TRY_CAST(CAST({period} AS VARCHAR) AS TIMESTAMP), '%Y-%m') AS period,
+            CAST({_in_utc('"ChargePeriodStart"')} AS DATE) AS day,
+            strftime({_in_utc(period)}, '%Y-%m') AS period,
             coalesce({_tag("$model_tag", types.get("Tags"))}, '') AS model,
             coalesce({_tag("$environment_tag", types.get("Tags"))}, '') AS environment,
             coalesce({service}, 'other') AS service
@@ -231,6 +232,11 @@ def _read(
     ).fetchall()
     _refuse_faults(rows, month)
     return Read([_part(row, month) for row in rows], sum(int(row[7]) for row in rows), digest)
+
+
+def _in_utc(column: str) -> str:
+    """Return the expression for a time, which may be written with the offset of another place."""
+    return f"(TRY_CAST(CAST({column} AS VARCHAR) AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
 
 
 def _tag(key: str, kind: str | None) -> str:

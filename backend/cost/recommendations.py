@@ -32,7 +32,11 @@ START = timedelta(seconds=60)
 """How long a model that was scaled to zero may take to answer its first request."""
 LEAST = Decimal("0.50")
 IDLE_SHARE = Decimal("0.3")
-RIGHT_SIZE, TO_ZERO, SPOT = "right-size", "scale-to-zero", "spot"
+RIGHT_SIZE, TO_ZERO, SPOT, SHARE_GPU = "right-size", "scale-to-zero", "spot", "share-gpu"
+SLICE = "shared"
+"""SKU, or the end of one such as ``nvidia-l4-shared``, of a time slice of a GPU."""
+NEIGHBOUR = 2
+"""How many times as long an answer may take while a neighbour has its turn on the GPU."""
 _ZERO = Decimal(0)
 _SIZES = {
     Resource.CPU: (Resource.CPU, Resource.CPU_UNUSED),
@@ -91,6 +95,7 @@ class Recommendations:
                 found += self._right_size(place)
                 found += self._to_zero(place, today)
                 found += self._spot(place, today)
+                found += self._share_gpu(session, place, today)
         worth = sorted(
             (one for one in found if one.saving >= LEAST), key=lambda one: (-one.saving, one.model, one.kind)
         )
@@ -214,6 +219,63 @@ class Recommendations:
                 if activity is Activity.SERVING
                 else "what is broken off is done again, in time for every objective",
             )
+
+    def _share_gpu(self, session: Session, place: _Place, today: date) -> Iterator[Recommendation | Withheld]:
+        gpu = place.spec.serving.gpu
+        if gpu is None or gpu.shared:
+            return
+        saved = _ZERO
+        for line in place.lines:
+            if line.resource != Resource.GPU or line.origin != "meter" or not line.quantity:
+                continue
+            sku = f"{line.sku}-{SLICE}" if line.sku else SLICE
+            price = self._sheet.price(Use(Resource.GPU, sku, line.environment, line.activity), today - DAY)
+            if price is not None:
+                saved += line.list_cost - price.of(line.quantity)
+        if saved <= 0:
+            return
+        saving = _monthly(saved)
+        if reason := self._forbids_sharing(session, place):
+            yield Withheld(place.model, place.version, place.environment, SHARE_GPU, saving, reason)
+            return
+        latency = _objective(place.spec, "latency")
+        yield Recommendation(
+            place.model,
+            place.version,
+            place.environment,
+            SHARE_GPU,
+            saving,
+            "serving.gpu: {shared: true}",
+            f"it has a GPU to itself, and a time slice of one costs less, at the price of the SKU `{SLICE}`",
+            f"latency {_said(latency)} would have held in the last {DAYS} days with answers that take twice as long"
+            if latency is not None
+            else f"no objective is hurt by answers that take twice as long, and it is of tier {place.spec.tier}",
+        )
+
+    def _forbids_sharing(self, session: Session, place: _Place) -> str | None:
+        """Say what a neighbour on the GPU might break: while it has its turn, an answer takes twice as long at most."""
+        spec = place.spec
+        if spec.tier == 1:
+            return "it is of tier 1: customers are hurt while a neighbour has its turn"
+        if spec.type is ModelType.BATCH:
+            fresh = _objective(spec, "freshness")
+            timeout = spec.batch.timeout if spec.batch is not None else timedelta(0)
+            if fresh is not None and fresh.threshold is not None and fresh.threshold < NEIGHBOUR * timeout:
+                return f"freshness {_said(fresh)}, and a run may take {format_duration(timeout)}, or twice that"
+            return None
+        for slo in spec.slos:
+            if slo.indicator == "lag":
+                return f"lag {_said(slo)}, and half of the GPU may not keep up"
+            if slo.indicator != "latency" or slo.threshold is None:
+                continue
+            key = (place.environment, place.model, place.version)
+            half = slo.threshold / NEIGHBOUR
+            within = self._services.traffic.share_within(session, *key, half, timedelta(days=DAYS))
+            if within is None:
+                return f"latency {_said(slo)}, and nothing was measured in the last {DAYS} days"
+            if within * 100 < slo.objective:
+                return f"latency {_said(slo)}, and only {within * 100:.4g} % were answered within half of that"
+        return None
 
 
 def _forbids_zero(spec: ModelSpec) -> str | None:

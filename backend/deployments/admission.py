@@ -8,6 +8,7 @@ facts, and the answer names every requirement, whether or not an earlier one fai
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal, Protocol
 
 from backend.attestations.service import StoredAttestation
@@ -20,6 +21,7 @@ State = Literal["met", "missing", "failed", "waiting"]
 APPROVAL = "approval"
 CLASSIFICATION = "data-classification"
 ERROR_BUDGET = "error-budget"
+QUOTA = "quota"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,33 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Quota:
+    """What a team may take up of a resource in an environment, in cores, GiB or pieces."""
+
+    resource: str
+    team: str
+    environment: str
+    limit: Decimal
+    used: Decimal
+    """By everything but the model that asks."""
+    had: Decimal
+    """By the version of that model that would be replaced."""
+    asked: Decimal
+    setting: str
+    changed_by: tuple[str, ...]
+
+    @property
+    def unit(self) -> str:
+        """What it is counted in."""
+        return {"cpu": "cores", "memory": "GiB"}.get(self.resource, self.resource)
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether it would be more than is allowed; what takes no more room than what it replaces never is."""
+        return self.asked > self.had and self.used + self.asked > self.limit
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that admission is decided by."""
 
@@ -76,6 +105,7 @@ class Facts:
     waivers: Sequence[Waived] = ()
     data: Sequence[Data] = ()
     budgets: Sequence[Budget] = ()
+    quotas: Sequence[Quota] = ()
     was_live: bool = False
     """Whether the version was live in the environment before."""
     commit_author: str | None = None
@@ -275,6 +305,26 @@ class RequireErrorBudget:
 
 
 @dataclass(frozen=True)
+class RequireQuota:
+    """There is room for it under what its team may take up."""
+
+    def judge(self, facts: Facts) -> Finding:
+        """Say whether it is met, and why or why not."""
+        over = [one for one in facts.quotas if one.exceeded]
+        if not over:
+            said = ", ".join(
+                f"{_amount(one.used + one.asked)} of {_amount(one.limit)} {one.unit}" for one in facts.quotas
+            )
+            return Finding(QUOTA, "met", f"there is room: {said}")
+        said = "; ".join(
+            f"{one.resource}: {_amount(one.used)} of {_amount(one.limit)} {one.unit} are in use by {one.team} in "
+            f"{one.environment}, and this version asks for {_amount(one.asked)} ({one.setting})"
+            for one in over
+        )
+        return Finding(QUOTA, "failed", f"{said}; {' or '.join(over[0].changed_by)} may raise it")
+
+
+@dataclass(frozen=True)
 class Verdict:
     """All requirements of an environment."""
 
@@ -315,4 +365,9 @@ def requirements_of(environment: EnvironmentSettings) -> list[Requirement]:
 
 def decide(environment: EnvironmentSettings, facts: Facts) -> Verdict:
     """Judge every requirement."""
-    return Verdict(tuple(demand.judge(facts) for demand in requirements_of(environment)))
+    quota = [RequireQuota()] if facts.quotas else []
+    return Verdict(tuple(demand.judge(facts) for demand in [*quota, *requirements_of(environment)]))
+
+
+def _amount(value: Decimal) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")

@@ -57,7 +57,9 @@ class ExperimentTraffic:
         repository.lock_place(session, environment, model)
         self._rules.is_free(session, environment, model)
         champion = self._champion(session, environment, model, wanted.version)
-        facts = self._rules.facts(session, model, wanted.version, environment, requested_by=Actor.of(caller))
+        self._rules.quotas.lock(session, model, environment)
+        asked = Actor.of(caller)
+        facts = self._rules.facts(session, model, wanted.version, environment, requested_by=asked, beside=True)
         verdict = decide(settings, facts)
         if verdict.unmet:
             raise refused(caller, model, wanted.version, environment, verdict)
@@ -75,8 +77,9 @@ class ExperimentTraffic:
         answer: Answer,
     ) -> tuple[Verdict, Decision]:
         """Return how a challenger stands to the policy once somebody has answered, and why they may."""
+        self._rules.quotas.lock(session, model, environment)
         facts, access = self._rules.may_answer(
-            session, caller, model, version, environment, requested_by=requested_by, action=Action.APPROVE
+            session, caller, model, version, environment, requested_by=requested_by, action=Action.APPROVE, beside=True
         )
         return decide(self._rules.environment(environment), replace(facts, decisions=(answer,))), access
 

@@ -104,6 +104,22 @@ def under_way(session: Session) -> set[tuple[str, int]]:
     return {(row[0], row[1]) for row in session.execute(query)}
 
 
+def occupants(session: Session, environment: str) -> list[tuple[str, int, bool]]:
+    """Return model and version of what is live in an environment or was admitted to become so, and the challengers of
+    experiments, of which it says so.
+    """
+    up = select(Traffic.model, Traffic.version, Traffic.experiment.is_not(None)).where(
+        Traffic.environment == environment,
+        (Traffic.state == TrafficState.LIVE) | Traffic.experiment.is_not(None),
+    )
+    idle = (*ENDED, Phase.AWAITING_APPROVAL)
+    admitted = select(Deployment.model, Deployment.version).where(
+        Deployment.environment == environment, Deployment.phase.not_in(idle)
+    )
+    found = [(model, version, bool(extra)) for model, version, extra in session.execute(up)]
+    return found + [(model, version, False) for model, version in session.execute(admitted)]
+
+
 def last_promoted(
     session: Session, environment: str, model: str, *, version: int | None = None, other_than: int | None = None
 ) -> Deployment | None:

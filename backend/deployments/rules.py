@@ -11,9 +11,10 @@ from backend.core.config import EnvironmentSettings
 from backend.core.container import Services
 from backend.core.errors import Conflict, Forbidden, NotFound
 from backend.deployments import lifecycle, repository
-from backend.deployments.admission import Budget, Data, Facts, Finding, RequireApproval, Verdict, Waived
+from backend.deployments.admission import QUOTA, Budget, Data, Facts, Finding, RequireApproval, Verdict, Waived
 from backend.deployments.lifecycle import EVENT, about, subject_of
 from backend.deployments.models import ENDED, Deployment, Phase, Traffic
+from backend.deployments.quotas import Quotas
 from backend.identity.principal import Actor, Principal
 from mlplatform.spec.model import ModelSpec
 
@@ -46,6 +47,7 @@ class Rules:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.quotas = Quotas(services)
 
     def environment(self, name: str) -> EnvironmentSettings:
         """Return an environment's settings.
@@ -76,8 +78,17 @@ class Rules:
         session.expire_all()
         return self.get(session, deployment_id)
 
-    def facts(self, session: Session, model: str, version: int, environment: str, *, requested_by: Actor) -> Facts:
-        """Return what admission of a version to an environment is decided by."""
+    def facts(
+        self,
+        session: Session,
+        model: str,
+        version: int,
+        environment: str,
+        *,
+        requested_by: Actor,
+        beside: bool = False,
+    ) -> Facts:
+        """Return what admission of a version to an environment is decided by; ``beside`` the live one for an experiment."""
         row = self._services.registry.get_version(session, model, version)
         inherited = self._services.datasets.inherited(session, ModelSpec.model_validate(row.spec))
         return Facts(
@@ -94,6 +105,7 @@ class Rules:
                 Budget(one.slo, one.remaining or 0.0)
                 for one in self._services.slos.exhausted(session, environment, model)
             ],
+            quotas=self.quotas.of(session, model, version, environment, beside=beside),
             was_live=repository.last_promoted(session, environment, model, version=version) is not None,
             data=[
                 Data(one.name, one.declared, one.known, one.basis, one.effective == one.declared) for one in inherited
@@ -172,10 +184,11 @@ class Rules:
         *,
         requested_by: Actor,
         action: Action,
+        beside: bool = False,
     ) -> tuple[Facts, Decision]:
         """Let through those who may say yes to what was asked for; return the facts and the policies' decision."""
         approval = self.environment(environment).approval
-        facts = self.facts(session, model, version, environment, requested_by=requested_by)
+        facts = self.facts(session, model, version, environment, requested_by=requested_by, beside=beside)
         groups = RequireApproval(approval).groups(facts)
         context = Context(
             environment=environment,
@@ -273,9 +286,12 @@ class Rules:
 
 def refused(caller: Principal, model: str, version: int, environment: str, verdict: Verdict) -> AdmissionRefused:
     """Return the error that says what of an environment's policy a version does not meet."""
+    fix = "See to what is missing or failed, register again, and deploy the new version."
+    if {one.requirement for one in verdict.unmet} == {QUOTA}:
+        fix = "Ask for less in serving of model.yaml, take down what is not needed, or have the quota raised."
     return AdmissionRefused(
         f"v{version} of {model} may not go to {environment}: {listed(verdict.unmet)}",
-        fix="See to what is missing or failed, register again, and deploy the new version.",
+        fix=fix,
         requirements=verdict.as_json(),
     ).audited(
         type=f"{EVENT}.deployment.refused",

@@ -19,7 +19,7 @@ from backend.core.errors import Conflict
 from backend.core.ids import new_id
 from backend.deployments import repository, views
 from backend.deployments.actions import Actions
-from backend.deployments.admission import APPROVAL, ERROR_BUDGET, Decision, Verdict, decide
+from backend.deployments.admission import APPROVAL, ERROR_BUDGET, QUOTA, Decision, Verdict, decide
 from backend.deployments.experiment_traffic import ExperimentTraffic
 from backend.deployments.interventions import Interventions, add
 from backend.deployments.lifecycle import EVENT, Lifecycle
@@ -53,6 +53,7 @@ class DeploymentService:
         self.interventions = Interventions(services)
         self.actions = Actions(services)
         self.trials = ExperimentTraffic(services)
+        self.quotas = self._rules.quotas
 
     def get(self, session: Session, deployment_id: str) -> Deployment:
         """Return a deployment.
@@ -67,11 +68,11 @@ class DeploymentService:
         return views.places(session, models)
 
     def standing(self, session: Session, environment: str, model: str, version: int) -> Verdict:
-        """Judge a version by what an environment demands now; what a person decides is left aside."""
+        """Judge a version by what an environment demands now; what a person decides, and room for it, are left aside."""
         settings = self._rules.environment(environment)
         facts = self._rules.facts(session, model, version, environment, requested_by=Actor(PLATFORM))
         verdict = decide(settings, facts)
-        decided = (APPROVAL, ERROR_BUDGET)
+        decided = (APPROVAL, ERROR_BUDGET, QUOTA)
         return Verdict(tuple(one for one in verdict.findings if one.requirement not in decided))
 
     def past(self, session: Session, since: datetime) -> list[Past]:
@@ -119,6 +120,7 @@ class DeploymentService:
         if break_glass is None:
             self._has_budget(session, caller, environment, model, wanted.version)
         self._fits_the_stream(session, caller, environment, model, wanted.version)
+        self.quotas.lock(session, model, environment)
         facts = self._rules.facts(session, model, wanted.version, environment, requested_by=Actor.of(caller))
         verdict = decide(settings, facts)
         if verdict.unmet and break_glass is None:
@@ -165,6 +167,7 @@ class DeploymentService:
         self._rules.get(session, deployment_id)
         deployment = repository.lock(session, deployment_id)
         settings = self._rules.environment(deployment.environment)
+        self.quotas.lock(session, deployment.model, deployment.environment)
         facts, access = self._rules.may_decide(session, caller, deployment, "approval.refused", Action.APPROVE)
         self._rules.is_awaited(deployment)
         session.add(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.observability.models import Incident, IncidentEntry, IncidentState, Notification, NotificationState
@@ -92,3 +92,16 @@ def due(session: Session, now: datetime) -> Sequence[str]:
         Notification.state == NotificationState.PENDING.value, Notification.due_at <= now
     )
     return session.execute(query.order_by(Notification.due_at).limit(100)).scalars().all()
+
+
+def resolved(session: Session, before: datetime) -> Sequence[Incident]:
+    """Return the incidents that were resolved up to a time, oldest first."""
+    query = select(Incident).where(Incident.state == IncidentState.RESOLVED.value, Incident.resolved_at <= before)
+    return session.execute(query.order_by(Incident.resolved_at, Incident.id)).scalars().all()
+
+
+def forget(session: Session, id: str) -> None:
+    """Delete an incident, its timeline, and the attempts to notify of it."""
+    session.execute(delete(IncidentEntry).where(IncidentEntry.incident_id == id))
+    session.execute(delete(Notification).where(Notification.incident_id == id))
+    session.execute(delete(Incident).where(Incident.id == id))

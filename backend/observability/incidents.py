@@ -240,8 +240,9 @@ class IncidentService:
                 return set()
             incident = self._opened(session, model, environment, print_of, fresh)
             raised = fresh
+        joins = bool(incident.alerts)
         for one in raised:
-            self._add(session, incident, one)
+            self._add(session, incident, one, joins=joins)
         session.flush()
         return {incident.id}
 
@@ -277,7 +278,7 @@ class IncidentService:
             runbook=worst.runbook,
             alerts={},
             received=0,
-            suspects=[one.as_json() for one in self._suspects.before(session, environment, model, began)],
+            suspects=[],
             roles={},
             began_at=began,
             opened_at=now,
@@ -286,11 +287,7 @@ class IncidentService:
         session.add(incident)
         session.flush()
         self._say(session, incident, "opened", PLATFORM, title)
-        if incident.suspects:
-            first = incident.suspects[0]
-            self._say(
-                session, incident, "suspected", PLATFORM, f"{first['what']}, at {first['at'][:19]} by {first['by']}"
-            )
+        self._suspect(session, incident, began)
         self._record(
             session,
             incident,
@@ -304,7 +301,7 @@ class IncidentService:
         self._notices.tell(session, incident, "opened")
         return incident
 
-    def _add(self, session: Session, incident: Incident, one: Raised) -> None:
+    def _add(self, session: Session, incident: Incident, one: Raised, *, joins: bool) -> None:
         now = self._services.clock.now()
         name = one.identity if incident.fingerprint != TOGETHER else f"{one.environment}/{one.model}/{one.identity}"
         before = incident.alerts.get(name)
@@ -324,6 +321,9 @@ class IncidentService:
             "ended": None if one.ended is None else one.ended.isoformat(),
             "begins": begins if one.ended is not None else {**begins, one.source: one.began.isoformat()},
         }
+        if before is None and joins:
+            # Once for each name that is kept: a storm repeats itself, and the log is for ever.
+            self._record(session, incident, "joined", PLATFORM, alert=name, raisedBy=one.source, began=one.began)
         if one.ended is None and not fired:
             self._say(session, incident, "alert", one.source, one.summary, own=True)
         elif one.ended is not None and fired:
@@ -333,13 +333,24 @@ class IncidentService:
         if one.ended is None and RANK[one.severity] > RANK[incident.severity]:
             incident.severity, incident.runbook = one.severity, one.runbook or incident.runbook
             self._say(session, incident, "escalated", PLATFORM, f"is a matter for a {one.severity} now")
-            self._record(session, incident, "escalated", PLATFORM, severity=one.severity)
+            self._suspect(session, incident, one.began)
+            self._record(session, incident, "escalated", PLATFORM, suspects=incident.suspects)
             self._notices.tell(session, incident, "escalated")
         if any(alert["ended"] is None for alert in incident.alerts.values()):
             incident.recovered_at = None
         elif incident.recovered_at is None:
             incident.recovered_at = one.ended
             self._say(session, incident, "recovered", PLATFORM, "none of its alerts fires any more", own=True)
+
+    def _suspect(self, session: Session, incident: Incident, began: datetime) -> None:
+        """Rank what changed before a time; the timeline says who leads, unless it is who led before."""
+        led = incident.suspects[0]["event"] if incident.suspects else None
+        found = self._suspects.before(session, incident.environment, incident.model, began)
+        incident.suspects = [one.as_json() for one in found]
+        if found and found[0].event != led:
+            first = found[0]
+            said = f"{first.what}, at {first.at.isoformat()[:19]} by {first.by}"
+            self._say(session, incident, "suspected", PLATFORM, said)
 
     def _resolve(
         self,
@@ -355,7 +366,8 @@ class IncidentService:
         incident.resolved_at, incident.resolved_by = self._services.clock.now(), who
         incident.cause, incident.resolution = cause, resolution
         self._say(session, incident, "resolved", actor, f"{cause}: {resolution}")
-        self._record(session, incident, "resolved", actor, cause=cause, resolution=resolution, **more)
+        said = {"cause": cause, "resolution": resolution, "received": incident.received}
+        self._record(session, incident, "resolved", actor, **said, **more)
         self._notices.tell(session, incident, "resolved")
 
     def _locked(self, session: Session, id: str) -> Incident:

@@ -129,7 +129,7 @@ class SeriesOut(Schema):
 class SuspectOut(Schema):
     """A change before an incident began, most suspected first."""
 
-    kind: Literal["rollout", "template", "data", "configuration"]
+    kind: Literal["rollout", "experiment", "template", "data", "configuration"]
     what: str
     at: AwareDatetime
     by: str
@@ -137,6 +137,7 @@ class SuspectOut(Schema):
     event: str = Field(description="Id of the audit event that recorded it.")
     deployment: str | None
     version: int | None
+    experiment: str | None = None
 
 
 class AlertOut(Schema):

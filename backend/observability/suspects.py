@@ -1,5 +1,6 @@
 """What may have caused an incident: changes before it began, ranked by kind and by how long before that was."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,15 +19,28 @@ HALF_LIFE = timedelta(hours=6)
 """A change counts half as much when it was so long before."""
 SETTINGS_CHANGED = "ml-platform.observability.settings.changed"
 _MOST = 5
-_EVENTS = 200
-_KINDS = {
+_EVENTS = 50
+"""Newest events of a type that are looked at: of one type hundreds may lie before the one that matters of another."""
+_DRIFTED = "ml-platform.drift.report.drifted"
+_OF_MODEL = {
     "ml-platform.deployments.rollout.started": ("rollout", 0.8),
     "ml-platform.deployments.rollout.promoted": ("rollout", 1.0),
     "ml-platform.deployments.rollout.rolled_back": ("rollout", 0.7),
-    "ml-platform.fleet.update.merged": ("template", 0.5),
-    SETTINGS_CHANGED: ("configuration", 0.4),
+    "ml-platform.experiments.started": ("experiment", 0.8),
+    "ml-platform.experiments.ended": ("experiment", 0.5),
+    "ml-platform.experiments.decided": ("experiment", 0.3),
+    "ml-platform.batch.backfill.requested": ("data", 0.4),
+    _DRIFTED: ("data", 0.6),
 }
-_DATA = ("data", 0.6)
+_OF_REPOSITORY = {"ml-platform.fleet.update.merged": ("template", 0.5)}
+_OF_DATASET = {
+    "ml-platform.catalog.dataset.scanned": ("data", 0.6),
+    "ml-platform.catalog.dataset.confirmed": ("data", 0.6),
+}
+_OF_PLATFORM = {SETTINGS_CHANGED: ("configuration", 0.4)}
+_Kinds = Mapping[str, tuple[str, float]]
+_SHADOW = 0.5
+"""A shadow run counts so much of an A/B experiment: its answers reach nobody, but its load is there."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,12 @@ class Suspect:
     """Id of the audit event that recorded it."""
     deployment: str | None = None
     version: int | None = None
+    experiment: str | None = None
+
+    @property
+    def change(self) -> str:
+        """What several moments of one change have in common."""
+        return self.deployment or self.experiment or self.event
 
     def as_json(self) -> dict[str, Any]:
         """Return it as it is stored and sent."""
@@ -55,6 +75,7 @@ class Suspect:
             "event": self.event,
             "deployment": self.deployment,
             "version": self.version,
+            "experiment": self.experiment,
         }
 
 
@@ -68,40 +89,50 @@ class Suspects:
         """Return what changed in the days before a time, most suspected first."""
         since = began - LOOK_BACK
         found: dict[str, Suspect] = {}
-        for subject in self._subjects(session, environment, model):
-            # A minute later too: an alert's own start may lie before the first bad request was counted.
-            events = self._services.audit.about(session, subject, since, began + timedelta(minutes=1), _EVENTS)
-            for event in events:
-                suspect = self._suspect(session, event, environment, began)
-                if suspect is not None:
-                    # Of one rollout the most suspect moment counts.
-                    name = suspect.deployment or suspect.event
-                    if name not in found or found[name].score < suspect.score:
-                        found[name] = suspect
+        # A minute later too: an alert's own start may lie before the first bad request was counted.
+        until = began + timedelta(minutes=1)
+        for subject, kinds in self._subjects(session, environment, model):
+            for type, (kind, weight) in kinds.items():
+                for event in self._services.audit.about(session, subject, type, since, until, _EVENTS):
+                    suspect = self._suspect(session, event, kind, weight, environment, began)
+                    # Of one rollout, or one experiment, the most suspect moment counts.
+                    if suspect is not None and (
+                        suspect.change not in found or found[suspect.change].score < suspect.score
+                    ):
+                        found[suspect.change] = suspect
         return sorted(found.values(), key=lambda one: -one.score)[:_MOST]
 
-    def _subjects(self, session: Session, environment: str | None, model: str | None) -> list[str]:
-        subjects = ["settings"]
+    def _subjects(self, session: Session, environment: str | None, model: str | None) -> list[tuple[str, _Kinds]]:
+        subjects: list[tuple[str, _Kinds]] = [("settings", _OF_PLATFORM)]
         if model is None:
             return subjects
         row = self._services.registry.get_model(session, model)
-        subjects.append(f"model:{model}")
+        subjects.append((f"model:{model}", _OF_MODEL))
         org_and_name = row.repository.split("/")[-2:]
-        subjects.append(f"repository:{'/'.join(org_and_name)}")
+        subjects.append((f"repository:{'/'.join(org_and_name)}", _OF_REPOSITORY))
         live = self._services.deployments.live_version(session, environment, model) if environment else None
         try:
             spec = ModelSpec.model_validate(self._services.registry.get_version(session, model, live).spec)
         except NotFound:
             return subjects
-        return subjects + [f"dataset:{one.uri}" for one in spec.data]
+        return subjects + [(f"dataset:{one.uri}", _OF_DATASET) for one in spec.data]
 
     def _suspect(
-        self, session: Session, event: AuditedEvent, environment: str | None, began: datetime
+        self,
+        session: Session,
+        event: AuditedEvent,
+        kind: str,
+        weight: float,
+        environment: str | None,
+        began: datetime,
     ) -> Suspect | None:
-        kind, weight = _KINDS.get(event.type, _DATA if event.subject.startswith("dataset:") else ("", 0.0))
         place = event.data.get("environment")
-        if not weight or (environment is not None and place is not None and place != environment):
+        if environment is not None and place is not None and place != environment:
             return None
+        if event.type == _DRIFTED and event.time >= began:
+            return None  # it is what raised the incident, not what caused it
+        if kind == "experiment" and event.data.get("kind") == "shadow":
+            weight *= _SHADOW
         age = max((began - event.time) / HALF_LIFE, 0.0)
         return Suspect(
             kind=kind,
@@ -112,6 +143,7 @@ class Suspects:
             event=event.id,
             deployment=event.data.get("deployment") if kind == "rollout" else None,
             version=event.data.get("version") if kind == "rollout" else None,
+            experiment=event.data.get("experiment") if kind == "experiment" else None,
         )
 
     def _what(self, session: Session, event: AuditedEvent) -> str:
@@ -120,6 +152,13 @@ class Suspects:
             did = event.type.rpartition(".")[2].replace("_", " ")
             other = self._differences(session, data.get("model"), data.get("version"), data.get("previousVersion"))
             return f"v{data.get('version')} was {did} in {data.get('environment')}" + (f"; {other}" if other else "")
+        if event.type.startswith("ml-platform.experiments."):
+            return _of_experiment(event.type.rpartition(".")[2], data)
+        if event.type == _DRIFTED:
+            columns = [one["column"] for one in data.get("drifted", [])]
+            return f"what v{data.get('version')} is asked or answers had drifted" + _in(dict.fromkeys(columns))
+        if event.type == "ml-platform.batch.backfill.requested":
+            return f"the days from {data.get('from')} to {data.get('to')} were to be scored again"
         if event.type == "ml-platform.fleet.update.merged":
             return f"the template was updated from {data.get('from')} to {data.get('to')}"
         if event.type == SETTINGS_CHANGED:
@@ -137,3 +176,19 @@ class Suspects:
         names = {"specDigest": "model.yaml", "lockDigest": "packages", "data": "training data"}
         other = [name for key, name in names.items() if new.get(key) != old.get(key)]
         return f"with other {', other '.join(other)}" if other else ""
+
+
+def _of_experiment(did: str, data: dict[str, Any]) -> str:
+    name = "a shadow run" if data.get("kind") == "shadow" else "an A/B experiment"
+    if did == "decided":
+        chosen = "promote the challenger" if data.get("decision") == "promote" else "keep the champion"
+        return f"{name} of v{data.get('challenger')} was decided: {chosen}"
+    if did == "ended":
+        outcome = str(data.get("outcome")).replace("_", " ")
+        return f"{name} of v{data.get('challenger')} ended in {data.get('environment')} ({outcome})"
+    return f"{name} began in {data.get('environment')}: {data.get('reason')}"
+
+
+def _in(names: Iterable[str]) -> str:
+    some = list(names)[:5]
+    return f" in {', '.join(some)}" if some else ""

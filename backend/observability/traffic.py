@@ -13,7 +13,7 @@ from backend.deployments.models import TrafficState
 from backend.observability import repository
 from backend.observability.points import Grid, grid, known, quantiles, rows_by_version
 from backend.observability.series import TIERS, WIDTH, Rows
-from backend.observability.store import REQUESTS, moments
+from backend.observability.store import REQUESTS, counts_of, moments
 from mlplatform.generate.objectives import Objective
 from mlplatform.spec.model import ModelType
 
@@ -155,6 +155,26 @@ class TrafficService:
             limits=[_limit(one) for one in objectives if one.indicator in _OF_REQUESTS and not batch],
             moments=_held(session, environment, model, objectives, points),
         )
+
+    def share_within(
+        self, session: Session, environment: str, model: str, version: int, threshold: timedelta, span: timedelta
+    ) -> float | None:
+        """Return which part of what a version answered in the last ``span`` surely took no longer than ``threshold``.
+
+        ``None`` if it answered nothing.
+        """
+        counts = counts_of(
+            session,
+            environment,
+            model,
+            REQUESTS,
+            now=self._services.clock.now().timestamp(),
+            seconds=span.total_seconds(),
+            threshold_ms=threshold.total_seconds() * 1000,
+            version=version,
+        )
+        total = float(counts.total.sum())
+        return 1 - float(counts.bad.sum()) / total if total else None
 
 
 def _points(rows: Rows, heard: float, grid: Grid) -> list[TrafficPoint]:

@@ -22,7 +22,7 @@ LOG = "audit:log"
 """The audit log: a hold on it keeps its events in the table, and its segments in their place."""
 _FORMS = (
     "everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND, subject-request:ID, "
-    "audit:log"
+    "incident:ID, audit:log"
 )
 _MODEL = re.compile(r"model:([a-z0-9-]+)(?:/versions/([1-9][0-9]{0,8}))?")
 
@@ -124,6 +124,9 @@ class Holds:
             case "dataset":
                 folders = {one.folder for one in folders_of_models(self._services, session)}
                 known = folders | set(self._services.settings.retention.datasets)
+            case "incident":
+                self._services.incidents.get(session, name)
+                return
             case "subject-request":
                 repository.get(session, SubjectRequest, name, "data-subject request")
                 return

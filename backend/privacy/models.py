@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105 - A token vault's entries.
     UPLOAD = "upload"  # What an upload that was cut off has left.
     AUDIT_SEGMENT = "audit_segment"  # A sealed segment of the audit log.
+    INCIDENT = "incident"  # A resolved incident, its timeline and its notifications.
 
 
 class KeyState(StrEnum):

@@ -21,6 +21,7 @@ from backend.identity.principal import Principal
 from backend.privacy import repository
 from backend.privacy.certificates import certify
 from backend.privacy.holdings.base import Holding, KeptForNow, digest_of
+from backend.privacy.holdings.incidents import Incidents
 from backend.privacy.holdings.logs import Logs
 from backend.privacy.holdings.partitions import Partitions
 from backend.privacy.holdings.registry import Artefacts, Runs, Versions
@@ -69,6 +70,7 @@ class Retention:
             Artefacts(services),
             Uploads(services),
             Segments(services),
+            Incidents(services),
         ]
         """More may be added before the runtime starts, such as a token vault's."""
         self._looked = float("-inf")

@@ -55,6 +55,7 @@ def policies(services: ServicesOf, caller: Caller) -> list[PolicyOut]:
         Kind.TOKEN: ("tokens", limits.tokens),
         Kind.UPLOAD: ("uploads", limits.uploads),
         Kind.AUDIT_SEGMENT: ("auditSegments", limits.audit_segments),
+        Kind.INCIDENT: ("incidents", limits.incidents),
     }
     found = [_policy(kind, "all", keep, f"mlPlatform.retention.{name}") for kind, (name, keep) in flat.items()]
     found += [

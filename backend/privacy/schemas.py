@@ -23,7 +23,7 @@ class HoldIn(Payload):
 
     subject: Annotated[PlainText, Field(min_length=1, max_length=300)] = Field(
         description="everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND (such as "
-        "log, stream or subject_key), subject-request:ID or audit:log.",
+        "log, stream or subject_key), subject-request:ID, incident:ID or audit:log.",
         examples=["model:churn"],
     )
     reason: Reason

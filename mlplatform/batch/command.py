@@ -14,6 +14,7 @@ from mlplatform.redaction import logging as redacted_logging
 from mlplatform.serving.command import limit_threads
 from mlplatform.serving.output import LoggedStream, one_line
 from mlplatform.spec.quantities import cpu_cores, parse_duration
+from mlplatform.telemetry.logs import send_logs
 
 if TYPE_CHECKING:
     from mlplatform.batch.events import Events
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     from mlplatform.batch.faults import BatchFailed
 
     events, stderr = Events(own_stdout()), sys.stderr
-    redacted_logging.configure(
+    handler = redacted_logging.configure(
         service="batch",
         stream=stderr,
         version=str(options.version),
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout, sys.stderr = LoggedStream("model.stdout"), LoggedStream("model.stderr")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     try:
-        _run(options, events)
+        _run(options, events, handler)
     except BatchFailed as failed:
         return _failed(events, stderr, options, failed.message, again=failed.again)
     except _Stopped:
@@ -56,8 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, events: "Events") -> None:
+def _run(options: argparse.Namespace, events: "Events", handler: redacted_logging.RedactingHandler) -> None:
     spec = _spec(options.spec)
+    place = {"service.version": str(options.version), "deployment.environment.name": options.environment}
+    send_logs(handler, spec.name, place, day=str(options.day), run=options.run_id)
     if options.timeout is not None:
         _watch(options.timeout, events)
     limit_threads(spec.serving.resources.cpu)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,26 @@ class DurationType(click.ParamType[timedelta]):
             return parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class MomentType(click.ParamType[str]):
+    """A time, or a span of time before now."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as RFC 3339 has it; a time without a zone is UTC."""
+        from mlplatform.spec.quantities import parse_duration
+
+        try:
+            return (datetime.now(UTC) - parse_duration(value)).isoformat()
+        except (ValueError, OverflowError):
+            pass
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a span such as 15m nor a time such as 2027-03-01T12:00", param, ctx)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 class VersionType(click.ParamType[int | str]):

@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "deploy": Entry("deploy:deploy", "Deploy a version to an environment."),
         "status": Entry("status:status", "Show what is live, and the rollout under way."),
         "slo": Entry("slo:slo", "Show error budgets, and how fast they burn."),
+        "traffic": Entry("traffic:traffic", "Show rate, errors and latency over time."),
         "logs": Entry("logs:logs", "Show or follow the logs of a model's replicas."),
         "rollback": Entry("rollback:rollback", "Put the former version back, at once."),
         "approve": Entry("decide:approve", "Approve or reject a deployment that waits."),
@@ -67,7 +68,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "privacy": Entry("privacy.group:privacy", "Find and erase a person."),
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
         "evidence": Entry("evidence_group:evidence", "Export evidence for auditors, and verify it offline."),
-        "cost": Entry("cost:cost", "Show what teams, models and versions cost."),
+        "cost": Entry("cost.group:cost", "Show what teams, models and versions cost."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
@@ -111,6 +112,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "waive": Entry("compliance.waivers:waive", "Ask that a finding may pass for a time."),
         "decide": Entry("compliance.waivers:decide", "Approve or reject a waiver."),
         "revoke": Entry("compliance.waivers:revoke", "End a waiver before its time."),
+    },
+    "cost": {
+        "budget": Entry("cost.limits:budget", "Show budgets, or set one."),
+        "quota": Entry("cost.limits:quota", "Show what is taken up of quotas."),
     },
     "data": {
         "classify": Entry("data.classify:classify", "Propose the classification of the model's data sets."),

@@ -28,6 +28,13 @@ class Calls:
             arguments["timeout"] = timeout
         return json_object(self._transport.send("POST", PREFIX + path, lambda: arguments))
 
+    def _list(self, path: str, query: Mapping[str, Any] | None = None) -> list[Json]:
+        return json_list(self._transport.send("GET", PREFIX + path, lambda: {"params": present(query or {})}))
+
+    def _put(self, path: str, body: Json) -> Json:
+        arguments: dict[str, Any] = {"json": body, "headers": {IDEMPOTENCY_KEY: str(uuid.uuid4())}}
+        return json_object(self._transport.send("PUT", PREFIX + path, lambda: arguments))
+
 
 def path_part(value: int | str) -> str:
     """Return a value as one part of a path, whatever is in it."""

@@ -19,3 +19,20 @@ class CostCalls(Calls):
     def cost_recommendations(self, **query: Any) -> Json:
         """Return what could be saved."""
         return self._get("/cost/recommendations", present(query))
+
+    def budgets(self) -> list[Json]:
+        """Return all budgets with how they stand this month."""
+        return self._list("/cost/budgets")
+
+    def budget(self, kind: str, name: str) -> Json:
+        """Return the budget of a ``team`` or a ``model``."""
+        return self._get(f"/cost/budgets/{path_part(kind)}/{path_part(name)}")
+
+    def set_budget(self, kind: str, name: str, *, monthly: str, enforce: bool) -> Json:
+        """Set what a team or a model may cost in a month."""
+        body = {"monthly": monthly, "enforce": enforce}
+        return self._put(f"/cost/budgets/{path_part(kind)}/{path_part(name)}", body)
+
+    def quotas(self, **query: Any) -> list[Json]:
+        """Return what teams take up of their quotas."""
+        return self._list("/quotas", query)

@@ -13,6 +13,10 @@ class ObservabilityCalls(Calls):
         """Return how the objectives of a model stand."""
         return self._get(f"/observability/models/{path_part(model)}/slos")
 
+    def traffic(self, model: str, **query: str | None) -> Json:
+        """Return what the versions of a model did over time."""
+        return self._get(f"/observability/models/{path_part(model)}/series", query)
+
     def dashboards(self) -> Iterator[Json]:
         """Yield every dashboard that can be had: its kind and name."""
         cursor = None

@@ -15,10 +15,11 @@ import math
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from mlplatform.redaction.text import is_secret_name, redact
 from mlplatform.telemetry.context import current
@@ -58,6 +59,41 @@ class RedactingFilter(logging.Filter):
         return True
 
 
+class Sink(Protocol):
+    """Takes records that were redacted, and never raises on purpose."""
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Take a record; must not wait for anybody."""
+        ...
+
+    def close(self) -> None:
+        """Do what is left to be done, soon."""
+        ...
+
+
+class RedactingHandler(logging.StreamHandler[TextIO]):
+    """Writes records after redacting them, and hands them on to whoever else wants them."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self.addFilter(RedactingFilter())
+        self.also: Sink | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record that the filter has let through."""
+        super().emit(record)
+        if self.also is not None:
+            # What goes wrong there is no reason not to go on here.
+            with suppress(Exception):
+                self.also.take(record)
+
+    def close(self) -> None:
+        """Close whoever else takes the records, too."""
+        if self.also is not None:
+            self.also.close()
+        super().close()
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, service, message, then constant and extra fields.
 
@@ -79,9 +115,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **self._fields,
         }
-        for name, value in vars(record).items():
-            if name not in _STANDARD:
-                line.setdefault(name, value)
+        for name, value in extra_fields(record):
+            line.setdefault(name, value)
         if (trace := current.get()) is not None:
             line |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
         if record.exc_text:
@@ -91,15 +126,19 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, separators=(",", ":"), default=str)
 
 
-def configure(service: str, level: int | str = "INFO", stream: TextIO | None = None, **fields: Any) -> logging.Handler:
+def extra_fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a record that are none of the standard library's."""
+    return ((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+
+
+def configure(service: str, level: int | str = "INFO", stream: TextIO | None = None, **fields: Any) -> RedactingHandler:
     """Send all logging of this process through the redacting filter as JSON lines; return the handler.
 
     That is what loggers are told, what handlers of libraries would have written by themselves (:func:`adopt`), warnings,
     and exceptions that nobody caught. ``stream`` is standard error unless given; ``fields`` go into each line. Calling it
     again replaces the former handlers.
     """
-    handler = logging.StreamHandler(stream)
-    handler.addFilter(RedactingFilter())
+    handler = RedactingHandler(stream)
     handler.setFormatter(JsonFormatter(service, fields))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -14,6 +14,7 @@ from mlplatform import __version__
 from mlplatform.redaction import logging as redacted_logging
 from mlplatform.serving.output import LoggedStream
 from mlplatform.spec.quantities import cpu_cores
+from mlplatform.telemetry.logs import send_logs
 
 if TYPE_CHECKING:
     from mlplatform.spec.model import ModelSpec
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace, serve: Serve, *, service: str) -> int:
     """Be a server, with everything around it: log, standard streams, thread counts, exit code."""
     signal.signal(signal.SIGTERM, _stop_early)
     stderr = sys.stderr
-    redacted_logging.configure(
+    handler = redacted_logging.configure(
         service=service,
         stream=stderr,
         model=options.name,
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace, serve: Serve, *, service: str) -> int:
         environment=options.environment,
     )
     sys.stdout, sys.stderr = LoggedStream("model.stdout"), LoggedStream("model.stderr")
+    place = {"service.version": str(options.version), "deployment.environment.name": options.environment}
+    send_logs(handler, options.name, place)
     code = 0
     try:
         spec = _spec(options.spec)

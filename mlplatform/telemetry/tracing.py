@@ -19,21 +19,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlplatform.telemetry.context import TraceContext, current
+from mlplatform.telemetry.sending import DELAY, LAST, QUEUE, TIMEOUT, Reach, endpoint_for, place
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Span, Tracer
 
-ENDPOINT, TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 RATIO = "OTEL_TRACES_SAMPLER_ARG"
-_PATH = "/v1/traces"
-_TIMEOUT = 5.0
-_QUEUE = 2048
-_DELAY = 1000
-"""Milliseconds that spans wait for others to be sent with."""
-_LAST_SPANS = 2000
-"""Milliseconds that the spans which are left may take at the end."""
-_LIBRARIES = ("opentelemetry.exporter.otlp", "opentelemetry.sdk._shared_internal", "urllib3.connectionpool")
 
 _logger = logging.getLogger(__name__)
 
@@ -81,28 +74,20 @@ class Tracing:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
         from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-        for name in _LIBRARIES:
-            # They say at each attempt what is said here once.
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        reach = Reach("traces", endpoint, "requests are answered without")
 
         class Quiet(SpanExporter):
-            """Tells once that the collector can't be reached, and once that it can again."""
+            """Takes note of whether the collector is reached."""
 
             def __init__(self) -> None:
-                self._real = OTLPSpanExporter(endpoint=endpoint, timeout=_TIMEOUT)
-                self._failing = False
+                self._real = OTLPSpanExporter(endpoint=endpoint, timeout=TIMEOUT)
 
             def export(self, spans: "Sequence[ReadableSpan]") -> SpanExportResult:
                 try:
                     result = self._real.export(spans)
                 except Exception:
                     result = SpanExportResult.FAILURE
-                failed = result is not SpanExportResult.SUCCESS
-                if failed and not self._failing:
-                    _logger.warning("traces can't be sent to %s; requests are answered without", endpoint)
-                elif self._failing and not failed:
-                    _logger.info("traces are sent to %s again", endpoint)
-                self._failing = failed
+                reach.tell(taken=result is SpanExportResult.SUCCESS)
                 return result
 
             def shutdown(self) -> None:
@@ -112,7 +97,7 @@ class Tracing:
         # Which requests get a span is decided before one is made.
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource.create(attributes), shutdown_on_exit=False)
         self._provider.add_span_processor(
-            BatchSpanProcessor(Quiet(), max_queue_size=_QUEUE, schedule_delay_millis=_DELAY)
+            BatchSpanProcessor(Quiet(), max_queue_size=QUEUE, schedule_delay_millis=DELAY)
         )
         self._tracer = self._provider.get_tracer("mlplatform")
 
@@ -132,34 +117,35 @@ class Tracing:
 
     def close(self) -> None:
         """Send what is left, for a moment at most."""
-        last = threading.Thread(target=self._provider.force_flush, args=(_LAST_SPANS,), daemon=True)
+        last = threading.Thread(target=self._provider.force_flush, args=(int(LAST * 1000),), daemon=True)
         last.start()
-        last.join(_LAST_SPANS / 1000)
+        last.join(LAST)
 
 
 def tracing(service: str, attributes: Mapping[str, str]) -> Tracing | None:
     """Return what makes the spans of this process, if its environment names a collector."""
-    named = os.environ.get(TRACES_ENDPOINT) or os.environ.get(ENDPOINT)
-    if not named:
+    named = endpoint_for("traces")
+    if named is None:
         return None
     try:
         ratio = float(os.environ.get(RATIO) or 1.0)
     except ValueError:
         ratio = 1.0
-    return tracing_to(named, service, ratio=ratio, attributes=attributes, whole=bool(os.environ.get(TRACES_ENDPOINT)))
+    return _made(named, service, ratio, attributes)
 
 
-def tracing_to(
-    endpoint: str, service: str, *, ratio: float, attributes: Mapping[str, str] | None = None, whole: bool = False
-) -> Tracing | None:
-    """Return what sends spans to a collector; ``whole`` says that its address has its path already.
+def tracing_to(endpoint: str, service: str, *, ratio: float) -> Tracing | None:
+    """Return what sends spans to a collector.
 
     One that can't be used is a warning: traces are never a reason not to serve.
     """
-    place = endpoint if whole else f"{endpoint.rstrip('/')}{_PATH}"
-    known = {"service.namespace": "ml-platform", "service.name": service, **(attributes or {})}
+    return _made(place(endpoint, "traces"), service, ratio, {})
+
+
+def _made(endpoint: str, service: str, ratio: float, attributes: Mapping[str, str]) -> Tracing | None:
+    known = {"service.namespace": "ml-platform", "service.name": service, **attributes}
     try:
-        return Tracing(place, known, ratio)
+        return Tracing(endpoint, known, ratio)
     except (ImportError, ValueError) as error:
         _logger.warning("no traces are sent: %s", error)
         return None

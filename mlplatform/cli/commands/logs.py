@@ -4,7 +4,6 @@ import json
 import re
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,6 @@ from mlplatform.cli import options, output, session
 
 _TRACE = re.compile(r"(?:[0-9a-f]{2}-)?(?P<id>[0-9a-f]{32})(?:-[0-9a-f]{16}-[0-9a-f]{2})?")
 _LEVELS = ("debug", "info", "warning", "error", "critical")
-
-
-class MomentType(click.ParamType[str]):
-    """A time, or a span of time before now."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return it as RFC 3339 has it; a time without a zone is UTC."""
-        from mlplatform.spec.quantities import parse_duration
-
-        try:
-            return (datetime.now(UTC) - parse_duration(value)).isoformat()
-        except (ValueError, OverflowError):
-            pass
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a span such as 15m nor a time such as 2027-03-01T12:00", param, ctx)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 class TraceType(click.ParamType[str]):
@@ -64,7 +43,9 @@ class TraceType(click.ParamType[str]):
 @click.option("--replica", type=click.IntRange(0), metavar="N", help="Only this replica.")
 @click.option("--level", type=click.Choice(_LEVELS, case_sensitive=False), help="Only this level and graver ones.")
 @click.option("--trace", type=TraceType(), metavar="ID", help="Only the requests of this trace.")
-@click.option("--since", type=MomentType(), metavar="TIME", help="Only from then on: 15m, or 2027-03-01T12:00 (UTC).")
+@click.option(
+    "--since", type=options.MomentType(), metavar="TIME", help="Only from then on: 15m, or 2027-03-01T12:00 (UTC)."
+)
 @click.option("--grep", metavar="TEXT", help="Only lines with this text, in any case.")
 @click.option(
     "--tail", type=click.IntRange(0, 10_000), default=200, show_default=True, help="How many lines to begin with."

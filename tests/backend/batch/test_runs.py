@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backend.local.processes import recorded
+from tests.collector import collecting
 from tests.marks import on_one_database
 from tests.waiting import wait_until
 
@@ -177,7 +178,7 @@ def test_one_run_of_a_day_at_a_time(shop: Running) -> None:
 
 
 @on_one_database
-def test_logs_of_runs_are_kept_and_redacted(shop: Running) -> None:
+def test_logs_of_runs_are_kept_and_redacted_and_sent_as_they_are_kept(shop: Running) -> None:
     body = """
     def predict(self, context, model_input, params=None):
         print("a letter to ada@example.com")
@@ -186,7 +187,15 @@ def test_logs_of_runs_are_kept_and_redacted(shop: Running) -> None:
     shop.add_version(2, body)
     shop.make_live(2)
     shop.write(1)
-    shop.until(shop.request(1)["id"])
+    with collecting() as collector:
+        shop.services.batch_work.jobs.collector = collector.endpoint
+        run = shop.until(shop.request(1)["id"])
+    letters = [one for one in collector.lines if "a letter to" in one.body]
+    assert {(one.service, one.body, one.fields["day"]) for one in letters} == {
+        (MODEL, "a letter to [REDACTED:EMAIL]", "2013-01-02")
+    }
+    assert {(one.resource["service.version"], one.fields["run"]) for one in letters} == {("2", run["id"])}
+    assert b"ada@example.com" not in b"".join(collector.received)
     text = shop.ada.get(f"/environments/lab/models/{MODEL}/logs").text
     assert "a letter to [REDACTED:EMAIL]" in text
     assert all(line.startswith("2/2013-01-02 ") for line in text.splitlines()), text

@@ -225,6 +225,8 @@ def test_what_a_process_and_its_children_use_is_counted_once(
         clock.move(seconds=60)
         target.requests = 4
         after.sample()
+        clock.move(seconds=-30)  # somebody put it back
+        assert after.sample() == 0
         with services.database.read() as session:
             rows = [
                 row

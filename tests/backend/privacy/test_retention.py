@@ -1,5 +1,6 @@
 """What is over goes, once, with a certificate; what is needed or held stays, and why is said."""
 
+import base64
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +10,16 @@ import pytest
 
 from backend.audit.verify import verify_database
 from backend.core.errors import Conflict
+from backend.observability import incident_repository
+from backend.observability.raised import Raised
 from backend.privacy import certificates
 from backend.privacy.models import Kind
 from backend.registry.models import VersionRow
+from evidence.notes import VerifierKey
+from evidence.verify import verify_pack
 from mlplatform.attest.errors import AttestationInvalid
 from tests.backend.conftest import Backend, Someone
+from tests.backend.evidence.test_export import exported, fetched, rows
 
 from .conftest import House, retention_run
 
@@ -175,6 +181,7 @@ def test_what_is_held_stays_until_the_hold_is_lifted(here: House, operator: Some
         ("dataset:nowhere", 404, "shop/orders"),
         ("model:unknown/versions/3", 404, "there is no model"),
         ("subject-request:0", 404, "no data-subject request"),
+        ("incident:0", 404, "there is no incident"),
         ("nonsense", 422, "Write everything, environment:NAME"),
         ("model:Not A Name", 422, "nothing that can be held"),
     ],
@@ -275,3 +282,49 @@ def test_runs_in_mlflow_go_for_good_unless_a_version_came_from_them(here: House,
     assert retention_run(operator)[1] == {f"run {old}": "deleted"}
     assert [run.info.run_id for run in client.search_runs([experiment], run_view_type=3)] == [kept]
     shutil.rmtree(store.folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_incidents_go_years_after_they_were_resolved_and_a_hold_keeps_them(
+    here: House, operator: Someone, tmp_path: Path
+) -> None:
+    here.add_versions(tmp_path, 1)
+    now = here.clock.now()
+    ids = {}
+    for name, age in {"old": YEARS, "held": YEARS, "recent": timedelta(days=10), "open": YEARS}.items():
+        # Each about another environment, or they would be one incident.
+        raised = Raised(
+            name="ModelNotReady", model="wine", environment=name, slo=None, burn=None, severity="ticket",
+            summary="it is not ready", description="", runbook=None, began=now - age, ended=None, source="test",
+        )  # fmt: skip
+        with here.services.database.write() as session:
+            (ids[name],) = here.services.incidents.take(session, [raised])
+        if name == "open":
+            continue
+        body = {"cause": "other", "resolution": "it was the disk"}
+        assert operator.post(f"/observability/incidents/{ids[name]}/resolution", body).status_code == 200
+        with here.services.database.write() as session:
+            here.services.incidents.get(session, ids[name]).resolved_at = now - age
+    before = {name: operator.get(f"/observability/incidents/{id}").json() for name, id in ids.items()}
+    hold = {"subject": f"incident:{ids['held']}", "reason": "a lawsuit"}
+    assert operator.post("/privacy/holds", hold).status_code == 201
+
+    done, states = retention_run(operator)
+    assert states == {f"incident {ids['old']}": "deleted", f"incident {ids['held']}": "kept"}
+    assert operator.get(f"/observability/incidents/{ids['old']}").status_code == 404
+    for name in ("held", "recent", "open"):
+        assert operator.get(f"/observability/incidents/{ids[name]}").json() == before[name]
+    found = operator.get(f"/privacy/certificates/{done['certificate']}").json()
+    assert found["valid"]
+    assert found["statement"]["predicate"]["byKind"] == {"incident": {"deleted": 1, "kept": 1}}
+    # What was done about it is on record still, and the log with all of it verifies.
+    events = [one["type"].rpartition(".")[2] for one in operator.events(subject=f"model:wine/incidents/{ids['old']}")]
+    assert events == ["opened", "resolved"]
+    key = here.services.settings.home / "audit" / "key.pub"
+    here.clock.move(minutes=1)
+    file = fetched(operator, exported(operator, to=here.clock.now().isoformat()), tmp_path)
+    assert verify_pack(file, VerifierKey(base64.b64decode(key.read_text()))).faults == []
+    named = {row["subject"] for row in rows(file, "incidents")}
+    assert f"model:wine/incidents/{ids['old']}" in named
+    with here.services.database.read() as session:
+        assert incident_repository.entries(session, ids["old"]) == []

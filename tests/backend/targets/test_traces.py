@@ -98,6 +98,12 @@ def test_a_request_is_one_trace_from_envoy_to_the_model(traced: Traced) -> None:
     assert spans["wine: predict"].parent == spans["wine: POST v2"].span
     (line,) = [one for one in traced.lines() if one["message"] == "asked about [12.25]"]
     assert (line["trace_id"], line["span_id"]) == (trace, spans["wine: POST v2"].span)
+    # The same line, sent.
+    sent = wait_for(lambda: [one for one in traced.collector.lines if one.body == "asked about [12.25]"], 20)
+    assert [(one.service, one.trace, one.span, one.severity) for one in sent] == [
+        ("wine", trace, line["span_id"], line["level"])
+    ]
+    assert (sent[0].resource["service.version"], sent[0].resource["deployment.environment.name"]) == ("7", "production")
 
 
 def test_a_trace_goes_on_and_its_sampling_is_its_callers(traced: Traced) -> None:

@@ -14,6 +14,7 @@ from backend.core.http.middleware import RequestContext
 from backend.core.metrics import Metrics
 from mlplatform.telemetry import tracing as module
 from mlplatform.telemetry.context import TraceContext, current
+from mlplatform.telemetry.sending import ENDPOINT
 from mlplatform.telemetry.tracing import tracing, tracing_to
 from tests.collector import collecting
 from tests.ports import free_ports
@@ -63,14 +64,16 @@ def test_a_collector_that_is_not_there_costs_one_line(caplog: Any) -> None:
             one.end(200)
         spans.close()
     said = [
-        record.getMessage() for record in caplog.records if "opentelemetry" in record.name or "traces" in record.msg
+        record.getMessage()
+        for record in caplog.records
+        if "opentelemetry" in record.name or "traces" in record.getMessage()
     ]
     assert said == [f"traces can't be sent to http://127.0.0.1:{port}/v1/traces; requests are answered without"]
     assert spans.begin(UNSAMPLED, "POST v2") is None
 
 
 def test_without_a_collector_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (module.ENDPOINT, module.TRACES_ENDPOINT):
+    for name in (ENDPOINT, module.TRACES_ENDPOINT):
         monkeypatch.delenv(name, raising=False)
     assert tracing("wine", {}) is None
 
@@ -78,7 +81,7 @@ def test_without_a_collector_nothing_is_made(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_environment_names_the_collector_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     with collecting() as collector:
         for name, value in (
-            (module.ENDPOINT, f"{collector.endpoint}/"),
+            (ENDPOINT, f"{collector.endpoint}/"),
             (module.TRACES_ENDPOINT, f"{collector.endpoint}/v1/traces"),
         ):
             monkeypatch.setenv(name, value)

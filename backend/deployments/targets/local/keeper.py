@@ -44,7 +44,8 @@ class ServerSettings:
     log_bytes: int = 10_000_000
     log_backups: int = 5
     collector: str | None = None
-    """Where spans are sent."""
+    """Where spans are sent, and lines of logs."""
+    logs_too: bool = True
     sample_ratio: float = 0.0
     """Part of the requests without a usable trace of their own that spans are made of."""
 
@@ -213,6 +214,7 @@ class Keeper:
         options = ["--python", str(settings.python)] if settings.python else []
         if settings.collector:
             options += ["--collector", settings.collector, "--sample-ratio", f"{settings.sample_ratio:g}"]
+            options += [] if settings.logs_too else ["--no-logs"]
         command = ["--", *settings.command] if settings.command else []
         return Program(
             name=name,

@@ -26,7 +26,9 @@ SERVING, STREAMING = "mlplatform.serving", "mlplatform.streaming"
 SAMPLES = "ML_PLATFORM_SAMPLES"
 """Where model servers spool payload samples; a variable, since toolkits that know of none would refuse an argument."""
 COLLECTOR, SAMPLER_ARGUMENT = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
-"""By these OpenTelemetry is told where spans go, and which part of what has no trace yet gets some."""
+"""By these OpenTelemetry is told where spans and lines of logs go, and which part of what has no trace yet gets spans."""
+NO_LOGS = {"OTEL_LOGS_EXPORTER": "none"}
+"""By this, that lines of logs go nowhere."""
 IN_HOME = "{home}/"
 """What the paths in a record begin with that lie in HOME, which may be copied to another place."""
 
@@ -87,6 +89,7 @@ def main() -> int:
     parser.add_argument(
         "--sample-ratio", default="0", help="part of the requests without a trace that spans are made of"
     )
+    parser.add_argument("--no-logs", action="store_true", help="send the collector no lines of logs")
     parser.add_argument("command", nargs="*", help="program to run instead of the model server's module")
     options = parser.parse_args()
     folders = Folders(options.home)
@@ -110,6 +113,7 @@ def main() -> int:
         environ = {**clean_environment(home=scratch), SAMPLES: str(folders.samples)}
         if options.collector:
             environ |= {COLLECTOR: options.collector, SAMPLER_ARGUMENT: options.sample_ratio}
+            environ |= NO_LOGS if options.no_logs else {}
         os.execvpe(command[0], [*command, *arguments], environ)  # noqa: S606
     except OSError as fault:
         print(f"can't start: {command[0]}: {fault.strerror}", flush=True)  # noqa: T201 - goes to the replica's log

@@ -151,5 +151,6 @@ def server_settings(settings: Settings) -> ServerSettings:
         log_bytes=settings.serving.log_bytes,
         log_backups=settings.serving.log_backups,
         collector=settings.telemetry.otlp.endpoint if settings.telemetry.otlp else None,
+        logs_too=settings.telemetry.otlp is None or settings.telemetry.otlp.logs,
         sample_ratio=settings.telemetry.sample_ratio,
     )

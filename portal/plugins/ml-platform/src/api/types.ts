@@ -619,6 +619,16 @@ export interface Savings {
   }[];
 }
 
+/** What a team may take up of a resource in an environment. */
+export interface Quota {
+  environment: string;
+  resource: string;
+  unit: string;
+  limit: string;
+  used: string;
+  changedBy: string[];
+}
+
 /** Why policies refuse something, as problem details say it. */
 export interface Refusal {
   allowed: boolean;

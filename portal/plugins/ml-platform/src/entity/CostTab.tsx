@@ -6,6 +6,7 @@ import { Facts } from '../components/Facts';
 import { Grid } from '../components/Grid';
 import { Nothing, Section, Show } from '../components/Section';
 import { words } from '../components/State';
+import { Quotas } from './Quotas';
 import { useModelName } from './useModelName';
 
 /** What a model costs, who pays, what it is going to cost, and what could be saved. */
@@ -26,6 +27,7 @@ export const CostTab = () => {
       <Section title="What could be saved">
         <Saved model={model} />
       </Section>
+      {summary.data && <Quotas team={summary.data.owner} />}
     </Flex>
   );
 };

@@ -171,7 +171,7 @@ const Place = ({ close }: { close: () => void }) => {
         </Text>
         <TextField
           label="What is held"
-          description="everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND (such as log, stream or subject_key), subject-request:ID or audit:log."
+          description="everything, environment:NAME, model:NAME, model:NAME/versions/N, dataset:FOLDER, kind:KIND (such as log, stream or subject_key), subject-request:ID, incident:ID or audit:log."
           value={subject}
           onChange={setSubject}
           isRequired

@@ -1,10 +1,12 @@
-"""``platform cost``."""
+"""``platform cost`` by itself, and what its help page shows of its commands."""
 
 from typing import Any
 
 import click
 
-from mlplatform.cli import options, output, session
+from mlplatform.cli import options, output, session, table
+from mlplatform.cli.app import LazyGroup
+from mlplatform.cli.commands.cost.amounts import money, number
 
 Json = dict[str, Any]
 
@@ -12,21 +14,34 @@ _BY = ("team", "model", "version", "environment", "activity", "resource", "origi
 _RECOMMENDED = 3
 
 
-@options.command(
-    "Show what a month has cost: of everything by team, of a team by model, of a model by version.",
-    examples=[
-        "platform cost",
-        "platform cost --team group:default/risk",
-        "platform cost --model churn --month 2028-02 --by day",
-        "platform cost --by resource --json",
-    ],
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    help="Show what a month has cost: of everything by team, of a team by model, of a model by version.",
+    epilog="\b\nExamples:\n"
+    "  $ platform cost\n"
+    "  $ platform cost --team group:default/risk\n"
+    "  $ platform cost --model churn --month 2028-02 --by day\n"
+    "  $ platform cost --by resource --json",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--model", metavar="NAME", help="Only this model.")
 @click.option("--team", metavar="REF", help="Only the models of this group, such as group:default/risk.")
 @click.option("--month", metavar="YYYY-MM", help="A month in UTC, instead of the present one.")
 @click.option("--by", "group_by", type=click.Choice(_BY), help="What the parts are.")
-def cost(model: str | None, team: str | None, month: str | None, group_by: str | None, as_json: bool) -> None:
-    """Ask the platform what things cost."""
+@options.json_option
+@click.pass_context
+def cost(
+    context: click.Context,
+    model: str | None,
+    team: str | None,
+    month: str | None,
+    group_by: str | None,
+    as_json: bool,
+) -> None:
+    """Ask the platform what things cost, unless a command is named."""
+    if context.invoked_subcommand is not None:
+        return
     by = group_by or ("version" if model else "model" if team else "team")
     with session.connected() as client:
         own = client.model_cost(model, month=month) if model else None
@@ -47,6 +62,9 @@ def cost(model: str | None, team: str | None, month: str | None, group_by: str |
     output.result(document, as_json=as_json, human=human)
 
 
+cost.sections = {"Commands": table.GROUPS["cost"]}
+
+
 def _row(one: Json) -> tuple[object, ...]:
     name = next(
         (str(one[key]) for key in ("team", "environment", "activity", "resource", "origin", "day") if one[key]), None
@@ -64,13 +82,13 @@ def _said(found: Json, own: Json | None, saving: Json | None) -> list[str]:
         lines.append(f"forecast: {found['forecast']} {unit}")
     if own is not None and own["budget"] is not None:
         budget = own["budget"]
-        lines.append(f"budget: {budget['monthly']} {unit}{', used up' if budget['exceeded'] else ''}")
+        lines.append(f"budget: {money(budget['monthly'])} {unit}{', used up' if budget['exceeded'] else ''}")
     for one in own["anomalies"] if own is not None else ():
         lines.append(f"{one['day']}: {one['cost']} instead of {one['expected']} {unit}; {one['cause']}")
     for one in found["unpriced"]:
         sku = f" {one['sku']}" if one["sku"] else ""
         lines.append(
-            f"no price covers {one['quantity']} {one['unit']}s of {one['resource']}{sku}: {', '.join(one['models'])}"
+            f"no price covers {number(one['quantity'])} {one['unit']}s of {one['resource']}{sku}: {', '.join(one['models'])}"
         )
     for one in saving["items"][:_RECOMMENDED] if saving is not None else ():
         where = f" in {one['environment']}" if one["environment"] else ""

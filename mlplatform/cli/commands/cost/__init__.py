@@ -1,0 +1,1 @@
+"""``platform cost``: what things cost, and what may be spent and taken up."""
