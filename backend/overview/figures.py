@@ -133,11 +133,11 @@ class Figures:
         ]
 
     def _four_keys(self, session: Session, since: datetime, promoted: Sequence[Past]) -> list[Measure]:
-        registered = self._services.registry.registered_at(session, {(one.model, one.version) for one in promoted})
+        made = self._services.registry.made_at(session, {(one.model, one.version) for one in promoted})
         lead = [
-            _sample(one, (one.finished_at - registered[one.model, one.version]).total_seconds() / 3600)
+            _sample(one, (one.finished_at - made[one.model, one.version][1]).total_seconds() / 3600)
             for one in promoted
-            if (one.model, one.version) in registered
+            if (one.model, one.version) in made
         ]
         incidents = [one for one in self._services.incidents.since(session, since) if one.severity == "page"]
         blamed = {
