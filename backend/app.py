@@ -68,12 +68,15 @@ from backend.experiments.work import ExperimentWork
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
+from backend.notifications import routes as notification_routes
+from backend.notifications.service import NotificationService
+from backend.notifications.work import NotificationWork
 from backend.observability import incident_routes
 from backend.observability import routes as observability_routes
 from backend.observability.incidents import IncidentService
 from backend.observability.slos import SloService
 from backend.observability.traffic import TrafficService
-from backend.observability.work import NotificationWork, Watch
+from backend.observability.work import Watch
 from backend.overview import routes as overview_routes
 from backend.overview.figures import Figures
 from backend.overview.service import OverviewService
@@ -157,6 +160,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         compliance_routes,
         observability_routes,
         incident_routes,
+        notification_routes,
         dashboard_routes,
         cost_routes,
         budget_routes,
@@ -205,6 +209,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     registry.changed = services.overview.changed
     services.datasets, services.waivers = DatasetService(services), WaiverService(services)
     registry.declared = services.datasets.registered
+    services.notifications = NotificationService(services)
     services.slos, services.incidents = SloService(services), IncidentService(services)
     services.traffic = TrafficService(services)
     _add_access(services)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from backend.evidence.service import EvidenceService
     from backend.experiments.service import ExperimentService
     from backend.identity.service import IdentityService
+    from backend.notifications.service import NotificationService
     from backend.observability.incidents import IncidentService
     from backend.observability.slos import SloService
     from backend.observability.traffic import TrafficService
@@ -86,6 +87,7 @@ class Services:
     datasets: "DatasetService" = field(init=False)
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
+    notifications: "NotificationService" = field(init=False)
     slos: "SloService" = field(init=False)
     traffic: "TrafficService" = field(init=False)
     incidents: "IncidentService" = field(init=False)

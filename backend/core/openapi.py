@@ -26,6 +26,7 @@ TAGS = [
     {"name": "data sets", "description": "How sensitive data is, column by column, and what models inherit from it."},
     {"name": "compliance", "description": "Controls as data, what they came to, and waivers."},
     {"name": "observability", "description": "Objectives and error budgets of live models, and incidents."},
+    {"name": "notifications", "description": "Who was told what, and what became of it."},
     {
         "name": "drift",
         "description": "Live models held against their training data, and the truth as it becomes known.",

@@ -20,7 +20,7 @@ class PrivacyService:
 
     def __init__(self, services: Services) -> None:
         self.keys = DataKeys(services.settings, services.clock)
-        self.samples = Samples(services.settings, services.clock, services.database, self.keys)
+        self.samples = Samples(services.settings, services.clock, services.database, self.keys, services.audit)
         self.subject_keys = SubjectKeys(self.keys)
         self.holds = Holds(services)
         self.requests = SubjectRequests(services)
