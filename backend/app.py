@@ -87,6 +87,10 @@ from backend.registry import routes as registry_routes
 from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
 from backend.registry.service import RegistryService
+from backend.support import routes as support_routes
+from backend.support.service import SupportService
+from backend.support.survey import Survey
+from backend.support.work import SupportWork
 from catalog import routes as catalog_routes
 from catalog.datasets import routes as dataset_routes
 from catalog.datasets.service import DatasetService
@@ -165,6 +169,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         cost_routes,
         budget_routes,
         drift_routes,
+        support_routes,
     ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
@@ -236,6 +241,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.drift, services.retraining = DriftService(services), Retraining(services)
     services.watch.evaluation.judgements = services.drift.judgements
     DriftWork(services)
+    services.support, services.survey = SupportService(services), Survey(services)
+    SupportWork(services)
     services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})

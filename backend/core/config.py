@@ -38,6 +38,7 @@ from backend.core.config_scaffolding import (
     TemplateSourceSettings,
 )
 from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
+from backend.core.config_support import SupportSettings
 from backend.core.config_telemetry import TelemetrySettings
 from backend.core.secrets import Secret, SecretResolver
 from mlplatform.gates.result import Gate, Outcome
@@ -316,6 +317,7 @@ class Settings(SettingsModel):
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
     cost: CostSettings = Field(default_factory=CostSettings)
     drift: DriftSettings = Field(default_factory=DriftSettings)
+    support: SupportSettings = Field(default_factory=SupportSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

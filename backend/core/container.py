@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from backend.overview.service import OverviewService
     from backend.privacy.service import PrivacyService
     from backend.registry.service import RegistryService
+    from backend.support.service import SupportService
+    from backend.support.survey import Survey
     from catalog.datasets.service import DatasetService
     from catalog.service import CatalogService
     from scaffolder.fleet.service import FleetService
@@ -102,6 +104,8 @@ class Services:
     cost_work: "CostWork" = field(init=False)
     drift: "DriftService" = field(init=False)
     retraining: "Retraining" = field(init=False)
+    support: "SupportService" = field(init=False)
+    survey: "Survey" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

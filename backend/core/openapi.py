@@ -32,6 +32,7 @@ TAGS = [
         "description": "Live models held against their training data, and the truth as it becomes known.",
     },
     {"name": "cost", "description": "Usage, what it costs, bills, budgets, and what could be saved."},
+    {"name": "support", "description": "Requests to the platform team, and the quarterly survey."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
     {"name": "access", "description": "Who may do what: policies, decisions, time-bound grants, access reviews."},
     {"name": "privacy", "description": "Retention, legal holds, data-subject requests, payload samples and data keys."},

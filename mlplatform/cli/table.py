@@ -68,6 +68,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
         "evidence": Entry("evidence_group:evidence", "Export evidence for auditors, and verify it offline."),
         "cost": Entry("cost:cost", "Show what teams, models and versions cost."),
+        "support": Entry("support.group:support", "Ask the platform team; answer its survey."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
@@ -111,6 +112,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "waive": Entry("compliance.waivers:waive", "Ask that a finding may pass for a time."),
         "decide": Entry("compliance.waivers:decide", "Approve or reject a waiver."),
         "revoke": Entry("compliance.waivers:revoke", "End a waiver before its time."),
+    },
+    "cost": {
+        "report": Entry("cost:report", "Write a team's monthly report."),
     },
     "data": {
         "classify": Entry("data.classify:classify", "Propose the classification of the model's data sets."),
@@ -200,6 +204,15 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "list": Entry("scaffold:list_scaffolds", "List repositories that were made or are being made."),
         "show": Entry("scaffold:show", "Show how a repository came about."),
         "cancel": Entry("scaffold:cancel", "Stop making a repository, and take back what was made."),
+    },
+    "support": {
+        "ask": Entry("support.requests:ask", "Ask the platform team."),
+        "list": Entry("support.requests:list_requests", "List what was asked."),
+        "show": Entry("support.requests:show", "Show a request and what was said."),
+        "answer": Entry("support.requests:answer", "Answer a request."),
+        "note": Entry("support.requests:note", "Add something to a request."),
+        "resolve": Entry("support.requests:resolve", "Say that a request is settled."),
+        "survey": Entry("support.survey:survey", "Answer the quarterly survey, or see it."),
     },
     "templates": {
         "list": Entry("templates:list_templates", "List the templates and their versions."),

@@ -1,10 +1,14 @@
-"""``platform cost``."""
+"""``platform cost`` and ``platform cost report``."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from mlplatform.cli import options, output, session
+from mlplatform.cli import options, output, session, table
+from mlplatform.cli.app import LazyGroup
+from mlplatform.cli.errors import CliError
 
 Json = dict[str, Any]
 
@@ -12,21 +16,39 @@ _BY = ("team", "model", "version", "environment", "activity", "resource", "origi
 _RECOMMENDED = 3
 
 
-@options.command(
-    "Show what a month has cost: of everything by team, of a team by model, of a model by version.",
-    examples=[
-        "platform cost",
-        "platform cost --team group:default/risk",
-        "platform cost --model churn --month 2028-02 --by day",
-        "platform cost --by resource --json",
-    ],
+class _Cost(LazyGroup):
+    sections: Mapping[str, Mapping[str, table.Entry]] = {"Commands": table.GROUPS["cost"]}
+
+
+@click.group(
+    cls=_Cost,
+    invoke_without_command=True,
+    help="Show what a month has cost: of everything by team, of a team by model, of a model by version.",
+    epilog="\b\nExamples:\n"
+    "  $ platform cost\n"
+    "  $ platform cost --team group:default/risk\n"
+    "  $ platform cost --model churn --month 2028-02 --by day\n"
+    "  $ platform cost --by resource --json\n"
+    "  $ platform cost report --team group:default/risk --month 2028-02 --format pdf -o risk.pdf",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+@options.json_option
 @click.option("--model", metavar="NAME", help="Only this model.")
 @click.option("--team", metavar="REF", help="Only the models of this group, such as group:default/risk.")
 @click.option("--month", metavar="YYYY-MM", help="A month in UTC, instead of the present one.")
 @click.option("--by", "group_by", type=click.Choice(_BY), help="What the parts are.")
-def cost(model: str | None, team: str | None, month: str | None, group_by: str | None, as_json: bool) -> None:
+@click.pass_context
+def cost(
+    context: click.Context,
+    model: str | None,
+    team: str | None,
+    month: str | None,
+    group_by: str | None,
+    as_json: bool,
+) -> None:
     """Ask the platform what things cost."""
+    if context.invoked_subcommand is not None:
+        return
     by = group_by or ("version" if model else "model" if team else "team")
     with session.connected() as client:
         own = client.model_cost(model, month=month) if model else None
@@ -45,6 +67,36 @@ def cost(model: str | None, team: str | None, month: str | None, group_by: str |
             output.write(line)
 
     output.result(document, as_json=as_json, human=human)
+
+
+@options.command(
+    "Write a team's monthly report: a page, the same as PDF, or its lines as CSV.",
+    examples=[
+        "platform cost report --team group:default/risk --month 2028-02 --format pdf -o risk.pdf",
+        "platform cost report --team group:default/risk --month 2028-02 --format csv -o risk.csv",
+    ],
+)
+@click.option("--team", metavar="REF", required=True, help="The group whose models it is about.")
+@click.option("--month", metavar="YYYY-MM", required=True, help="The month, in UTC.")
+@click.option(
+    "--format", type=click.Choice(("html", "pdf", "csv")), default="html", show_default=True, help="Its form."
+)
+@click.option(
+    "-o", "--output", "file", metavar="FILE", type=click.Path(path_type=Path), required=True, help="Where to."
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def report(team: str, month: str, format: str, file: Path, force: bool, as_json: bool) -> None:
+    """Ask for the report and write it."""
+    if file.exists() and not force:
+        raise CliError(f"{file} is there already", "name another, or use --force")
+    with session.connected() as client:
+        content = client.cost_report(team, month, format)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise CliError(f"{file} can't be written: {error.strerror or error}", "name another file") from None
+    document = {"team": team, "month": month, "format": format, "file": str(file), "bytes": len(content)}
+    output.result(document, as_json=as_json, human=lambda: output.write(f"written to {file}"))
 
 
 def _row(one: Json) -> tuple[object, ...]:
