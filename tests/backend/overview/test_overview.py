@@ -342,10 +342,10 @@ class TestPages:
 class TestFigures:
     def test_nothing_to_count_is_null(self, world: World) -> None:
         found = {one["name"]: one for one in world.ada.get("/overview/figures").json()}
-        assert len(found) == 11
-        assert all(
-            one["value"] is None for name, one in found.items() if name not in {"deployments", "deployment-frequency"}
-        )
+        assert len(found) == 18
+        counts = {"deployments", "deployment-frequency", "pii-violations"}
+        assert {name for name, one in found.items() if one["value"] is not None} == counts
+        assert found["pii-violations"]["value"] == 0
         assert found["deployments"]["value"] == 0
         assert found["deployment-success-rate"]["target"] == 99
 
