@@ -1,12 +1,4 @@
-import {
-  Button,
-  Dialog,
-  DialogBody,
-  DialogFooter,
-  DialogHeader,
-  Flex,
-  Text,
-} from '@backstage/ui';
+import { Dialog, DialogBody, DialogHeader, Flex, Text } from '@backstage/ui';
 
 import { useGet } from '../api/hooks';
 import { FigureDetail } from '../api/types';
@@ -32,11 +24,6 @@ export const OneFigure = ({
       <DialogBody>
         <Show loaded={detail}>{found => <Whole of={found} />}</Show>
       </DialogBody>
-      <DialogFooter>
-        <Button variant="secondary" onPress={close}>
-          Close
-        </Button>
-      </DialogFooter>
     </Dialog>
   );
 };
