@@ -14,7 +14,7 @@ import { KeyFigures } from './KeyFigures';
 export const FleetPage = () => {
   const figures = useGet<KeyFigureWithTrend[]>(
     '/overview/figures?months=12',
-    60,
+    300,
   );
   const adoption = useGet<FleetSummary[]>('/fleet/summary', 30);
   return (
