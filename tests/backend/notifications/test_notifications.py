@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
+from sqlalchemy import text
 
 from backend.app import create_app
 from backend.compliance.checks.base import Deviation, Result
@@ -175,3 +176,43 @@ def test_overdue_access_reviews_are_told(backend: Backend, set_clock: SetClock) 
 def test_where_the_settings_went_is_said(key: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=f"{key} is now mlPlatform.notifications"):
         ObservabilitySettings.model_validate({key: value})
+
+
+def test_notifications_and_findings_of_an_older_platform_stay(database_url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    import backend.migrations
+    from backend.compliance.models import FailingModel
+    from backend.core.database import Database
+
+    database = Database(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(backend.migrations.__file__).parent))
+    before = str(ScriptDirectory.from_config(config).get_revision("0023").down_revision)
+    at = "2026-03-01 12:00:00+00:00"
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, before)
+        for statement in (
+            "INSERT INTO notifications (id, incident_id, target, event, title, body, attempt, state, asked_at, due_at) "
+            "VALUES ('n', 'i', 'pager', 'opened', 't', 'b', 1, 'pending', :at, :at)",
+            'INSERT INTO compliance_checks ("check", state, summary, examined, exceptions, evaluated_at, since) '
+            "VALUES ('c', 'failing', 's', 1, '[]', :at, :at)",
+            "INSERT INTO compliance_failing_models (model, \"check\") VALUES ('wine', 'c')",
+        ):
+            connection.execute(text(statement), {"at": at})
+        connection.commit()
+        command.upgrade(config, "head")
+        connection.commit()
+    with database.read() as session:
+        (row,) = session.query(Notification)
+        (found,) = session.query(FailingModel)
+    assert (row.kind, row.subject, row.severity, row.state) == ("incident", "incident:i", "page", "pending")
+    assert found.since.isoformat() == "2026-03-01T12:00:00+00:00"
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, before)
+        assert connection.execute(text("SELECT incident_id FROM notifications")).scalar_one() == "i"
+    database.close()
