@@ -82,7 +82,8 @@ class SupportService:
             due_at=now + self._services.settings.support.answer_within.within(priority),
         )
         session.add(row)
-        self._record(session, row, "asked", caller, title=row.title, entity=entity_ref, dueAt=row.due_at)
+        # What people wrote stays out of the log, which forgets nothing.
+        self._record(session, row, "asked", caller, entity=entity_ref, dueAt=row.due_at)
         severity: Any = "page" if priority is Priority.P0 else "ticket"
         self._tell(session, row, "asked", severity, f"{row.priority} from {caller.ref}: {row.title}")
         session.flush()

@@ -29,7 +29,7 @@ class Pager(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def answering() -> Iterator[type[Pager]]:
     """Start one; each has its own list of what it has taken."""
-    handler = type("Handler", (Pager,), {"taken": [], "status": 200})
+    handler: type[Pager] = type("Handler", (Pager,), {"taken": [], "status": 200})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     handler.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, daemon=True).start()
