@@ -2,10 +2,10 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from backend.cost.periods import DAY, Month, start_of
@@ -20,6 +20,21 @@ PROVIDER = "ML platform"
 _METER = "meter"
 _SUM = "day"
 _PLACES = Decimal("0.000000001")
+_ONE = Decimal(1)
+_named = attrgetter(
+    "origin",
+    "shared",
+    "model",
+    "version",
+    "environment",
+    "activity",
+    "resource",
+    "sku",
+    "pricing_unit",
+    "owner",
+    "cost_centre",
+)
+"""What of a line is in words, in the order in which :func:`_words` takes it."""
 _NEVER = (
     "AvailabilityZone", "ChargeClass", "CommitmentDiscountCategory", "CommitmentDiscountId", "CommitmentDiscountName",
     "CommitmentDiscountStatus", "CommitmentDiscountType", "RegionId", "RegionName",
@@ -27,24 +42,27 @@ _NEVER = (
 """Columns that FOCUS demands and that say nothing here."""
 
 
-def rows(lines: Iterable[LineRow], month: Month, currency: str) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a month as FOCUS has them. Usage that no price covers has no cost and is left out."""
-    same = _same(month, currency)
-    for own in _own(lines):
-        yield {**same, **own}
-
-
 def table(lines: Iterable[LineRow], month: Month, currency: str) -> "pa.Table":
-    """Return a month as an Arrow table, amounts as decimals."""
+    """Return the lines of a month as an Arrow table, amounts as decimals.
+
+    Usage that no price covers has no cost and is left out.
+    """
     import pyarrow as pa
 
-    same, found = _same(month, currency), list(_own(lines))
-    columns = [
-        pa.repeat(pa.scalar(same[field.name], field.type), len(found))
-        if field.name in same
-        else pa.array([row[field.name] for row in found], field.type)
-        for field in _schema()
-    ]
+    kept = [line for line in lines if line.origin != _METER or line.unit_price is not None]
+    same, amounts = _same(month, currency), _amounts(kept)
+    # What is in words is the same on every day of a month: it is made once, and each line says which it has.
+    known: dict[tuple[Any, ...], int] = {}
+    which = pa.array([known.setdefault(_named(line), len(known)) for line in kept], pa.int32())
+    words = [_words(*one) for one in known]
+    columns = []
+    for field in _schema():
+        if field.name in same:
+            columns.append(pa.repeat(pa.scalar(same[field.name], field.type), len(kept)))
+        elif field.name in amounts:
+            columns.append(pa.array(amounts[field.name], field.type))
+        else:
+            columns.append(pa.array([one[field.name] for one in words], field.type).take(which))
     return pa.Table.from_arrays(columns, schema=_schema())
 
 
@@ -64,19 +82,9 @@ def csv(lines: Iterable[LineRow], month: Month, currency: str) -> bytes:
     sink = io.StringIO()
     writer = csv_module.DictWriter(sink, [field.name for field in _schema()])
     writer.writeheader()
-    for row in rows(lines, month, currency):
-        writer.writerow({name: _text(value) for name, value in row.items()})
+    for batch in table(lines, month, currency).to_batches(max_chunksize=10_000):
+        writer.writerows({name: _text(value) for name, value in row.items()} for row in batch.to_pylist())
     return sink.getvalue().encode()
-
-
-def _own(lines: Iterable[LineRow]) -> Iterator[dict[str, Any]]:
-    days: dict[date, tuple[datetime, datetime]] = {}
-    for line in lines:
-        if line.origin == _METER and line.unit_price is None:
-            continue
-        if line.day not in days:
-            days[line.day] = (start_of(line.day), start_of(line.day + DAY))
-        yield _row(line, *days[line.day])
 
 
 def _same(month: Month, currency: str) -> dict[str, Any]:
@@ -94,61 +102,80 @@ def _same(month: Month, currency: str) -> dict[str, Any]:
     }
 
 
-def _row(line: LineRow, start: datetime, end: datetime) -> dict[str, Any]:
-    """Return what a row has of its own."""
-    metered, shared = line.origin == _METER, line.shared
-    kind = KINDS[Resource(line.resource)] if metered else None
-    per = kind.priced_in.get(line.pricing_unit, Decimal(1)) if kind is not None else Decimal(1)
-    category = kind.category if kind is not None else "Other"
-    if shared:
-        category = "Management and Governance"
-    # What a bill says of a day is one sum; a share of shared cost has neither quantity nor price.
-    quantity = line.quantity if metered else None if shared else Decimal(1)
-    unit_price = line.unit_price if metered else None if shared else line.list_cost
-    sku = "/".join(part for part in (line.resource, line.sku) if part)
-    who = f"{line.model} v{line.version}" if line.version else line.model or "nobody"
-    place = "/".join(part for part in (line.environment, line.model, str(line.version or "")) if part)
+def _amounts(lines: Sequence[LineRow]) -> dict[str, list[Any]]:
+    """Return amounts and times of lines, by column."""
+    days = {day: (start_of(day), start_of(day + DAY)) for day in {line.day for line in lines}}
+    quantities, prices, priced = [], [], []
+    for line in lines:
+        metered, shared = line.origin == _METER, line.shared
+        # What a bill says of a day is one sum; a share of shared cost has neither quantity nor price.
+        quantity = line.quantity if metered else None if shared else _ONE
+        quantities.append(quantity)
+        prices.append(line.unit_price if metered else None if shared else line.list_cost)
+        per = KINDS[Resource(line.resource)].priced_in.get(line.pricing_unit) if metered else None
+        priced.append(quantity if per is None or quantity is None else (quantity / per).quantize(_PLACES))
+    cost, list_cost = [line.cost for line in lines], [line.list_cost for line in lines]
     return {
-        "BilledCost": line.cost,
-        "ChargeCategory": "Adjustment" if shared else "Usage",
-        "ChargeDescription": f"{'share of ' if shared else ''}{sku} of {who}",
-        "ChargeFrequency": "Recurring" if shared else "Usage-Based",
-        "ChargePeriodEnd": end,
-        "ChargePeriodStart": start,
-        "ConsumedQuantity": quantity,
-        "ConsumedUnit": None if shared else kind.unit if kind is not None else _SUM,
-        "ContractedCost": line.list_cost,
-        "ContractedUnitPrice": unit_price,
-        "EffectiveCost": line.cost,
-        "ListCost": line.list_cost,
-        "ListUnitPrice": unit_price,
-        "PricingCategory": "Standard" if metered else None if shared else "Other",
-        "PricingQuantity": None if quantity is None else (quantity / per).quantize(_PLACES),
-        "PricingUnit": line.pricing_unit if metered else None if shared else _SUM,
-        "ResourceId": place or None,
-        "ResourceName": who if line.model else None,
-        "ResourceType": "Model version" if line.version else ("Model" if line.model else None),
-        "ServiceCategory": category,
-        "ServiceName": line.activity or line.resource,
-        "SkuId": sku,
-        "SkuPriceId": f"{sku}/{line.pricing_unit or line.origin}",
-        "SubAccountId": line.owner or None,
-        "SubAccountName": line.owner or None,
-        "Tags": json.dumps(_tags(line)),
+        "BilledCost": cost,
+        "ChargePeriodEnd": [days[line.day][1] for line in lines],
+        "ChargePeriodStart": [days[line.day][0] for line in lines],
+        "ConsumedQuantity": quantities,
+        "ContractedCost": list_cost,
+        "ContractedUnitPrice": prices,
+        "EffectiveCost": cost,
+        "ListCost": list_cost,
+        "ListUnitPrice": prices,
+        "PricingQuantity": priced,
     }
 
 
-def _tags(line: LineRow) -> dict[str, Any]:
+def _words(
+    origin: str,
+    shared: bool,
+    model: str,
+    version: int,
+    environment: str,
+    activity: str,
+    resource: str,
+    sku: str,
+    pricing_unit: str,
+    owner: str,
+    cost_centre: str,
+) -> dict[str, Any]:
+    """Return what a row says besides amounts and times."""
+    metered = origin == _METER
+    kind = KINDS[Resource(resource)] if metered else None
+    category = kind.category if kind is not None else "Other"
+    what = "/".join(part for part in (resource, sku) if part)
+    who = f"{model} v{version}" if version else model or "nobody"
+    place = "/".join(part for part in (environment, model, str(version or "")) if part)
     tags = {
-        "model": line.model,
-        "version": line.version or None,
-        "environment": line.environment or None,
-        "activity": line.activity or None,
-        "team": line.owner or None,
-        "cost-centre": line.cost_centre or None,
-        "shared": "true" if line.shared else None,
+        "model": model,
+        "version": version or None,
+        "environment": environment or None,
+        "activity": activity or None,
+        "team": owner or None,
+        "cost-centre": cost_centre or None,
+        "shared": "true" if shared else None,
     }
-    return {name: value for name, value in tags.items() if value is not None}
+    return {
+        "ChargeCategory": "Adjustment" if shared else "Usage",
+        "ChargeDescription": f"{'share of ' if shared else ''}{what} of {who}",
+        "ChargeFrequency": "Recurring" if shared else "Usage-Based",
+        "ConsumedUnit": None if shared else kind.unit if kind is not None else _SUM,
+        "PricingCategory": "Standard" if metered else None if shared else "Other",
+        "PricingUnit": pricing_unit if metered else None if shared else _SUM,
+        "ResourceId": place or None,
+        "ResourceName": who if model else None,
+        "ResourceType": "Model version" if version else ("Model" if model else None),
+        "ServiceCategory": "Management and Governance" if shared else category,
+        "ServiceName": activity or resource,
+        "SkuId": what,
+        "SkuPriceId": f"{what}/{pricing_unit or origin}",
+        "SubAccountId": owner or None,
+        "SubAccountName": owner or None,
+        "Tags": json.dumps({name: value for name, value in tags.items() if value is not None}),
+    }
 
 
 @cache

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
+from backend.core.bulk import insert_many
 from backend.cost.models import (
     Bill,
     BillDay,
@@ -49,8 +50,7 @@ def records(session: Session, source: str, ids: Sequence[str]) -> dict[str, dict
 
 def add_records(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add records that are known not to be there."""
-    if rows:
-        session.execute(insert(UsageRecord.__table__), rows)  # type: ignore[arg-type]
+    insert_many(session, insert(UsageRecord), rows)
 
 
 def add_to_hours(session: Session, hours: Mapping[tuple[Any, ...], Decimal]) -> None:
@@ -58,14 +58,12 @@ def add_to_hours(session: Session, hours: Mapping[tuple[Any, ...], Decimal]) -> 
     names = ("hour", *DIMENSIONS)
     # In order, so that two transactions never wait for each other in a ring.
     rows = [{**dict(zip(names, key, strict=True)), "quantity": hours[key]} for key in sorted(hours)]
-    if not rows:
-        return
     table = UsageHour.__table__
     make = pg_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     statement = make(table)  # type: ignore[arg-type]
     added = {"quantity": table.c.quantity + statement.excluded.quantity}
     # One statement for all rows: to compile one with all values in it takes longer than to run it.
-    session.execute(statement.on_conflict_do_update(index_elements=list(names), set_=added), rows)
+    insert_many(session, statement.on_conflict_do_update(index_elements=list(names), set_=added), rows)
 
 
 def mark_dirty(session: Session, days: Collection[date]) -> None:
@@ -134,7 +132,7 @@ def replace_day(session: Session, day: date, rows: Sequence[Mapping[str, Any]]) 
     """Put these lines in the place of all lines of a day."""
     session.execute(delete(CostDay).where(CostDay.day == day))
     if rows:
-        session.execute(insert(CostDay.__table__), rows)  # type: ignore[arg-type]
+        insert_many(session, insert(CostDay), rows)
 
 
 def lines(session: Session, first: date, end: date, **only: Any) -> Sequence[LineRow]:
@@ -227,7 +225,7 @@ def replace_bill(session: Session, row: Bill, days: Iterable[Mapping[str, Any]])
     session.flush()
     lines = list(days)
     if lines:
-        session.execute(insert(BillDay.__table__), lines)  # type: ignore[arg-type]
+        insert_many(session, insert(BillDay), lines)
     return changed | {one["day"] for one in lines}
 
 

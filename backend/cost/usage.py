@@ -164,9 +164,12 @@ class UsageService:
             self._services.registry.get_version(session, one.model, one.version)
 
     def _in_closed(self, session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        months = {id(row): {str(Month.of(row["started_at"])), str(Month.of(row["ended_at"]))} for row in rows}
-        closed = set(repository.closed(session, set().union(*months.values()))) if rows else set()
-        return [row for row in rows if months[id(row)] & closed] if closed else []
+        moments = {row[name] for row in rows for name in ("started_at", "ended_at")}
+        months = {moment: str(Month.of(moment)) for moment in moments}
+        closed = set(repository.closed(session, set(months.values()))) if rows else set()
+        if not closed:
+            return []
+        return [row for row in rows if months[row["started_at"]] in closed or months[row["ended_at"]] in closed]
 
 
 def added_up(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], Decimal]:

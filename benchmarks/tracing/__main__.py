@@ -43,7 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two short rounds")
     arguments = parser.parse_args()
-    rounds, seconds = (2, 1.0) if arguments.quick else (12, 1.0)
+    rounds, seconds = (2, 1.0) if arguments.quick else (30, 1.0)
     folder = servers.CACHE / "tracing"
     row = servers.save_model(folder)
     body = {"inputs": [{"name": "predict", "shape": [1, len(row)], "datatype": "FP64", "data": list(row.values())}]}
@@ -52,7 +52,7 @@ def main() -> int:
     running = servers.Running(folder)
     urls = [f"http://127.0.0.1:{port}/v2/models/{servers.NAME}/infer" for port in listeners]
     rates: dict[str, list[float]] = {one.name: [] for one in VARIANTS}
-    costs: dict[str, list[float]] = {one.name: [] for one in VARIANTS}
+    costs: dict[str, list[list[float]]] = {one.name: [] for one in VARIANTS}
     try:
         running.start("sink", [sys.executable, "-m", "benchmarks.tracing.sink", str(sink)], {}, Path.cwd())
         for variant, port in zip(VARIANTS, upstreams, strict=True):
@@ -70,12 +70,12 @@ def main() -> int:
             order = [(place + number) % len(VARIANTS) for place in range(len(VARIANTS))]
             for place in order:
                 watched = (of_servers[place], of_envoy)
-                before = _processor_seconds(watched)
+                before = [_processor_seconds(one) for one in watched]
                 result = load.run(urls[place], body, CONNECTIONS, seconds)
                 assert result.errors == 0, result
                 rates[VARIANTS[place].name].append(result.rate)
-                spent = _processor_seconds(watched) - before
-                costs[VARIANTS[place].name].append(1e6 * spent / result.requests)
+                spent = [_processor_seconds(one) - was for one, was in zip(watched, before, strict=True)]
+                costs[VARIANTS[place].name].append([1e6 * one / result.requests for one in spent])
     finally:
         running.stop()
     _report(rates, costs, rounds, seconds, busy)
@@ -100,9 +100,9 @@ def _start(running: servers.Running, folder: Path, variant: Variant, port: int, 
     running.start(f"server-{port}", command, environment, folder)
 
 
-def _processor_seconds(processes: tuple[psutil.Process, ...]) -> float:
-    times = [process.cpu_times() for process in processes]
-    return sum(one.user + one.system for one in times)
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _recipient() -> dict[str, str]:
@@ -124,19 +124,21 @@ def _write_envoy(config: Path, listeners: list[int], upstreams: list[int], colle
 
 
 def _report(
-    rates: dict[str, list[float]], costs: dict[str, list[float]], rounds: int, seconds: float, busy: float
+    rates: dict[str, list[float]], costs: dict[str, list[list[float]]], rounds: int, seconds: float, busy: float
 ) -> None:
-    plain = statistics.median(costs[VARIANTS[0].name])
+    plain = statistics.median(map(sum, costs[VARIANTS[0].name]))
     rows = []
     for name, found in costs.items():
-        middle = statistics.median(found)
+        middle = statistics.median(map(sum, found))
+        server, proxy = (statistics.median(one[place] for one in found) for place in (0, 1))
         more = "-" if name == VARIANTS[0].name else f"{100 * (middle / plain - 1):+.1f} %"
-        rows.append((name, f"{middle:,.0f} µs", more, f"{statistics.median(rates[name]):,.0f}/s"))
+        rate = f"{statistics.median(rates[name]):,.0f}/s"
+        rows.append((name, f"{middle:,.0f} µs", f"{server:,.0f} µs", f"{proxy:,.0f} µs", more, rate))
     report.write(
         "tracing",
         title="What watching costs a served model",
         command="python -m benchmarks.tracing",
-        header=("with", "processor time a request", "more than nothing", "requests"),
+        header=("with", "processor time a request", "of the server", "of Envoy", "more than nothing", "requests"),
         rows=rows,
         notes=(
             f"One scikit-learn pipeline behind Envoy, single rows over {CONNECTIONS} connections; medians of {rounds} rounds of "

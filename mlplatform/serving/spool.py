@@ -3,6 +3,7 @@
 When the thread falls behind, or nobody takes the spool over, what is too much is left out.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -40,6 +41,7 @@ class Spool(Generic[Item]):
         self._folder, self._what, self._lines = folder, what, lines
         self._most_waiting, self._flush_seconds = most_waiting, flush_seconds
         self._waiting: queue.Queue[Item] = queue.Queue(most_waiting)
+        self._enough = threading.Event()
         self._written = 0
         self._thread: threading.Thread | None = None
 
@@ -53,26 +55,27 @@ class Spool(Generic[Item]):
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._what, daemon=True)
             self._thread.start()
-        try:
+        with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(item)
-        except queue.Full:
-            return
+        if self._waiting.qsize() * 2 >= self._most_waiting:
+            self._enough.set()
 
     def flush(self, patience: float) -> None:
         """Wait until what was taken is spooled."""
         until = time.monotonic() + patience
+        self._enough.set()
         while self._waiting.unfinished_tasks and time.monotonic() < until:
             time.sleep(0.01)
 
     def _work(self) -> None:
         while True:
             taken = [self._waiting.get()]
-            until = time.monotonic() + self._flush_seconds
-            while len(taken) < self._most_waiting and (left := until - time.monotonic()) > 0:
-                try:
-                    taken.append(self._waiting.get(timeout=left))
-                except queue.Empty:
-                    break
+            # Not woken for each of them: that would take the interpreter away from a request each time.
+            self._enough.wait(self._flush_seconds)
+            self._enough.clear()
+            with contextlib.suppress(queue.Empty):
+                while len(taken) < self._most_waiting:
+                    taken.append(self._waiting.get_nowait())
             try:
                 self._write(taken)
             except Exception as error:
