@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from backend.core.config import API_PREFIX
 from backend.core.errors import NotFound
 from backend.cost import focus, repository
 from backend.cost.budgets import TEAM
@@ -102,7 +101,6 @@ class Reports:
         found = []
         for team in self.teams(session, month):
             content = self._content(session, month, team)
-            url = f"{self._services.settings.base_url}{API_PREFIX}/cost/reports/{month}/{team}?format=pdf"
             found.append(
                 Notice(
                     kind="cost-report",
@@ -113,8 +111,7 @@ class Reports:
                     title=f"the models of {team} cost {content['total']} {content['currency']} in {month}",
                     lines=[
                         *_short_view(content),
-                        f"The report: {url}",
-                        f"Or: platform cost report --team {team} --month {month} --format pdf -o report.pdf",
+                        f"All of it: platform cost report --team {team} --month {month} --format pdf -o report.pdf",
                     ],
                     attachment=self.file(month, team, "pdf").relative_to(self._services.settings.home),
                 )
