@@ -68,12 +68,15 @@ from backend.experiments.work import ExperimentWork
 from backend.identity import routes as identity_routes
 from backend.identity.service import IdentityService
 from backend.migrations import upgrade
+from backend.notifications import routes as notification_routes
+from backend.notifications.service import NotificationService
+from backend.notifications.work import NotificationWork
 from backend.observability import incident_routes
 from backend.observability import routes as observability_routes
 from backend.observability.incidents import IncidentService
 from backend.observability.slos import SloService
 from backend.observability.traffic import TrafficService
-from backend.observability.work import NotificationWork, Watch
+from backend.observability.work import Watch
 from backend.overview import routes as overview_routes
 from backend.overview.figures import Figures
 from backend.overview.service import OverviewService
@@ -84,6 +87,10 @@ from backend.registry import routes as registry_routes
 from backend.registry.mlflow_app import EmbeddedMlflow
 from backend.registry.mlflow_door import make_mlflow_door
 from backend.registry.service import RegistryService
+from backend.support import routes as support_routes
+from backend.support.service import SupportService
+from backend.support.survey import Survey
+from backend.support.work import SupportWork
 from catalog import routes as catalog_routes
 from catalog.datasets import routes as dataset_routes
 from catalog.datasets.service import DatasetService
@@ -161,10 +168,12 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         compliance_routes,
         observability_routes,
         incident_routes,
+        notification_routes,
         dashboard_routes,
         cost_routes,
         budget_routes,
         drift_routes,
+        support_routes,
     ):
         app.include_router(domain.router, prefix=API_PREFIX)
     if mlflow is not None:
@@ -209,6 +218,7 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     registry.changed = services.overview.changed
     services.datasets, services.waivers = DatasetService(services), WaiverService(services)
     registry.declared = services.datasets.registered
+    services.notifications = NotificationService(services)
     services.slos, services.incidents = SloService(services), IncidentService(services)
     services.traffic = TrafficService(services)
     _add_access(services)
@@ -235,6 +245,8 @@ def build_services(settings: Settings, clock: Clock) -> Services:
     services.drift, services.retraining = DriftService(services), Retraining(services)
     services.watch.evaluation.judgements = services.drift.judgements
     DriftWork(services)
+    services.support, services.survey = SupportService(services), Survey(services)
+    SupportWork(services)
     services.access.start()
     if filled := services.overview.fill():
         _log.info("the overview was filled", extra={"models": filled})

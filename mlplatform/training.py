@@ -173,7 +173,13 @@ def run_training(workspace: "Workspace", *, seed: int = DEFAULT_SEED) -> Trainin
         started_at=started,
         finished_at=datetime.now(UTC),
         data=loader.records,
-        git=GitRecord(commit=git.commit, repository=git.repository, dirty=git.dirty, author=git.author),
+        git=GitRecord(
+            commit=git.commit,
+            repository=git.repository,
+            dirty=git.dirty,
+            author=git.author,
+            committed_at=git.committed_at,
+        ),
         lock_digest=file_sha256(workspace.lock_file) if workspace.lock_file.is_file() else None,
         python=machine.python_version(),
     )

@@ -63,6 +63,7 @@ class Action(StrEnum):
     SEAL_AUDIT_LOG = "seal-audit-log"
     EVALUATE_CONTROLS = "evaluate-controls"
     MANAGE_TRACKING = "manage-tracking"
+    ANSWER_SUPPORT = "answer-support"
     DECIDE_CAMPAIGN = "decide-campaign"
     CREATE_REPOSITORY = "create-repository"
     CANCEL_SCAFFOLD = "cancel-scaffold"
@@ -366,6 +367,7 @@ KINDS_OF: dict[Action, tuple[type[ModelResource | DatasetResource | PlatformReso
             Action.SEAL_AUDIT_LOG,
             Action.EVALUATE_CONTROLS,
             Action.MANAGE_TRACKING,
+            Action.ANSWER_SUPPORT,
         ),
         (PlatformResource,),
     ),

@@ -14,6 +14,7 @@ from backend.access.engine import Context, Decision
 from backend.access.grants import Grants
 from backend.access.models import GrantState, ItemState, Review, ReviewItem, ReviewState
 from backend.access.resources import ROLE, Action, OwnedResource, PlatformResource
+from backend.access.review_notices import expired_notice, waiting_notices
 from backend.access.service import EVENT, AccessService
 from backend.audit.service import PLATFORM
 from backend.core.actions import ActionOut, tried
@@ -208,6 +209,8 @@ class Reviews:
             review.state, review.closed_by, review.close_reason = ReviewState.CLOSING, PLATFORM, "it was due"
             said = f"the review was due; nobody decided about {expired} permissions, which expire"
             self._record(session, "review.expired", review, PLATFORM, said, expired=expired)
+            notice = expired_notice(self._services.settings, self._services.notifications.platform, review, expired)
+            self._services.notifications.tell(session, notice)
         elif now >= review.escalate_at and review.escalated_at is None:
             review.escalated_at, review.next_at = now, review.due_at
             self._tell(session, review, "review.escalated", "administrators may decide about what waits")
@@ -345,6 +348,9 @@ class Reviews:
         for item in repository.items(session, review.id, state=ItemState.PENDING):
             waiting[item.owner] = waiting.get(item.owner, 0) + 1
         self._record(session, event, review, PLATFORM, f"{said}: {sum(waiting.values())} permissions", waiting=waiting)
+        notifications = self._services.notifications
+        for notice in waiting_notices(self._services.settings, notifications.platform, review, waiting):
+            notifications.tell(session, notice)
 
     def _may_run(self, session: Session, caller: Principal, action: Action, verb: str) -> Decision:
         return self._access.require(

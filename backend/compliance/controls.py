@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from backend.access.resources import Action, PlatformResource
+from backend.audit.events import NewEvent
 from backend.audit.service import PLATFORM
 from backend.compliance import repository
 from backend.compliance.checks import CHECKS
@@ -20,12 +21,17 @@ from backend.core.config_files import ConfigError
 from backend.core.errors import Conflict, NotFound
 from backend.core.ids import new_id
 from backend.identity.principal import Principal
+from backend.notifications.service import Notice
 
 if TYPE_CHECKING:
     from backend.core.container import Services
 
 EVENT = "ml-platform.compliance.check"
+FOUND, ENDED = "ml-platform.compliance.deviation.found", "ml-platform.compliance.deviation.ended"
+"""A check began to find something about a model, and finds nothing any more."""
 MOST_DEVIATIONS = 500
+MOST_TOLD = 20
+"""Findings that a notification lists."""
 AGAIN = timedelta(minutes=1)
 """Time after which a check that had nothing to look at looks again."""
 
@@ -45,6 +51,16 @@ class Checked:
     exceptions: Sequence[Mapping[str, str | None]]
     evaluated_at: datetime | None
     since: datetime | None
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """What a check found about a model, and from when to when; ``until`` is nothing while it still does."""
+
+    model: str
+    message: str
+    since: datetime
+    until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -144,6 +160,17 @@ class ControlService:
         found = repository.failing(session, models)
         return {model: len(found.get(model, ())) for model in models}
 
+    def lasting(self, session: Session, check: str, since: datetime) -> list[Lasting]:
+        """Return what a check finds about models now, and what it found since a time, oldest first."""
+        found = [Lasting(row.model, row.message, row.since, None) for row in repository.failing_of(session, check)]
+        for event in self._services.audit.events(session, ENDED, since, self._services.clock.now()):
+            said = event["data"]
+            if said["check"] == check:
+                ended = datetime.fromisoformat(event["time"])
+                model = event["subject"].removeprefix("model:")
+                found.append(Lasting(model, said["message"], datetime.fromisoformat(said["since"]), ended))
+        return sorted(found, key=lambda one: (one.since, one.model))
+
     def due(self, session: Session, *, everything: bool = False) -> list[str]:
         """Return the checks that have not run for as long as their most frequent control says.
 
@@ -180,8 +207,9 @@ class ControlService:
             row.state, row.summary, row.examined = result.state.value, result.summary, result.examined
             row.exceptions = [asdict(one) for one in result.deviations[:MOST_DEVIATIONS]]
             row.evaluated_at = now
-            for model in repository.replace_failing(session, id, {one.model for one in result.deviations if one.model}):
-                self._services.overview.changed(session, model)
+            new = self._keep_models(session, id, result, now)
+            turned = before != row.state and result.state is CheckState.FAILING
+            self._tell(session, row, new if not turned else [*new, ""])
             if before != row.state:
                 row.since = now
                 self._services.audit.append(
@@ -205,6 +233,53 @@ class ControlService:
             actor=PLATFORM,
             data={"checks": {id: result.state.value for id, result in results.items()}},
         )
+
+    def _keep_models(self, session: Session, check: str, result: Result, now: datetime) -> list[str]:
+        """Write down about which models a check found something; return those that are new."""
+        found: dict[str, str] = {}
+        for one in result.deviations:
+            if one.model is not None:
+                found.setdefault(one.model, one.message)
+        new, gone = repository.replace_failing(session, check, found, now)
+        events = [NewEvent(FOUND, f"model:{one}", PLATFORM, {"check": check, "message": found[one]}) for one in new]
+        events += [
+            NewEvent(
+                ENDED, f"model:{one.model}", PLATFORM, {"check": check, "message": one.message, "since": one.since}
+            )
+            for one in gone
+        ]
+        self._services.audit.append_many(session, events)
+        for model in [*new, *(one.model for one in gone)]:
+            self._services.overview.changed(session, model)
+        return new
+
+    def _tell(self, session: Session, row: CheckRow, models: Sequence[str]) -> None:
+        """Have owners told of what was found about their models now, and the platform's people (``""``) that a check fails."""
+        platform = self._services.notifications.platform
+        owners = {name: one.owner for name, (one, *_) in self._services.registry.registered(session, models).items()}
+        said: dict[str, list[str]] = {platform: [row.summary]} if "" in models else {}
+        messages = {one["model"]: str(one["message"]) for one in reversed(row.exceptions) if one["model"]}
+        for model, owner in owners.items():
+            if owner != platform or "" not in models:
+                said.setdefault(owner, []).append(messages.get(model, f"about {model}"))
+        for owner, lines in said.items():
+            self._services.notifications.tell(
+                session,
+                Notice(
+                    kind="control",
+                    subject=f"check:{row.check}",
+                    event="failing",
+                    owner=owner,
+                    severity="ticket",
+                    title=f"failing: {CHECKS[row.check].title}",
+                    lines=[
+                        *lines[:MOST_TOLD],
+                        *([f"and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []),
+                        f"Controls: {', '.join(self._controls_of(row.check))}",
+                        f"All of it: {self._services.settings.portal.url}/compliance",
+                    ],
+                ),
+            )
 
     def _controls_of(self, check: str) -> list[str]:
         return [

@@ -74,6 +74,10 @@ class FailingModel(Base):
 
     model: Mapped[str] = mapped_column(String(63), primary_key=True)
     check: Mapped[str] = mapped_column(String(100), primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When a deviation was found where there was none before."""
+    message: Mapped[str] = mapped_column(Text)
+    """What was found then."""
 
 
 class ComplianceRun(Base):

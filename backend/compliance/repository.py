@@ -1,6 +1,6 @@
 """All queries on the compliance domain's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, select
@@ -57,15 +57,24 @@ def failing(session: Session, models: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def replace_failing(session: Session, check: str, models: set[str]) -> set[str]:
-    """Put these models in the place of all that a check found something about; return those that this changes."""
-    before = set(session.execute(select(FailingModel.model).where(FailingModel.check == check)).scalars())
-    gone = before - models
-    if gone:
-        session.execute(delete(FailingModel).where(FailingModel.check == check, FailingModel.model.in_(gone)))
-    session.add_all(FailingModel(model=model, check=check) for model in models - before)
+def failing_of(session: Session, check: str) -> Sequence[FailingModel]:
+    """Return the models that a check finds something about, by name."""
+    query = select(FailingModel).where(FailingModel.check == check).order_by(FailingModel.model)
+    return session.execute(query).scalars().all()
+
+
+def replace_failing(
+    session: Session, check: str, found: Mapping[str, str], now: datetime
+) -> tuple[list[str], list[FailingModel]]:
+    """Put what a check found, by model, in the place of what it had found; return the models that are new, and the rows gone."""
+    before = {row.model: row for row in failing_of(session, check)}
+    gone = [row for model, row in before.items() if model not in found]
+    for row in gone:
+        session.delete(row)
+    new = sorted(found.keys() - before.keys())
+    session.add_all(FailingModel(model=model, check=check, since=now, message=found[model]) for model in new)
     session.flush()
-    return before ^ models
+    return new, gone
 
 
 def open_runs(session: Session) -> Sequence[str]:

@@ -22,6 +22,7 @@ from backend.core.config_experiments import ExperimentSettings
 from backend.core.config_files import ConfigError, Section, read_section
 from backend.core.config_identity import IdentitySettings, PermissionSettings
 from backend.core.config_limits import LimitSettings
+from backend.core.config_notifications import NotificationSettings
 from backend.core.config_observability import ObservabilitySettings
 from backend.core.config_portal import PortalSettings
 from backend.core.config_privacy import PrivacySettings, RetentionSettings
@@ -38,6 +39,7 @@ from backend.core.config_scaffolding import (
     TemplateSourceSettings,
 )
 from backend.core.config_streams import BrokerKind, BrokerSettings, NatsSettings, check_brokers
+from backend.core.config_support import SupportSettings
 from backend.core.config_telemetry import TelemetrySettings
 from backend.core.secrets import Secret, SecretResolver
 from mlplatform.gates.result import Gate, Outcome
@@ -308,6 +310,7 @@ class Settings(SettingsModel):
     portal: PortalSettings = Field(default_factory=PortalSettings)
     compliance: ComplianceSettings = Field(default_factory=ComplianceSettings)
     observability: ObservabilitySettings = Field(default_factory=ObservabilitySettings)
+    notifications: NotificationSettings = Field(default_factory=NotificationSettings)
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
@@ -318,6 +321,7 @@ class Settings(SettingsModel):
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
     cost: CostSettings = Field(default_factory=CostSettings)
     drift: DriftSettings = Field(default_factory=DriftSettings)
+    support: SupportSettings = Field(default_factory=SupportSettings)
 
     @property
     def trusted(self) -> IdentitySettings:

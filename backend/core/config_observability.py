@@ -1,12 +1,12 @@
 """Settings of observability."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from backend.core.config_base import SettingsModel
-from mlplatform.spec.model import NAME_PATTERN, EntityRef
 from mlplatform.spec.quantities import Duration
 
 Severity = Literal["page", "ticket"]
@@ -27,19 +27,8 @@ class PrometheusSettings(SettingsModel):
         return value
 
 
-class NotificationSettings(SettingsModel):
-    """Whom incidents are told to, by one of the services that Apprise knows."""
-
-    name: str = Field(pattern=NAME_PATTERN, max_length=63, description="How it is called in timelines.")
-    url: SecretStr = Field(
-        description="Apprise URL, such as slack://, mailtos:// or pagerduty://, as {$env: VAR} or {$file: path}."
-    )
-    severities: list[Severity] = Field(default=["page"], min_length=1, description="Incidents that it is told of.")
-    groups: list[EntityRef] = Field(default_factory=list, description="Only incidents of these owners; all if empty.")
-
-
 class ObservabilitySettings(SettingsModel):
-    """How live models are watched, and who is told."""
+    """How live models are watched."""
 
     sample_interval: Duration = Field(
         default=timedelta(seconds=10), description="How often what live versions did is read."
@@ -50,10 +39,6 @@ class ObservabilitySettings(SettingsModel):
     )
     alertmanagers: list[Annotated[str, Field(pattern=r"^(service|user):\S+$", max_length=190)]] = Field(
         default_factory=list, description="Principals that may raise alerts, besides platform administrators."
-    )
-    notifications: list[NotificationSettings] = Field(default_factory=list)
-    notify_for: Duration = Field(
-        default=timedelta(days=1), description="How long a target that does not answer is tried again."
     )
     resolve_after: Duration = Field(
         default=timedelta(hours=1),
@@ -73,9 +58,11 @@ class ObservabilitySettings(SettingsModel):
             raise ValueError("must be between 0.1s and 5m")
         return value
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        names = [one.name for one in self.notifications]
-        if len(names) != len(set(names)):
-            raise ValueError(f"notifications: each needs a name of its own, these are {', '.join(names)}")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _is_moved(cls, value: Any) -> Any:
+        moved = {"notifications": "notifications.targets", "notifyFor": "notifications.retryFor"}
+        for key, place in moved.items() if isinstance(value, Mapping) else ():
+            if key in value:
+                raise ValueError(f"{key} is now mlPlatform.{place}, since not only incidents are told of")
+        return value

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from backend.evidence.service import EvidenceService
     from backend.experiments.service import ExperimentService
     from backend.identity.service import IdentityService
+    from backend.notifications.service import NotificationService
     from backend.observability.incidents import IncidentService
     from backend.observability.slos import SloService
     from backend.observability.traffic import TrafficService
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from backend.overview.service import OverviewService
     from backend.privacy.service import PrivacyService
     from backend.registry.service import RegistryService
+    from backend.support.service import SupportService
+    from backend.support.survey import Survey
     from catalog.datasets.service import DatasetService
     from catalog.service import CatalogService
     from scaffolder.fleet.service import FleetService
@@ -86,6 +89,7 @@ class Services:
     datasets: "DatasetService" = field(init=False)
     waivers: "WaiverService" = field(init=False)
     controls: "ControlService" = field(init=False)
+    notifications: "NotificationService" = field(init=False)
     slos: "SloService" = field(init=False)
     traffic: "TrafficService" = field(init=False)
     incidents: "IncidentService" = field(init=False)
@@ -100,6 +104,8 @@ class Services:
     cost_work: "CostWork" = field(init=False)
     drift: "DriftService" = field(init=False)
     retraining: "Retraining" = field(init=False)
+    support: "SupportService" = field(init=False)
+    survey: "Survey" = field(init=False)
 
 
 def services_of(request: Request) -> Services:

@@ -26,11 +26,13 @@ TAGS = [
     {"name": "data sets", "description": "How sensitive data is, column by column, and what models inherit from it."},
     {"name": "compliance", "description": "Controls as data, what they came to, and waivers."},
     {"name": "observability", "description": "Objectives and error budgets of live models, and incidents."},
+    {"name": "notifications", "description": "Who was told what, and what became of it."},
     {
         "name": "drift",
         "description": "Live models held against their training data, and the truth as it becomes known.",
     },
     {"name": "cost", "description": "Usage, what it costs, bills, budgets, and what could be saved."},
+    {"name": "support", "description": "Requests to the platform team, and the quarterly survey."},
     {"name": "overview", "description": "All models at a glance, and the platform's own figures."},
     {"name": "access", "description": "Who may do what: policies, decisions, time-bound grants, access reviews."},
     {"name": "privacy", "description": "Retention, legal holds, data-subject requests, payload samples and data keys."},

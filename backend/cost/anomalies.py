@@ -20,6 +20,7 @@ from backend.cost import repository
 from backend.cost.models import CostAnomaly
 from backend.cost.money import to_cents
 from backend.cost.periods import DAY
+from backend.notifications.service import Notice
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -129,6 +130,22 @@ class Anomalies:
                 "expected": str(to_cents(found.expected)),
                 "cause": found.cause,
             },
+        )
+        self._services.notifications.tell(
+            session,
+            Notice(
+                kind="cost-anomaly",
+                subject=f"model:{model}",
+                event="found",
+                owner=self._services.registry.get_model(session, model).owner,
+                severity="ticket",
+                title=f"{model} cost far more on {day} than before",
+                lines=[
+                    f"{to_cents(found.cost)} {self._services.cost.sheet.currency} instead of {to_cents(found.expected)}",
+                    found.cause,
+                    f"Day by day: platform cost --model {model} --by day",
+                ],
+            ),
         )
         return row
 

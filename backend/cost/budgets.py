@@ -1,6 +1,6 @@
 """Budgets: what a team or a model may cost in a month, who is told before it is used up, and what is refused afterwards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from backend.cost.models import Budget, BudgetNotice
 from backend.cost.money import to_cents
 from backend.cost.periods import Month
 from backend.identity.principal import Principal
+from backend.notifications.service import Notice
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -64,24 +65,11 @@ class Standing:
         return [*found, *(str(mark) for mark in warn_at if percent is not None and percent >= mark)]
 
 
-@dataclass(frozen=True)
-class Notice:
-    """What somebody is to be told."""
-
-    kind: str
-    name: str
-    owner: str
-    """The team that is told."""
-    mark: str
-    message: str
-
-
 class BudgetService:
-    """See the module's docstring. ``notify`` is called, after the commit, with what the owners are to be told."""
+    """See the module's docstring."""
 
     def __init__(self, services: "Services", forecast: Forecast) -> None:
         self._services, self._forecast = services, forecast
-        self.notify: list[Callable[[Notice], None]] = []
 
     def all(self, session: Session) -> list[Limit]:
         """Return all budgets; one set over the API comes before one of the settings."""
@@ -152,8 +140,8 @@ class BudgetService:
             data={"access": decision.as_json()},
         )
 
-    def watch(self, session: Session) -> list[Notice]:
-        """Write down what the owners have to be told and have not been told this month, and return it."""
+    def watch(self, session: Session) -> list[str]:
+        """Tell the owners what they have not been told this month; return what that is."""
         month = str(Month.of(self._services.clock.now()))
         told = repository.notices(session, month)
         found = []
@@ -185,7 +173,8 @@ class BudgetService:
                 actor=PLATFORM,
                 data={"month": month, "marks": new, "message": message},
             )
-            found.append(Notice(limit.kind, limit.name, self._owner(session, limit), new[-1], message))
+            self._tell(session, standing, new[-1], message)
+            found.append(message)
         return found
 
     def refuses(self, session: Session, model: str) -> str | None:
@@ -213,6 +202,28 @@ class BudgetService:
             detail=f"{caller.ref} may not set the budget of {kind} {name}",
             fix=f"Members of {owner} may.",
             event=f"{EVENT}.refused",
+        )
+
+    def _tell(self, session: Session, standing: Standing, mark: str, message: str) -> None:
+        limit = standing.limit
+        act = standing.exceeded or mark == FORECAST
+        what = "is used up" if standing.exceeded else "will not last" if mark == FORECAST else f"is {mark} % used"
+        lines = [message, f"It was set by {limit.set_by}."]
+        if limit.enforce:
+            refused = "from now on" if standing.exceeded else "once it is used up"
+            lines.append(f"New rollouts are refused {refused}.")
+        lines.append(f"What costs what: platform cost --{limit.kind} {limit.name}")
+        self._services.notifications.tell(
+            session,
+            Notice(
+                kind="budget",
+                subject=f"budget:{limit.kind}/{limit.name}",
+                event="exceeded" if standing.exceeded else "warned",
+                owner=self._owner(session, limit),
+                severity="ticket" if act else "info",
+                title=f"the budget of {limit.kind} {limit.name} {what}",
+                lines=lines,
+            ),
         )
 
     def _owner(self, session: Session, limit: Limit) -> str:

@@ -215,20 +215,29 @@ def reports(services: ServicesOf, caller: Caller, month: MonthPath) -> list[str]
     "/reports/{month}/{team:path}",
     summary="A team's monthly report",
     response_class=Response,
-    responses={200: {"content": {"text/html": {}, "text/csv": {}}}, **problems(401, 404, 422)},
+    responses={
+        200: {"content": {"text/html": {}, "text/csv": {}, "application/pdf": {}}},
+        **problems(401, 404, 422),
+    },
 )
 def report(
     services: ServicesOf,
     caller: Caller,
     month: MonthPath,
     team: Annotated[str, Path(pattern=ENTITY_REF_PATTERN, max_length=190, examples=["group:default/risk"])],
-    format: Literal["html", "csv"] = "html",
+    format: Literal["html", "csv", "pdf"] = "html",
 ) -> Response:
-    """Return a team's month as a page, or its lines as CSV."""
+    """Return a team's month as a page or a PDF, or its lines as CSV."""
+    made = services.cost_work.reports
     with services.database.read() as session:
-        made = services.cost_work.reports
-        content = made.html if format == "html" else made.csv
-        return Response(content(session, Month.parse(month), team), media_type=f"text/{format}")
+        if format == "pdf":
+            headers = {
+                "Content-Disposition": f'attachment; filename="{made.file(Month.parse(month), team, "pdf").name}"'
+            }
+            content = made.pdf(session, Month.parse(month), team)
+            return Response(content, media_type="application/pdf", headers=headers)
+        text = made.html if format == "html" else made.csv
+        return Response(text(session, Month.parse(month), team), media_type=f"text/{format}")
 
 
 def month_of(services: Services, month: str | None) -> Month:

@@ -14,7 +14,6 @@ from backend.core.ids import new_id
 from backend.core.workflows import Steps
 from backend.cost import open_cost, repository
 from backend.cost.bills import OPEN_COST
-from backend.cost.budgets import Notice
 from backend.cost.metering import Metering
 from backend.cost.models import CostJob, CostMonth
 from backend.cost.periods import DAY, Month, start_of
@@ -111,8 +110,9 @@ class CostWork:
             # Not before its lines are complete, as far as they are known.
             if not any(day < today for day in repository.dirty(session)):
                 self._services.cost.anomalies.look(session, today - DAY)
-            notices = self._services.cost.budgets.watch(session)
-        self._tell(notices)
+            messages = self._services.cost.budgets.watch(session)
+        for message in messages:
+            _log.warning("%s", message)
 
     def begin_due(self) -> None:
         """Begin the jobs whose time has come."""
@@ -216,19 +216,9 @@ class CostWork:
             self._services.cost.usage.prune(session)
 
     def _tell_reports(self, period: str) -> None:
-        with self._services.database.read() as session:
-            notices = self.reports.notices(session, Month.parse(period))
-        self._tell(notices)
-
-    def _tell(self, notices: Sequence[Notice]) -> None:
-        for notice in notices:
-            _log.warning("%s", notice.message, extra={"team": notice.owner, "mark": notice.mark})
-            for notify in self._services.cost.budgets.notify:
-                try:
-                    notify(notice)
-                except Exception:
-                    # It stays in the audit log and on the page, whatever the target does.
-                    _log.exception("a notice about cost could not be sent")
+        with self._services.database.write() as session:
+            for notice in self.reports.notices(session, Month.parse(period)):
+                self._services.notifications.tell(session, notice, once=True)
 
     def _quietly(self, what: str, work: Callable[[], object]) -> None:
         try:

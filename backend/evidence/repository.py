@@ -1,11 +1,12 @@
 """Queries on evidence packs."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.evidence.models import ENDED, EvidencePack
+from backend.evidence.models import ENDED, EvidencePack, PackState
 
 
 def find(session: Session, *, before: str | None, limit: int) -> Sequence[EvidencePack]:
@@ -14,6 +15,12 @@ def find(session: Session, *, before: str | None, limit: int) -> Sequence[Eviden
     if before is not None:
         query = query.where(EvidencePack.id < before)
     return session.execute(query).scalars().all()
+
+
+def written(session: Session, since: datetime) -> Sequence[EvidencePack]:
+    """Return the packs that were written since a time, oldest first."""
+    query = select(EvidencePack).where(EvidencePack.state == PackState.DONE, EvidencePack.finished_at >= since)
+    return session.execute(query.order_by(EvidencePack.finished_at)).scalars().all()
 
 
 def to_work_on(session: Session) -> Sequence[str]:

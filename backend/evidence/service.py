@@ -86,6 +86,14 @@ class EvidenceService:
         self._allowed(session, caller)
         return list(repository.find(session, before=before, limit=limit))
 
+    def written(self, session: Session, since: datetime) -> list[tuple[str, str, datetime, datetime]]:
+        """Return the packs that were written since a time: id, who asked, when, and when they were there; for the figures."""
+        return [
+            (one.id, one.requested_by, one.requested_at, one.finished_at)
+            for one in repository.written(session, since)
+            if one.finished_at is not None
+        ]
+
     def content(self, session: Session, caller: Principal, id: str) -> tuple[EvidencePack, Path]:
         """Return a pack and its file; that somebody takes it is an event.
 

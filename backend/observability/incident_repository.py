@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from backend.observability.models import Incident, IncidentEntry, IncidentState, Notification, NotificationState
+from backend.observability.models import Incident, IncidentEntry, IncidentState
 
 
 def find(session: Session, id: str) -> Incident | None:
@@ -57,6 +57,12 @@ def between(session: Session, since: datetime) -> Sequence[Incident]:
     return session.execute(select(Incident).where(Incident.opened_at >= since).order_by(Incident.id)).scalars().all()
 
 
+def of_models(session: Session, models: Sequence[str], since: datetime, until: datetime) -> Sequence[Incident]:
+    """Return the incidents of models that were opened between two times, oldest first."""
+    query = select(Incident).where(Incident.model.in_(models), Incident.opened_at >= since, Incident.opened_at < until)
+    return session.execute(query.order_by(Incident.id)).scalars().all()
+
+
 def recovered(session: Session, before: datetime) -> Sequence[Incident]:
     """Return open incidents whose alerts were over before a time."""
     query = select(Incident).where(Incident.state == IncidentState.OPEN.value, Incident.recovered_at <= before)
@@ -75,25 +81,6 @@ def last_entry(session: Session, incident_id: str) -> int:
     return session.execute(query).scalar_one() or 0
 
 
-def notification(session: Session, id: str) -> Notification | None:
-    """Return an attempt to notify."""
-    return session.get(Notification, id, populate_existing=True)
-
-
-def notifications(session: Session, incident_id: str) -> Sequence[Notification]:
-    """Return the attempts to notify of an incident, oldest first."""
-    query = select(Notification).where(Notification.incident_id == incident_id).order_by(Notification.id)
-    return session.execute(query).scalars().all()
-
-
-def due(session: Session, now: datetime) -> Sequence[str]:
-    """Return the ids of attempts whose time has come."""
-    query = select(Notification.id).where(
-        Notification.state == NotificationState.PENDING.value, Notification.due_at <= now
-    )
-    return session.execute(query.order_by(Notification.due_at).limit(100)).scalars().all()
-
-
 def resolved(session: Session, before: datetime) -> Sequence[Incident]:
     """Return the incidents that were resolved up to a time, oldest first."""
     query = select(Incident).where(Incident.state == IncidentState.RESOLVED.value, Incident.resolved_at <= before)
@@ -101,7 +88,6 @@ def resolved(session: Session, before: datetime) -> Sequence[Incident]:
 
 
 def forget(session: Session, id: str) -> None:
-    """Delete an incident, its timeline, and the attempts to notify of it."""
+    """Delete an incident, and its timeline."""
     session.execute(delete(IncidentEntry).where(IncidentEntry.incident_id == id))
-    session.execute(delete(Notification).where(Notification.incident_id == id))
     session.execute(delete(Incident).where(Incident.id == id))

@@ -15,9 +15,11 @@ from backend.core.schemas import Page, Paging, PlainText
 from backend.core.writes import Write
 from backend.identity.auth import Caller
 from backend.identity.principal import Principal
+from backend.notifications.schemas import AttemptOut
 from backend.observability import incident_repository as repository
 from backend.observability.incidents import begins_of
 from backend.observability.models import Incident, IncidentState
+from backend.observability.notices import subject_of
 from backend.observability.postmortem import postmortem
 from backend.observability.schemas import (
     AcknowledgementIn,
@@ -25,7 +27,6 @@ from backend.observability.schemas import (
     EntryOut,
     IncidentOut,
     NoteIn,
-    NotificationOut,
     ResolutionIn,
     RolesIn,
     WholeIncidentOut,
@@ -143,7 +144,9 @@ def whole_out(services: Services, session: Session, caller: Principal, row: Inci
     return WholeIncidentOut(
         **incident_out(row).model_dump(by_alias=False),
         timeline=[EntryOut.model_validate(one) for one in repository.entries(session, row.id)],
-        notifications=[NotificationOut.model_validate(one) for one in repository.notifications(session, row.id)],
+        notifications=[
+            AttemptOut.model_validate(one) for one in services.notifications.about(session, subject_of(row))
+        ],
         actions=[
             tried(
                 "acknowledge",

@@ -20,7 +20,7 @@ from backend.core.ids import new_id
 from backend.identity.principal import Principal
 from backend.observability import incident_repository as repository
 from backend.observability.models import Incident, IncidentEntry, IncidentState
-from backend.observability.notices import Notices
+from backend.observability.notices import notice_of
 from backend.observability.on_call import on_call
 from backend.observability.raised import OWN, RANK, TOGETHER, Raised, fingerprint
 from backend.observability.slos import Alert
@@ -43,7 +43,7 @@ class IncidentService:
 
     def __init__(self, services: "Services") -> None:
         self._services = services
-        self._suspects, self._notices = Suspects(services), Notices(services)
+        self._suspects = Suspects(services)
 
     def get(self, session: Session, id: str) -> Incident:
         """Return an incident.
@@ -59,6 +59,12 @@ class IncidentService:
     def since(self, session: Session, since: datetime) -> Sequence[Incident]:
         """Return the incidents that were opened since a time, oldest first."""
         return repository.between(session, since)
+
+    def of_models(
+        self, session: Session, models: Sequence[str], since: datetime, until: datetime
+    ) -> Sequence[Incident]:
+        """Return the incidents of models that were opened between two times, oldest first."""
+        return repository.of_models(session, models, since, until)
 
     def take_own(self, session: Session, alerts: Sequence[Alert]) -> None:
         """Take alerts of the platform's own evaluation."""
@@ -251,8 +257,7 @@ class IncidentService:
     ) -> Incident:
         now = self._services.clock.now()
         settings = self._services.settings
-        admins = settings.permissions.platform_admins
-        owner = admins[0] if admins else "group:default/platform"
+        owner = self._services.notifications.platform
         # Counted under a lock of its own, or two storms at once would each open as many.
         lock_for_transaction(session, "incident:opened")
         if repository.opened_since(session, now - STORM) >= settings.observability.most_opened:
@@ -298,7 +303,7 @@ class IncidentService:
             suspects=incident.suspects,
             alerts=[one.identity for one in raised[:MOST_ALERTS]],
         )
-        self._notices.tell(session, incident, "opened")
+        self._tell(session, incident, "opened")
         return incident
 
     def _add(self, session: Session, incident: Incident, one: Raised, *, joins: bool) -> None:
@@ -334,8 +339,8 @@ class IncidentService:
             incident.severity, incident.runbook = one.severity, one.runbook or incident.runbook
             self._say(session, incident, "escalated", PLATFORM, f"is a matter for a {one.severity} now")
             self._suspect(session, incident, one.began)
-            self._record(session, incident, "escalated", PLATFORM, suspects=incident.suspects)
-            self._notices.tell(session, incident, "escalated")
+            self._record(session, incident, "escalated", PLATFORM, severity=one.severity, suspects=incident.suspects)
+            self._tell(session, incident, "escalated")
         if any(alert["ended"] is None for alert in incident.alerts.values()):
             incident.recovered_at = None
         elif incident.recovered_at is None:
@@ -368,7 +373,10 @@ class IncidentService:
         self._say(session, incident, "resolved", actor, f"{cause}: {resolution}")
         said = {"cause": cause, "resolution": resolution, "received": incident.received}
         self._record(session, incident, "resolved", actor, **said, **more)
-        self._notices.tell(session, incident, "resolved")
+        self._tell(session, incident, "resolved")
+
+    def _tell(self, session: Session, incident: Incident, event: str) -> None:
+        self._services.notifications.tell(session, notice_of(self._services.settings, incident, event))
 
     def _locked(self, session: Session, id: str) -> Incident:
         lock_for_transaction(session, f"incident:{self.get(session, id).fingerprint}")

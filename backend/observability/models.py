@@ -27,14 +27,6 @@ class IncidentState(StrEnum):
     RESOLVED = "resolved"
 
 
-class NotificationState(StrEnum):
-    """What became of an attempt to notify."""
-
-    PENDING = "pending"
-    SENT = "sent"
-    FAILED = "failed"
-
-
 class SampleSeries(Base):
     """What is counted of a version, and the counters as they were read last."""
 
@@ -145,27 +137,3 @@ class IncidentEntry(Base):
     kind: Mapped[str] = mapped_column(String(20))
     actor: Mapped[str] = mapped_column(String(255))
     text: Mapped[str] = mapped_column(Text)
-
-
-class Notification(Base):
-    """One attempt to tell one target about an incident; the next attempt is another row."""
-
-    __tablename__ = "notifications"
-    __table_args__ = (
-        Index("ix_notifications_state", "state", "due_at"),
-        Index("ix_notifications_incident", "incident_id", "id"),
-    )
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    incident_id: Mapped[str] = mapped_column(String(36))
-    target: Mapped[str] = mapped_column(String(63))
-    event: Mapped[str] = mapped_column(String(20))
-    title: Mapped[str] = mapped_column(Text)
-    body: Mapped[str] = mapped_column(Text)
-    attempt: Mapped[int] = mapped_column(Integer)
-    state: Mapped[str] = mapped_column(String(10))
-    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the first attempt was asked for."""
-    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    reason: Mapped[str | None] = mapped_column(Text)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.core.database import lock_for_transaction
 from backend.observability import incident_repository as repository
+from backend.observability.notices import subject_of
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -43,7 +44,7 @@ class IncidentRecords:
             parts = [
                 incident,
                 *repository.entries(session, incident.id),
-                *repository.notifications(session, incident.id),
+                *self._services.notifications.about(session, subject_of(incident)),
             ]
             text = b"\n".join(orjson.dumps(_columns(one), option=orjson.OPT_SORT_KEYS) for one in parts)
             digest = hashlib.sha256(text).hexdigest()
@@ -59,6 +60,7 @@ class IncidentRecords:
         if incident is None:
             return
         lock_for_transaction(session, f"incident:{incident.fingerprint}")
+        self._services.notifications.forget(session, subject_of(incident))
         repository.forget(session, id)
 
 

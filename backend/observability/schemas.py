@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from backend.core.actions import ActionOut
 from backend.core.schemas import NO_NUL, Payload, PlainText, Schema
+from backend.notifications.schemas import AttemptOut
 from backend.observability.models import IncidentState, SloState
 from mlplatform.spec.model import ModelType
 
@@ -170,18 +171,6 @@ class EntryOut(Schema):
     text: str
 
 
-class NotificationOut(Schema):
-    """An attempt to tell somebody."""
-
-    target: str
-    event: str
-    attempt: int
-    state: str
-    due_at: datetime
-    ended_at: datetime | None
-    reason: str | None
-
-
 class IncidentOut(Schema):
     """An incident."""
 
@@ -213,7 +202,7 @@ class WholeIncidentOut(IncidentOut):
     """An incident with all that belongs to it."""
 
     timeline: list[EntryOut]
-    notifications: list[NotificationOut]
+    notifications: list[AttemptOut]
     actions: list[ActionOut] = Field(description="What the caller may do about it now.")
 
 

@@ -1,4 +1,4 @@
-"""The observability domain's background work: watching, which begins anew at every look, and notifying, which is durable."""
+"""The observability domain's background work: watching, which begins anew at every look."""
 
 import hashlib
 import json
@@ -14,10 +14,8 @@ from sqlalchemy.orm import Session
 from backend.audit.service import PLATFORM
 from backend.core.workflows import Steps
 from backend.deployments.targets.base import TargetUnavailable
-from backend.observability import incident_repository
 from backend.observability.breaches import Breaches
 from backend.observability.evaluation import Evaluation
-from backend.observability.notices import Notices
 from backend.observability.suspects import SETTINGS_CHANGED
 
 if TYPE_CHECKING:
@@ -139,32 +137,3 @@ class Watch:
             _log.warning("the database does not answer: %s", error.orig)
         except Exception:
             _log.exception("%s failed; the next look tries again", what)
-
-
-class NotificationWork:
-    """The :class:`~backend.core.workflows.Work` of telling people: one row for each attempt."""
-
-    name: ClassVar[str] = "incident-notification"
-    most: ClassVar[int | None] = 4
-
-    def __init__(self, services: "Services") -> None:
-        self._services, self._notices = services, Notices(services)
-        services.runtime.add(self)
-
-    def waiting(self, session: Session) -> Sequence[str]:
-        """Return the attempts whose time has come."""
-        return incident_repository.due(session, self._services.clock.now())
-
-    def run(self, steps: Steps, id: str) -> None:
-        """Make one attempt."""
-        steps.run("send", self._notices.make, id)
-
-    def give_up(self, id: str, reason: str) -> None:
-        """End an attempt that can't be made."""
-        self._notices.give_up(id, reason)
-
-    def beat(self, *, changed: bool) -> None:
-        """There is nothing else to do."""
-
-    def close(self) -> None:
-        """There is nothing to let go of."""

@@ -3,7 +3,8 @@
 Source of the four keys: https://dora.dev/guides/dora-metrics-four-keys/.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,14 @@ from backend.overview.measures import (
     per_week,
     share,
 )
+from backend.overview.upkeep import upkeep
 from scaffolder.release import TEMPLATE
 
 if TYPE_CHECKING:
     from backend.core.container import Services
 
+Made = Mapping[tuple[str, int], tuple[datetime | None, datetime]]
+"""When versions were committed, as far as that is known, and registered."""
 _CALLED_OFF = frozenset({Outcome.ABORTED, Outcome.REJECTED, Outcome.REFUSED})
 _BLAMED = timedelta(days=1)
 """A rollout counts as a failed change when it was taken back, or is what an incident is put down to, within this time."""
@@ -41,10 +45,12 @@ class Figures:
     def __init__(self, services: "Services") -> None:
         self._services = services
 
-    def all(self, session: Session, days: int) -> list[Figure]:
-        """Return all figures of the last days."""
-        since = self._services.clock.now() - timedelta(days=days)
-        return [one.figure(since, days) for one in self._measures(session, since)]
+    def all(self, session: Session, days: int, months: int = 0) -> list[tuple[Figure, list[Month]]]:
+        """Return all figures of the last days, each with how it was in so many of the last months."""
+        now = self._services.clock.now()
+        since, months = now - timedelta(days=days), min(months, _LONGEST_TREND)
+        measures = self._measures(session, min(since, _first_of(now, months)))
+        return [(one.figure(since, days), one.trend(now, months)) for one in measures]
 
     def one(self, session: Session, name: str, days: int, months: int) -> tuple[Figure, list[Month], list[Sample]]:
         """Return a figure of the last days, how it was in each of the last months, and the events behind it, newest first.
@@ -53,19 +59,19 @@ class Figures:
             NotFound: there is no figure of that name.
         """
         now = self._services.clock.now()
-        since = now - timedelta(days=days)
-        measures = self._measures(session, min(since, now - timedelta(days=31 * min(months, _LONGEST_TREND))))
+        since, months = now - timedelta(days=days), min(months, _LONGEST_TREND)
+        measures = self._measures(session, min(since, _first_of(now, months)))
         found = next((one for one in measures if one.name == name), None)
         if found is None:
             known = ", ".join(one.name for one in measures)
             raise NotFound(f"there is no figure {name[:63]!r}", fix=f"There are: {known}.")
-        events = sorted((one for one in found.samples if one.at >= since), key=lambda one: one.at, reverse=True)
-        return found.figure(since, days), found.trend(now, min(months, _LONGEST_TREND)), events
+        return found.figure(since, days), found.trend(now, months), found.events(since)
 
     def _measures(self, session: Session, since: datetime) -> list[Measure]:
         past = self._services.deployments.past(session, since)
         judged = [one for one in past if one.outcome not in _CALLED_OFF]
         promoted = [one for one in judged if one.outcome == Outcome.PROMOTED]
+        made = self._services.registry.made_at(session, {(one.model, one.version) for one in promoted})
         minutes = [_sample(one, (one.finished_at - one.requested_at).total_seconds() / 60) for one in promoted]
         back = [
             _sample(one, (one.finished_at - one.breached_at).total_seconds())
@@ -93,6 +99,15 @@ class Figures:
                 "Rollouts that were promoted, of those that nobody called off.",
                 share,
                 [_sample(one, float(one.outcome == Outcome.PROMOTED)) for one in judged],
+                at_least=True,
+            ),
+            Measure(
+                "commit-to-traffic",
+                "minutes",
+                30,
+                "Time from a version's commit to the end of the rollout that first gave it all traffic; half took longer.",
+                middle,
+                _from_commit(promoted, made),
             ),
             Measure(
                 "deployment-minutes-median",
@@ -128,16 +143,17 @@ class Figures:
                 "Models whose repository came from the golden path.",
                 share,
                 on_path,
+                at_least=True,
             ),
-            *self._four_keys(session, since, promoted),
+            *upkeep(self._services, session, since),
+            *self._four_keys(session, since, promoted, made),
         ]
 
-    def _four_keys(self, session: Session, since: datetime, promoted: Sequence[Past]) -> list[Measure]:
-        registered = self._services.registry.registered_at(session, {(one.model, one.version) for one in promoted})
+    def _four_keys(self, session: Session, since: datetime, promoted: Sequence[Past], made: Made) -> list[Measure]:
         lead = [
-            _sample(one, (one.finished_at - registered[one.model, one.version]).total_seconds() / 3600)
+            _sample(one, (one.finished_at - made[one.model, one.version][1]).total_seconds() / 3600)
             for one in promoted
-            if (one.model, one.version) in registered
+            if (one.model, one.version) in made
         ]
         incidents = [one for one in self._services.incidents.since(session, since) if one.severity == "page"]
         blamed = {
@@ -211,6 +227,31 @@ class Figures:
             or any(groups[actor] & admins and owners.get(one.model) not in groups[actor] for actor in one.actors)
             for one in past
         ]
+
+
+def _first_of(now: datetime, months: int) -> datetime:
+    """Return when the first of the last months began; now if none is asked for."""
+    if months == 0:
+        return now
+    number = now.year * 12 + now.month - months
+    year, month = number // 12, number % 12 + 1
+    return now.replace(year=year, month=month, day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _from_commit(promoted: Sequence[Past], made: Made) -> list[Sample]:
+    first: dict[tuple[str, str, int], Past] = {}
+    for one in sorted(promoted, key=lambda one: one.finished_at):
+        if (one.model, one.version) in made:
+            first.setdefault(_place(one), one)
+    found = []
+    for one in first.values():
+        committed, registered = made[one.model, one.version]
+        sample = _sample(one, (one.finished_at - (committed or registered)).total_seconds() / 60)
+        said = (
+            sample.note if committed else f"{sample.note}; from its registration, since its commit's time is not known"
+        )
+        found.append(replace(sample, note=said))
+    return found
 
 
 def _sample(one: Past, value: float) -> Sample:

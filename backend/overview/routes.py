@@ -26,6 +26,7 @@ from backend.overview.schemas import (
     FacetsOut,
     FigureDetailOut,
     FigureOut,
+    FigureWithTrendOut,
     MonthlyCostOut,
     MonthOut,
     OverviewOut,
@@ -151,11 +152,19 @@ def facets(services: ServicesOf, caller: Caller) -> FacetsOut:
 def figures(
     services: ServicesOf,
     caller: Caller,
-    days: Annotated[int, Query(ge=1, le=3660, description="Counted are deployments that were over since then.")] = 30,
-) -> list[FigureOut]:
-    """Return the figures that the platform is held to."""
+    days: Annotated[int, Query(ge=1, le=3660, description="Counted is what happened since then.")] = 30,
+    months: Annotated[int, Query(ge=0, le=36, description="Months of the trend, the present one included.")] = 0,
+) -> list[FigureWithTrendOut]:
+    """Return the figures that the platform is held to; with `months` each with its trend."""
     with services.database.read() as session:
-        return [FigureOut.model_validate(one) for one in services.figures.all(session, days)]
+        found = services.figures.all(session, days, months)
+    return [
+        FigureWithTrendOut(
+            **FigureOut.model_validate(one).model_dump(by_alias=False),
+            trend=[MonthOut.model_validate(month) for month in trend],
+        )
+        for one, trend in found
+    ]
 
 
 @router.get("/figures/{name}", summary="One figure and the events behind it", responses=problems(401, 404, 422))

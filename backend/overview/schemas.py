@@ -116,8 +116,9 @@ class FigureOut(Schema):
     value: float | None = Field(description="Null where there is nothing to count.")
     unit: str = Field(examples=["percent"])
     target: float | None = Field(description="What it is to reach at twelve months.")
-    count: int = Field(description="How many deployments or models it is counted from.")
+    count: int = Field(description="How many deployments, models, answers or others it is counted from.")
     meaning: str
+    reached: bool | None = Field(description="Whether the target is reached; null without a value or a target.")
 
 
 class MonthOut(Schema):
@@ -128,6 +129,12 @@ class MonthOut(Schema):
     count: int
 
 
+class FigureWithTrendOut(FigureOut):
+    """A figure that the platform is held to, with how it was."""
+
+    trend: list[MonthOut]
+
+
 class EvidenceOut(Schema):
     """An event behind a figure. Of a share, 1 is what counts and 0 what it is a share of."""
 
@@ -135,6 +142,7 @@ class EvidenceOut(Schema):
     subject: str = Field(description="Whose audit events tell more.", examples=["model:wine/deployments/0197f2c4"])
     value: float
     note: str
+    until: datetime | None = Field(default=None, description="When it was over, of what lasts.")
 
 
 class FigureDetailOut(Schema):

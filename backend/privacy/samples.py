@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from backend.audit.service import PLATFORM, AuditService
 from backend.core.clock import Clock
 from backend.core.config import Settings
 from backend.core.database import Database
@@ -25,7 +26,10 @@ from mlplatform.redaction.logging import clean
 from mlplatform.serving.samples import RECIPIENT, binding_text
 from mlplatform.serving.spool import SEALED, spooled
 
+LEAKED = "ml-platform.privacy.samples.leaked"
+"""A model server's samples still held personal data or secrets when they were taken over."""
 _PIECE = 500
+_MARK = "[REDACTED:"
 
 _log = logging.getLogger(__name__)
 
@@ -43,11 +47,24 @@ class Sample:
     answer: Any
 
 
+@dataclass(frozen=True)
+class Leak:
+    """Samples in which a model server had left personal data or secrets."""
+
+    at: datetime
+    subject: str
+    environment: str
+    samples: int
+
+
 class Samples:
     """See the module's docstring."""
 
-    def __init__(self, settings: Settings, clock: Clock, database: Database, keys: DataKeys) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, database: Database, keys: DataKeys, audit: AuditService
+    ) -> None:
         self._settings, self._clock, self._database, self._keys = settings.privacy.samples, clock, database, keys
+        self._audit = audit
         self._folder = Folders(settings.home).samples
 
     def publish(self) -> None:
@@ -83,17 +100,41 @@ class Samples:
         if not fresh:
             return 0
         key_id, key = self._keys.active(session, SAMPLES)
+        leaked: dict[tuple[str, str, int], int] = {}
         for sample in fresh:
             # Again, whatever an older toolkit in a model's environment knew to redact.
-            content = json.dumps({"request": clean(sample.request), "answer": clean(sample.answer)}).encode()
-            sealed = key.seal(content, _binding(sample.environment, sample.model, sample.id))
+            content = json.dumps({"request": clean(sample.request), "answer": clean(sample.answer)})
+            if content.count(_MARK) > json.dumps({"request": sample.request, "answer": sample.answer}).count(_MARK):
+                place = (sample.environment, sample.model, sample.version)
+                leaked[place] = leaked.get(place, 0) + 1
+            sealed = key.seal(content.encode(), _binding(sample.environment, sample.model, sample.id))
             row = PayloadSample(id=sample.id, environment=sample.environment, model=sample.model, key_id=key_id)
             row.version, row.at, row.sealed = sample.version, sample.at, sealed
             session.add(row)
         session.flush()
         for environment, model in sorted({(sample.environment, sample.model) for sample in fresh}):
             repository.drop_beyond(session, environment, model, self._settings.most)
+        for (environment, model, version), number in sorted(leaked.items()):
+            self._audit.append(
+                session,
+                type=LEAKED,
+                subject=f"model:{model}/versions/{version}",
+                actor=PLATFORM,
+                data={"environment": environment, "samples": number},
+            )
         return len(fresh)
+
+    def leaks(self, session: Session, since: datetime) -> list[Leak]:
+        """Return when samples came that still held personal data or secrets, since a time; kept they were without."""
+        return [
+            Leak(
+                datetime.fromisoformat(event["time"]),
+                event["subject"],
+                event["data"]["environment"],
+                event["data"]["samples"],
+            )
+            for event in self._audit.events(session, LEAKED, since, self._clock.now())
+        ]
 
     def read(
         self,

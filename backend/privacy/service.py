@@ -24,7 +24,7 @@ class PrivacyService:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.keys = DataKeys(services.settings, services.clock)
-        self.samples = Samples(services.settings, services.clock, services.database, self.keys)
+        self.samples = Samples(services.settings, services.clock, services.database, self.keys, services.audit)
         self.subject_keys = SubjectKeys(self.keys)
         self.holds = Holds(services)
         self.reveals = Reveals(services)

@@ -307,6 +307,7 @@ class Registration:
             "repository": training.git.repository,
             "dirty": training.git.dirty,
             "commitAuthor": training.git.author,
+            "committedAt": recorded["git"]["committedAt"],
             "specDigest": subject.spec_digest,
             "referenceDigest": file_sha256(reference) if reference.is_file() else None,
             "onBehalfOf": self.caller.on_behalf_of,

@@ -70,13 +70,19 @@ def registered(session: Session, names: Sequence[str]) -> list[tuple[ModelRow, i
     return [(row, last.get(row.name), times.get(row.name, row.created_at)) for row in rows]
 
 
-def registered_at(session: Session, versions: Collection[tuple[str, int]]) -> dict[tuple[str, int], datetime]:
-    """Return when versions were registered, by model and number."""
+def made_at(
+    session: Session, versions: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], tuple[str | None, datetime]]:
+    """Return when versions were committed, as far as their lineage says so, and registered, by model and number."""
     models = {model for model, _ in versions}
-    query = select(VersionRow.model, VersionRow.version, VersionRow.created_at).where(VersionRow.model.in_(models))
+    columns = (VersionRow.model, VersionRow.version, VersionRow.created_at)
+    query = select(*columns, VersionRow.lineage["committedAt"].as_string()).where(VersionRow.model.in_(models))
     wanted = set(versions)
-    rows = session.execute(query)
-    return {(model, version): at for model, version, at in rows if (model, version) in wanted}
+    return {
+        (model, version): (committed, at)
+        for model, version, at, committed in session.execute(query)
+        if (model, version) in wanted
+    }
 
 
 def all_names(session: Session) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from backend.core.schemas import Payload, PlainText, Schema
@@ -31,6 +31,7 @@ class GitRecord(_Recorded):
     repository: RepositoryId
     dirty: bool = False
     author: Annotated[PlainText, Field(max_length=255)] | None = None
+    committed_at: AwareDatetime | None = None
 
 
 class DataRecord(_Recorded):
@@ -86,6 +87,9 @@ class LineageOut(Schema):
     )
     ci_run: str | None = Field(default=None, description="Address of that job.")
     commit_author: str | None = Field(default=None, description="Address of the commit's author, as the commit says.")
+    committed_at: str | None = Field(
+        default=None, description="When the commit was made, as the commit says; null if the toolkit did not know."
+    )
 
 
 class VersionOut(Schema):

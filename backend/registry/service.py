@@ -31,9 +31,9 @@ from backend.registry.repository import (
     all_names,
     bundles_before,
     has_artefact,
+    made_at,
     newest_versions,
     registered,
-    registered_at,
     versions_of,
     versions_since,
 )
@@ -95,9 +95,18 @@ class RegistryService(RegistryContents):
         """Return those of these models that there are, with their newest version and when it was registered."""
         return {row.name: (row, latest, at) for row, latest, at in registered(session, names)}
 
-    def registered_at(self, session: Session, versions: Collection[tuple[str, int]]) -> dict[tuple[str, int], datetime]:
-        """Return when each of these versions (model and number) was registered, as far as there is one."""
-        return registered_at(session, versions)
+    def made_at(
+        self, session: Session, versions: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], tuple[datetime | None, datetime]]:
+        """Return when each of these versions (model and number) was committed and registered, as far as there is one.
+
+        The commit's time is what git says; it is nothing where that was not sent, or lies after the registration.
+        """
+        found = {}
+        for key, (said, at) in made_at(session, versions).items():
+            committed = None if said is None else datetime.fromisoformat(said)
+            found[key] = (committed if committed is not None and committed <= at else None, at)
+        return found
 
     def names(self, session: Session) -> Sequence[str]:
         """Return the names of all models."""

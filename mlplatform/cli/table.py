@@ -69,6 +69,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "keys": Entry("privacy.group:keys", "See and rotate encryption keys."),
         "evidence": Entry("evidence_group:evidence", "Export evidence for auditors, and verify it offline."),
         "cost": Entry("cost.group:cost", "Show what teams, models and versions cost."),
+        "support": Entry("support.group:support", "Ask the platform team; answer its survey."),
         "metrics": Entry("metrics:metrics", "Show the figures that the platform is held to."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
@@ -116,6 +117,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     "cost": {
         "budget": Entry("cost.limits:budget", "Show budgets, or set one."),
         "quota": Entry("cost.limits:quota", "Show what is taken up of quotas."),
+        "report": Entry("cost.report:report", "Write a team's monthly report."),
     },
     "data": {
         "classify": Entry("data.classify:classify", "Propose the classification of the model's data sets."),
@@ -205,6 +207,15 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "list": Entry("scaffold:list_scaffolds", "List repositories that were made or are being made."),
         "show": Entry("scaffold:show", "Show how a repository came about."),
         "cancel": Entry("scaffold:cancel", "Stop making a repository, and take back what was made."),
+    },
+    "support": {
+        "ask": Entry("support.requests:ask", "Ask the platform team."),
+        "list": Entry("support.requests:list_requests", "List what was asked."),
+        "show": Entry("support.requests:show", "Show a request and what was said."),
+        "answer": Entry("support.requests:answer", "Answer a request."),
+        "note": Entry("support.requests:note", "Add something to a request."),
+        "resolve": Entry("support.requests:resolve", "Say that a request is settled."),
+        "survey": Entry("support.survey:survey", "Answer the quarterly survey, or see it."),
     },
     "templates": {
         "list": Entry("templates:list_templates", "List the templates and their versions."),

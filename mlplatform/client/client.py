@@ -23,6 +23,7 @@ from mlplatform.client.observability import ObservabilityCalls
 from mlplatform.client.privacy import PrivacyCalls
 from mlplatform.client.record import RecordCalls
 from mlplatform.client.scaffolds import ScaffoldCalls
+from mlplatform.client.support import SupportCalls
 from mlplatform.client.tokens import TokenSource
 from mlplatform.client.transport import IDEMPOTENCY_KEY, PREFIX, Transport
 
@@ -41,6 +42,7 @@ class PlatformClient(
     ObservabilityCalls,
     PrivacyCalls,
     RecordCalls,
+    SupportCalls,
 ):
     """A caller of one platform.
 

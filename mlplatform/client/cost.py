@@ -1,8 +1,10 @@
 """Calls about what things cost."""
 
 from typing import Any
+from urllib.parse import quote
 
 from mlplatform.client.calls import Calls, Json, path_part, present
+from mlplatform.client.transport import PREFIX
 
 
 class CostCalls(Calls):
@@ -36,3 +38,8 @@ class CostCalls(Calls):
     def quotas(self, **query: Any) -> list[Json]:
         """Return what teams take up of their quotas."""
         return self._list("/quotas", query)
+
+    def cost_report(self, team: str, month: str, format: str) -> bytes:
+        """Return a team's month as ``html``, ``pdf`` or ``csv``."""
+        path = f"{PREFIX}/cost/reports/{path_part(month)}/{quote(team)}"
+        return self._transport.send("GET", path, lambda: {"params": {"format": format}}).content

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 _SCP_FORM = re.compile(r"^(?:[^@/\s]+@)?([\w.-]+):(?!//)(.+)$")
@@ -11,21 +12,23 @@ _URL_FORM = re.compile(r"^(?:https?|ssh|git|git\+ssh)://(?:[^@/\s]+@)?([^/\s]+)/
 
 @dataclass(frozen=True)
 class GitState:
-    """The state of a working tree; ``commit`` and ``author`` (an address) are nothing where there is none yet."""
+    """The state of a working tree; all about the commit is nothing where there is none yet. ``author`` is an address."""
 
     repository: str
     commit: str | None
     dirty: bool
     author: str | None = None
+    committed_at: datetime | None = None
+    """When the commit was made, as the commit says: the committer's date, which a rebase moves."""
 
 
 def git_state(path: Path) -> GitState:
     """Return the state of the repository that holds ``path``; a folder outside of git counts as changed."""
     commit = _git(path, "rev-parse", "--verify", "--quiet", "HEAD")
     changes = _git(path, "status", "--porcelain")
-    author = _git(path, "log", "-1", "--format=%ae") if commit else None
+    committed, _, author = ((commit and _git(path, "log", "-1", "--format=%ct %ae")) or "").partition(" ")
     dirty = commit is None or changes is None or changes != ""
-    return GitState(repository_id(path), commit or None, dirty, (author or "")[:255] or None)
+    return GitState(repository_id(path), commit or None, dirty, author[:255] or None, _time(committed))
 
 
 def repository_id(path: Path) -> str:
@@ -58,6 +61,14 @@ def _local(name: str) -> str:
 
 def _plain(path: str) -> str:
     return path.strip("/").removesuffix(".git").strip("/")
+
+
+def _time(seconds: str) -> datetime | None:
+    """Return a commit's time, which whoever made it may have set to anything."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _git(path: Path, *arguments: str) -> str | None:

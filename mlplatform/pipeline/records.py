@@ -28,6 +28,7 @@ class GitRecord(Record):
     repository: str
     dirty: bool
     author: str | None = Field(default=None, description="Address of the commit's author, as the commit says.")
+    committed_at: datetime | None = Field(default=None, description="When the commit was made, as the commit says.")
 
 
 class TrainingRecord(Record):

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
+from sqlalchemy.orm import Session
 
+from backend.audit.service import PLATFORM
 from backend.core.errors import NotFound
 from backend.core.workflows import RuntimeStopping
 from catalog.refs import full_ref, make_ref
@@ -27,6 +29,8 @@ from scaffolder.update.engine import UpdateEngine
 if TYPE_CHECKING:
     from backend.core.container import Services
 
+COUNTED = "ml-platform.fleet.counted"
+"""How many repositories came from a template, and how many of them have its newest version."""
 _PATIENCE = 60.0
 _AT_ONCE = 4
 _MOST_DRIFT = 100
@@ -104,6 +108,16 @@ class InventorySteps:
             assert row is not None
             row.finished_at, row.found = self._services.clock.now(), found
             row.message = "; ".join(faults)[:2000] or None
+            session.flush()
+            self._count(session)
+
+    def _count(self, session: Session) -> None:
+        """Put on record how current the fleet is: when that has changed, and at the first pass of each month."""
+        now, before = self._services.clock.now(), self._services.audit.newest(session, COUNTED)
+        known, current = repository.currency(session)
+        counts = {"repositories": known, "current": current}
+        if before is None or before.data != counts or f"{before.time:%Y-%m}" != f"{now:%Y-%m}":
+            self._services.audit.append(session, type=COUNTED, subject="fleet", actor=PLATFORM, data=counts)
 
     def see(self, place: Place) -> None:
         """Look at one repository now; one that is not there, or whose host does not answer, changes nothing.

@@ -153,6 +153,21 @@ def fleet(
     return session.execute(query.order_by(*key).limit(limit)).scalars().all()
 
 
+def from_templates(session: Session) -> Sequence[FleetRepository]:
+    """Return the repositories that came from a template that the platform knows, by host, organisation and name."""
+    has = FleetRepository
+    query = select(has).where(has.template.is_not(None)).order_by(has.host, has.org, has.name)
+    return session.execute(query).scalars().all()
+
+
+def currency(session: Session) -> tuple[int, int]:
+    """Return how many repositories came from a template that the platform knows, and how many have its newest version."""
+    has = FleetRepository
+    query = select(func.count(), func.sum(case((has.behind == 0, 1), else_=0))).where(has.template.is_not(None))
+    known, current = session.execute(query).one()
+    return int(known), int(current or 0)
+
+
 def summary(session: Session) -> Sequence[Any]:
     """Return, by owner and template: repositories, those behind, those with drift, with an open request, with a fault."""
     has = FleetRepository

@@ -123,6 +123,10 @@ class FleetService:
                     break
         return found
 
+    def from_templates(self, session: Session) -> Sequence[FleetRepository]:
+        """Return what the last pass saw of all repositories that came from a template that the platform knows."""
+        return repository.from_templates(session)
+
     def propose_rerun(self, host: str, org: str, name: str, wish: Rerun) -> PullRequest:
         """Open a pull request without a change, so that its pipeline runs; see :mod:`scaffolder.fleet.rerun`."""
         return propose_rerun(self._services.hosts, self._clones, host, org, name, wish)

@@ -294,3 +294,60 @@ class TestPortal:
 
     def test_no_page_was_broken(self, story: Story) -> None:
         assert {name: tab.broken for name, tab in story.tabs.items() if tab.broken} == {}
+
+
+class TestSupportAndFigures:
+    """What needs no model: each by itself."""
+
+    def test_the_platform_team_is_asked_and_the_survey_answered(self, story: Story) -> None:
+        ada = story.tab("ada")
+        page = ada.open("/support")
+        expect(page.get_by_text("Nothing was asked yet.")).to_be_visible()
+        button(page, "Ask the platform team…").click()
+        page.get_by_label("In a line").fill("staging refuses my model")
+        page.get_by_label("What it is about").fill("since this morning; write to ada@example.com")
+        ada.shot("support-ask")
+        ada.accessible()
+        button(page, "Ask").click()
+        page.get_by_text("P3 · staging refuses my model").click()
+        expect(page.get_by_text("write to [REDACTED:EMAIL]")).to_be_visible()
+        expect(button(page, "Answer…")).to_be_disabled()
+        expect(page.get_by_text(re.compile("user:default/ada may not answer this request"))).to_be_visible()
+
+        operator = Tab(story.browser, story.platform.portal, story.link("operator"), dark=True)
+        theirs = operator.open("/support")
+        theirs.get_by_text("P3 · staging refuses my model").click()
+        button(theirs, "Answer…").click()
+        theirs.get_by_label("What you say").fill("the quota was full")
+        button(theirs, "Answer").last.click()
+        expect(theirs.get_by_text("the quota was full")).to_be_visible()
+        expect(page.get_by_text("the quota was full")).to_be_visible()
+        operator.shot("support-dark")
+        operator.accessible()
+        (one,) = story.platform.signed_in("ada").api("/support/requests")["items"]
+        assert story.events(f"support:{one['id']}") == [
+            ("support.request.asked", "user:default/ada"),
+            ("support.request.answered", "user:default/operator"),
+        ]
+
+        for group in page.get_by_role("radiogroup").all():
+            group.get_by_text("4", exact=True).click()
+        page.get_by_label("What should be better?").fill("faster training")
+        page.get_by_role("button", name="Answer", exact=True).last.click()
+        expect(button(page, "Change my answer")).to_be_visible()
+        expect(page.get_by_text("1 answer so far: too few to be shown.")).to_be_visible()
+        ada.shot("support")
+        ada.accessible()
+
+    def test_a_figure_shows_its_trend_and_the_events_behind_it(self, story: Story) -> None:
+        for dark in (False, True):
+            tab = Tab(story.browser, story.platform.portal, story.link("ada"), dark=dark)
+            page = tab.open("/fleet")
+            expect(page.get_by_role("heading", name="pii violations")).to_be_visible()
+            tab.accessible()
+            button(page, "Trend and events of deployments").click()
+            expect(page.get_by_role("dialog").get_by_text("Rollouts that were over in this time.")).to_be_visible()
+            tab.shot(f"figure{'-dark' if dark else ''}")
+            tab.accessible()
+            button(page, "Close").click()
+            expect(page.get_by_role("dialog")).to_have_count(0)

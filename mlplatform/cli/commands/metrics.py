@@ -28,7 +28,7 @@ def metrics(figure: str | None, days: int, as_json: bool) -> None:
         items = client.figures(days)
 
     def human() -> None:
-        output.table(("figure", "value", "target", "counted"), [_row(item) for item in items])
+        output.table(("figure", "value", "target", "reached", "counted"), [_row(item) for item in items])
 
     output.result({"items": items, "days": days}, as_json=as_json, human=human)
 
@@ -36,7 +36,7 @@ def metrics(figure: str | None, days: int, as_json: bool) -> None:
 def _show(found: Json) -> None:
     figure = found["figure"]
     output.write(figure["meaning"])
-    output.table(("figure", "value", "target", "counted"), [_row(figure)])
+    output.table(("figure", "value", "target", "reached", "counted"), [_row(figure)])
     unit = figure["unit"]
     output.table(
         ("month", "value", "counted"),
@@ -51,11 +51,19 @@ def _show(found: Json) -> None:
 
 def _row(item: Json) -> tuple[object, ...]:
     value, target = (_value(item[key], item["unit"]) for key in ("value", "target"))
-    return item["name"], value, target, item["count"]
+    reached = {True: "yes", False: "no", None: "-"}[item["reached"]]
+    return item["name"], value, target, reached, item["count"]
 
 
 def _value(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    short = {"percent": " %", "minutes": " min", "seconds": " s", "hours": " h", "per week": " a week"}.get(unit, "")
+    short = {
+        "percent": " %",
+        "minutes": " min",
+        "seconds": " s",
+        "hours": " h",
+        "per week": " a week",
+        "of 5": " of 5",
+    }.get(unit, "")
     return f"{round(value, 1):g}{short}"

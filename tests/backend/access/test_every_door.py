@@ -21,6 +21,7 @@ from backend.experiments.models import Experiment
 from backend.observability.models import Incident
 from backend.privacy.models import LegalHold, SubjectRequest
 from backend.registry.models import ModelRow, VersionRow
+from backend.support.models import SupportRequest
 from catalog.datasets.models import Dataset
 from catalog.models import Location
 from mlplatform.attest.keys import SigningKey
@@ -87,6 +88,9 @@ BODIES: dict[str, Any] = {
         "vault": "people.vault", "domain": "person", "tokens": 1, "purpose": "subject-request",
     },
     "POST /privacy/keys/rotations": REASON,
+    "POST /support/requests/{id}/answers": {"text": "look again"},
+    "POST /support/requests/{id}/notes": {"text": "look again"},
+    "POST /support/requests/{id}/resolution": {"text": "look again"},
     "POST /batch/runs": {"environment": "staging", "model": "orders", "day": "2026-03-01"},
     "POST /batch/runs/{id}/cancel": REASON,
     "POST /batch/backfills": {
@@ -141,6 +145,8 @@ OPEN = {
     "POST /access/grants": "asks; the owner decides",
     "POST /batch/backfills/plan": "looks, and changes nothing",
     "POST /environments/{environment}/models/{model}/trial": "sends a model a request as its users do",
+    "POST /support/requests": "asks; the platform team answers",
+    "POST /support/survey": "is everybody's own opinion",
     "POST /fleet/inventories": "has repositories looked at sooner, and changes none",
     "POST /catalog/locations/{id}/refresh": "reads sooner what a location says in any case",
 }
@@ -208,6 +214,7 @@ def fill(session: Session) -> None:
     add(session, Backfill, **{**there, "model": "orders"}, state="running", days=[], skipped={})
     add(session, Deployment, **there, phase="awaiting_approval", kind="rollout", digest="a" * 64, requirements=[])
     add(session, Scaffold, id=ID, name="cider", owner=RISK, state="pending", step="reserve", answers={})
+    add(session, SupportRequest, id=ID, state="open", priority="P2", asked_by="user:default/grace")
     add(session, Campaign, id=ID, state="running", waves=[3], repository="")
     add(
         session,

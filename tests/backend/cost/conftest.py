@@ -44,7 +44,13 @@ def cost_settings() -> dict[str, Any]:
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str, cost_settings: dict[str, Any]) -> Settings:
-    return make_settings(tmp_path / "home", database_url, cost=cost_settings)
+    target = {
+        "name": "risk",
+        "url": "json://127.0.0.1:1/",
+        "severities": ["ticket", "info"],
+        "groups": ["group:default/risk"],
+    }
+    return make_settings(tmp_path / "home", database_url, cost=cost_settings, notifications={"targets": [target]})
 
 
 @pytest.fixture

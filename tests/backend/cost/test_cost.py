@@ -19,6 +19,7 @@ from backend.cost.forecast import expected
 from backend.cost.money import to_cents
 from backend.cost.periods import Month
 from backend.cost.resources import Activity, Resource
+from backend.notifications.models import Notification
 from tests.conftest import SetClock
 from tests.marks import on_one_database
 
@@ -134,6 +135,11 @@ def test_forecast_takes_a_whole_week_and_knows_leap_years() -> None:
     assert expected({date(2028, 2, 29): Decimal(2)}, date(2028, 2, 29), None) == (2, 2)
 
 
+def outbox(services: Services) -> list[Notification]:
+    with services.database.read() as session:
+        return list(session.query(Notification).order_by(Notification.id))
+
+
 @pytest.mark.parametrize(
     "cost_settings",
     [{"prices": PRICES, "budgets": [{"team": "group:default/risk", "monthly": "3", "enforce": True}]}],
@@ -141,13 +147,11 @@ def test_forecast_takes_a_whole_week_and_knows_leap_years() -> None:
 def test_budgets_warn_before_they_are_crossed_once_and_refuse_afterwards(
     services: Services, use: Use, clock: SetClock
 ) -> None:
-    told: list[tuple[str, str, str]] = []
-    services.cost.budgets.notify.append(lambda notice: told.append((notice.name, notice.mark, notice.message)))
     work = services.cost_work
     for number in range(11, 20):
         use(at(number), "9000")  # 0.10 a day
     work.look()
-    assert told == []
+    assert outbox(services) == []
     use(at(20), "9000")
     for number in range(13, 20):
         use(at(number), "27000", environment="staging")  # 0.30 more: 3.10 so far this month
@@ -163,7 +167,11 @@ def test_budgets_warn_before_they_are_crossed_once_and_refuse_afterwards(
             repository.mark_dirty(session, {date(2028, 2, 19)})
         work.look()
     said = refused.partition("; it was")[0] if refused else ""
-    assert told == [("group:default/risk", "100", said)]
+    (told,) = outbox(services)
+    assert (told.kind, told.owner, told.target, told.event) == ("budget", "group:default/risk", "risk", "exceeded")
+    assert told.title == "[ticket] the budget of team group:default/risk is used up"
+    assert told.body.splitlines()[0] == said
+    assert "New rollouts are refused from now on." in told.body
     clock.move(days=12)  # another month, another budget
     with services.database.read() as session:
         assert services.cost.budgets.refuses(session, "wine") is None
@@ -178,14 +186,15 @@ def test_a_forecast_warns_early_and_a_budget_of_zero_is_used_up_by_the_first_cen
     for number in range(1, 20):
         use(at(number), "12000")  # 0.13 a day: 3.90 at the end
     with services.database.write() as session:
-        assert [(one.mark, one.owner) for one in services.cost.budgets.watch(session)] == [("50", "group:default/risk")]
+        (said,) = services.cost.budgets.watch(session)
+        assert said.startswith("the budget of model wine for 2028-02 will not last: 2.53 USD of 3.50 USD is spent")
         beer = services.cost.budgets.of(session, "model", "beer")
         assert beer is not None
         assert services.cost.budgets.standing(session, beer).exceeded is False
     use(at(20), "1000", model="beer", version=2)
     with services.database.write() as session:
-        (notice,) = services.cost.budgets.watch(session)
-        assert (notice.name, notice.mark) == ("beer", "100")
+        (said,) = services.cost.budgets.watch(session)
+        assert said.startswith("the budget of model beer for 2028-02 is used up")
         assert services.cost.budgets.watch(session) == []
         marks = repository.notices(session, "2028-02")
     assert {mark for _, name, mark in marks if name == "wine"} == {"forecast", "50"}
@@ -208,6 +217,10 @@ def test_a_day_that_costs_far_more_is_found_with_what_grew(services: Services, u
         )
         assert found.cause == "cpu of v2 in production for serving is new and cost 4.00"
         assert services.cost.anomalies.look(session, date(2028, 2, 19)) == []
+    (told,) = outbox(services)
+    assert (told.kind, told.owner) == ("cost-anomaly", "group:default/risk")
+    assert told.title == "[ticket] wine cost far more on 2028-02-19 than before"
+    assert "cpu of v2 in production for serving is new and cost 4.00" in told.body
 
 
 FOCUS_HEAD = ["BilledCost", "BillingCurrency", "BillingPeriodStart", "ChargePeriodStart", "ServiceName", "Tags"]
@@ -321,6 +334,15 @@ def test_a_month_is_closed_when_nothing_can_come_any_more_and_stays(
     page = (folder / "group-default-risk.html").read_text()
     assert "group:default/risk, 2028-02" in page
     assert "No price covers: tokens (wine)" in page
+    assert (folder / "group-default-risk.pdf").read_bytes().startswith(b"%PDF-")
+    for _ in range(2):  # told once, although the step may be called again
+        work._tell_reports("2028-02")
+    (told,) = outbox(services)
+    assert (told.kind, told.severity, told.owner) == ("cost-report", "info", "group:default/risk")
+    assert told.title.startswith("[info] the models of group:default/risk cost ")
+    assert told.attachment == "cost/2028-02/group-default-risk.pdf"
+    assert (services.settings.home / told.attachment).is_file()
+    assert "No incidents; no error budget is used up; no model is known to have drifted." in told.body
     with services.database.read() as session:
         assert work.due(session, clock.moment) == []
     with services.database.write() as session:

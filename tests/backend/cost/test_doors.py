@@ -93,6 +93,10 @@ def test_a_team_lead_reads_cost_and_sets_a_budget(backend: Backend, use: Callabl
     assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
     assert "<strong>4.00 USD</strong>" in page.text
     assert ada.get(f"/cost/reports/2028-02/{RISK}", format="csv").text.count("\n") == 4
+    pdf = ada.get(f"/cost/reports/2028-02/{RISK}", format="pdf")
+    assert (pdf.status_code, pdf.headers["content-type"], pdf.content[:5]) == (200, "application/pdf", b"%PDF-")
+    assert pdf.headers["content-disposition"] == 'attachment; filename="group-default-risk.pdf"'
+    assert ada.get("/cost/reports/2028-02/group:default/search", format="pdf").status_code == 404
     assert ada.get("/cost/reports/2028-02/group:default/search").status_code == 404
     assert ada.get("/cost/reports/2028-02").json() == [RISK]
     columns = ada.get("/cost/focus/2028-02", format="csv").text.splitlines()

@@ -110,7 +110,13 @@ def observability() -> dict[str, Any]:
 
 
 @pytest.fixture
-def settings(settings: Settings, observability: dict[str, Any]) -> Settings:
+def notifications() -> dict[str, Any]:
+    """Who is told."""
+    return {}
+
+
+@pytest.fixture
+def settings(settings: Settings, observability: dict[str, Any], notifications: dict[str, Any]) -> Settings:
     """Fast loops, an environment "lab" that admits everything, and one in which budgets count."""
     return make_settings(
         settings.home,
@@ -122,6 +128,7 @@ def settings(settings: Settings, observability: dict[str, Any]) -> Settings:
         },
         rollouts={"pollInterval": "0.05s", "reconcileInterval": "0.1s"},
         observability=observability,
+        notifications=notifications,
     )
 
 

@@ -1,8 +1,5 @@
 """Incidents through the doors that people and Alertmanager use, and what becomes of telling others."""
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,13 +7,12 @@ from typing import Any
 import pytest
 
 from backend.core.schemas import utc
-from backend.observability import incident_repository
-from backend.observability.notices import Notices
 from backend.registry.models import ModelRow
 from tests.marks import on_one_database
 from tests.waiting import wait_until
 
 from ..conftest import Someone
+from ..pager import Pager, answering
 from .conftest import Ward
 
 pytestmark = pytest.mark.slow
@@ -24,44 +20,25 @@ pytestmark = pytest.mark.slow
 RESOLUTION = {"cause": "change", "resolution": "v2 was taken back"}
 
 
-class Target(http.server.BaseHTTPRequestHandler):
-    """Takes notifications, or refuses them."""
-
-    taken: list[dict[str, Any]]
-    status = 200
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.status == 200:
-            self.taken.append(body)
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+@pytest.fixture
+def pager() -> Iterator[type[Pager]]:
+    with answering() as one:
+        yield one
 
 
 @pytest.fixture
-def pager() -> Iterator[type[Target]]:
-    handler = type("Handler", (Target,), {"taken": [], "status": 200})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.port = server.server_address[1]  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield handler
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def observability(pager: Any) -> dict[str, Any]:
+def notifications(pager: type[Pager]) -> dict[str, Any]:
     return {
-        "alertmanagers": ["user:default/edsger"],
-        "mostOpened": 5,
-        "notifications": [
+        "targets": [
             {"name": "pager", "url": f"json://127.0.0.1:{pager.port}/"},
             {"name": "others", "url": "json://127.0.0.1:1/", "groups": ["group:default/search"]},
-        ],
+        ]
     }
+
+
+@pytest.fixture
+def observability() -> dict[str, Any]:
+    return {"alertmanagers": ["user:default/edsger"], "mostOpened": 5}
 
 
 @pytest.fixture
@@ -298,7 +275,7 @@ def test_an_incident_that_nobody_takes_is_over_when_its_alerts_are(ward: Ward, a
 def test_a_target_that_is_down_is_told_when_it_is_back(
     ward: Ward, alertmanager: Someone, pager: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("backend.observability.notices.FIRST_WAIT", timedelta(seconds=0.2))
+    monkeypatch.setattr("backend.notifications.service.FIRST_WAIT", timedelta(seconds=0.2))
     pager.status = 503
     (id,) = send(alertmanager, alert(ward))
     wait_until(lambda: len(ward.incident(id)["notifications"]) >= 3, 30)
@@ -319,9 +296,9 @@ def test_a_target_that_is_gone_from_the_settings_is_not_tried_again(
     pager.status = 503
     (id,) = send(alertmanager, alert(ward))
     wait_until(lambda: len(ward.incident(id)["notifications"]) == 2, 20)
-    changed = ward.services.settings.observability.model_copy(update={"notifications": []})
-    ward.services.settings = ward.services.settings.model_copy(update={"observability": changed})
-    Notices(ward.services).make(_pending(ward, id))
+    changed = ward.services.settings.notifications.model_copy(update={"targets": []})
+    ward.services.settings = ward.services.settings.model_copy(update={"notifications": changed})
+    ward.services.notifications.make(_pending(ward, id))
     attempts = ward.incident(id)["notifications"]
     assert (len(attempts), attempts[-1]["state"]) == (2, "failed")
     assert "no target pager" in attempts[-1]["reason"]
@@ -329,4 +306,5 @@ def test_a_target_that_is_gone_from_the_settings_is_not_tried_again(
 
 def _pending(ward: Ward, id: str) -> str:
     with ward.services.database.read() as session:
-        return next(one.id for one in incident_repository.notifications(session, id) if one.state == "pending")
+        attempts = ward.services.notifications.about(session, f"incident:{id}")
+        return next(one.id for one in attempts if one.state == "pending")

@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from backend.app import create_app
+from backend.compliance.checks.base import Deviation, Result
 from backend.core.config import Settings
 from backend.core.errors import Conflict, Forbidden
 from backend.core.ids import new_id
 from backend.deployments.engine import RolloutEngine
 from backend.deployments.lifecycle import Lifecycle
 from backend.deployments.models import Approval, Deployment, Kind, Outcome, Phase
+from backend.evidence.models import EvidencePack, PackState
 from backend.overview.models import ModelPlace, ModelSummary
+from backend.privacy.samples import Sample as PayloadSample
 from backend.registry.models import ModelRow, VersionRow
 from catalog.own import OwnSources
 from scaffolder.fleet.models import FleetRepository
@@ -342,10 +345,10 @@ class TestPages:
 class TestFigures:
     def test_nothing_to_count_is_null(self, world: World) -> None:
         found = {one["name"]: one for one in world.ada.get("/overview/figures").json()}
-        assert len(found) == 11
-        assert all(
-            one["value"] is None for name, one in found.items() if name not in {"deployments", "deployment-frequency"}
-        )
+        assert len(found) == 18
+        counts = {"deployments", "deployment-frequency", "pii-violations"}
+        assert {name for name, one in found.items() if one["value"] is not None} == counts
+        assert found["pii-violations"]["value"] == 0
         assert found["deployments"]["value"] == 0
         assert found["deployment-success-rate"]["target"] == 99
 
@@ -379,3 +382,114 @@ class TestFigures:
         assert found["golden-path-share"] == (50, 2)
         set_clock.moment += timedelta(days=3)
         assert world.ada.get("/overview/figures", days=2).json()[0]["value"] == 0
+
+    def test_from_the_commit_to_all_traffic(self, world: World, set_clock: Any) -> None:
+        services = world.services
+        set_clock.moment = services.clock.now()
+        object.__setattr__(services, "clock", set_clock)
+        for name, committed in (("wine", set_clock.moment - timedelta(minutes=40)), ("beer", None)):
+            world.register(name)
+            with services.database.write() as session:
+                row = session.get(VersionRow, (name, 1))
+                row.lineage = {"committedAt": committed and committed.isoformat()}
+                row.created_at = set_clock.moment
+        for name in ("wine", "beer", "wine"):
+            id = world.deploy(name, "staging")
+            assert id is not None
+            set_clock.moment += timedelta(minutes=10)
+            world.advance(id, Outcome.PROMOTED)
+        found = world.ada.get("/overview/figures/commit-to-traffic").json()
+        assert (found["figure"]["value"], found["figure"]["count"], found["figure"]["reached"]) == (35, 2, False)
+        assert [(one["subject"].partition("/")[0], one["value"]) for one in found["evidence"]] == [
+            ("model:beer", 20), ("model:wine", 50),
+        ], "a version that is rolled out again is no new change"  # fmt: skip
+        notes = [one["note"] for one in found["evidence"]]
+        assert "from its registration, since its commit's time is not known" in notes[0]
+        assert notes[1] == "v1 in staging: promoted"
+
+    def test_personal_data_counts_for_as_long_as_it_is_live(self, world: World, set_clock: Any) -> None:
+        services = world.services
+        set_clock.moment = services.clock.now().replace(day=10)
+        object.__setattr__(services, "clock", set_clock)
+        services.audit._clock = set_clock
+        world.register("wine")
+        world.register("beer")
+
+        def examined(*models: str) -> None:
+            deviations = tuple(
+                Deviation(f"model:{one}", f"v1 of {one}: gate:pii is failed", None, one) for one in models
+            )
+            with services.database.write() as session:
+                services.controls.keep(session, {"pii.none-undeclared": Result(2, deviations)})
+
+        examined()
+        assert self._violations(world) == (0, True, [])
+        examined("wine")
+        examined("wine", "beer")
+        set_clock.moment += timedelta(days=40)
+        assert self._violations(world)[:2] == (2, False), "it is still live, whenever it was found"
+        examined("beer")
+        events = Backend(world.ada.http, services).someone("operator").events(type="ml-platform.compliance.deviation.")
+        assert [(one["type"].rpartition(".")[2], one["subject"]) for one in events] == [
+            ("found", "model:wine"), ("found", "model:beer"), ("ended", "model:wine"),
+        ]  # fmt: skip
+        set_clock.moment += timedelta(days=40)
+        number, _, evidence = self._violations(world)
+        assert (number, [one["subject"] for one in evidence]) == (1, ["model:beer"])
+        ada = Backend(world.ada.http, services).someone("ada")
+        (figure,) = [one for one in ada.get("/overview/figures", months=3).json() if one["name"] == "pii-violations"]
+        assert [one["value"] for one in figure["trend"]] == [2, 2, 1]
+
+    def test_samples_that_still_hold_personal_data_count(self, world: World) -> None:
+        services = world.services
+        texts = ("ada@example.com", "[REDACTED:EMAIL]")
+        samples = [
+            PayloadSample(new_id(), "production", "wine", 3, services.clock.now(), {"mail": text}, {"y": 1})
+            for text in texts
+        ]
+        with services.database.write() as session:
+            assert services.privacy.samples.add(session, samples) == 2
+        _, _, (evidence,) = self._violations(world)
+        assert (evidence["subject"], evidence["note"]) == ("model:wine/versions/3", "1 samples in production")
+
+    def test_evidence_and_templates(self, world: World, set_clock: Any) -> None:
+        services = world.services
+        set_clock.moment = services.clock.now().replace(day=20)
+        object.__setattr__(services, "clock", set_clock)
+        services.audit._clock = set_clock
+        operator = lambda: Backend(world.ada.http, services).someone("operator")  # noqa: E731
+        with services.database.write() as session:
+            for minutes in (4, 6, 20):
+                asked = set_clock.moment - timedelta(minutes=minutes)
+                session.add(
+                    EvidencePack(
+                        id=new_id(), since=asked, until=asked, sample_size=0, requested_by="user:default/ada", written=0,
+                        requested_at=asked, state=PackState.DONE, finished_at=set_clock.moment,
+                    )
+                )  # fmt: skip
+        found = operator().get("/overview/figures/evidence-minutes").json()
+        assert (found["figure"]["value"], found["figure"]["count"], found["figure"]["reached"]) == (6, 3, True)
+
+        inventory = services.fleet._inventory
+        for behind in (2, 0, 0):
+            world.look("wine", behind)
+            world.look("beer", 0)
+            with services.database.write() as session:
+                inventory._count(session)
+            set_clock.moment += timedelta(days=31)
+        found = operator().get("/overview/figures/template-currency", months=4).json()
+        assert (found["figure"]["value"], found["figure"]["count"]) == (100, 2)
+        assert [one["value"] for one in found["trend"]] == [50, 100, 100, 100]
+        assert {one["subject"] for one in found["evidence"]} == {
+            "repository:local/models/wine", "repository:local/models/beer",
+        }  # fmt: skip
+        counted = operator().events(type="ml-platform.fleet.counted")
+        assert [one["data"] for one in counted] == [
+            {"repositories": 2, "current": 1}, {"repositories": 2, "current": 2}, {"repositories": 2, "current": 2},
+        ], "at each change, and once a month"  # fmt: skip
+
+    @staticmethod
+    def _violations(world: World) -> tuple[float, bool, list[dict[str, Any]]]:
+        ada = Backend(world.ada.http, world.services).someone("ada")
+        found = ada.get("/overview/figures/pii-violations").json()
+        return found["figure"]["value"], found["figure"]["reached"], found["evidence"]

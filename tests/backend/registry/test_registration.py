@@ -49,6 +49,20 @@ def test_a_registered_version_can_be_read_back_whole(backend: Any, ada: Any, tra
     assert types == ["ml-platform.registry.model.created", "ml-platform.registry.version.registered"]
 
 
+def test_the_commits_time_is_kept_as_far_as_it_is_known(ada: Any, trained: Any, retrained: Any) -> None:
+    def register(model: Any, *time: str) -> Any:
+        training = model.manifest()["training"]
+        training["git"] = {**training["git"], **dict(zip(["committedAt"], time, strict=False))}
+        return ada.register(model, training=training)
+
+    assert register(trained).json()["lineage"]["committedAt"] is None
+    sent = "2026-03-01T11:00:00+01:00"
+    assert register(retrained("later"), sent).json()["lineage"]["committedAt"] == sent
+    assert register(retrained("zoneless"), "2026-03-01T11:00:00").status_code == 422
+    events = ada.events(type="ml-platform.registry.version.registered")
+    assert [one["data"]["lineage"]["committedAt"] for one in events] == [None, sent]
+
+
 def test_the_same_content_again_gives_the_same_version(backend: Any, ada: Any, trained: Any) -> None:
     first = ada.register(trained)
     again = ada.register(trained)

@@ -37,6 +37,9 @@ def test_without_a_remote_the_folder_names_it(repository: Repository) -> None:
 def test_changes_are_seen_and_ignored_files_are_not(repository: Repository) -> None:
     state = git_state(repository.path)
     assert (state.commit, state.dirty) == (repository.git("rev-parse", "HEAD"), False)
+    assert state.committed_at is not None
+    assert str(int(state.committed_at.timestamp())) == repository.git("log", "-1", "--format=%ct")
+    assert state.author == repository.git("log", "-1", "--format=%ae")
     repository.write("build/something", "x")
     assert not git_state(repository.path).dirty
     repository.write("new.txt", "x")
@@ -45,5 +48,5 @@ def test_changes_are_seen_and_ignored_files_are_not(repository: Repository) -> N
 
 def test_outside_of_git(tmp_path: Path) -> None:
     state = git_state(tmp_path)
-    assert (state.commit, state.dirty) == (None, True)
+    assert (state.commit, state.dirty, state.committed_at) == (None, True, None)
     assert state.repository == f"local/{tmp_path.name}"

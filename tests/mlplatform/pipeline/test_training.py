@@ -1,6 +1,7 @@
 """Training: what it leaves behind, and what it says when the repository's code does not do what it must."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ def test_the_record_says_what_made_the_model(trained: Repository) -> None:
         "repository": "local/wine",
         "dirty": False,
         "author": "ada@example.com",
+        "committedAt": datetime.fromtimestamp(int(trained.git("log", "-1", "--format=%ct")), UTC).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        ),
     }
     assert record["metrics"]["train_accuracy"] > 0.8
     assert record["params"] == {"C": 1.0}

@@ -22,7 +22,8 @@ _RECOMMENDED = 3
     "  $ platform cost\n"
     "  $ platform cost --team group:default/risk\n"
     "  $ platform cost --model churn --month 2028-02 --by day\n"
-    "  $ platform cost --by resource --json",
+    "  $ platform cost --by resource --json\n"
+    "  $ platform cost report --team group:default/risk --month 2028-02 --format pdf -o risk.pdf",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--model", metavar="NAME", help="Only this model.")

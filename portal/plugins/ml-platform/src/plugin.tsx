@@ -13,6 +13,7 @@ import {
 } from '@backstage/plugin-catalog-react/alpha';
 import {
   RiBox3Line,
+  RiCustomerServiceLine,
   RiFingerprintLine,
   RiKey2Line,
   RiShieldCheckLine,
@@ -28,6 +29,7 @@ const fleetRoute = createRouteRef();
 const complianceRoute = createRouteRef();
 const accessRoute = createRouteRef();
 const privacyRoute = createRouteRef();
+const supportRoute = createRouteRef();
 
 const client = ApiBlueprint.make({
   params: define =>
@@ -114,6 +116,21 @@ const privacy = PageBlueprint.make({
   },
 });
 
+const support = PageBlueprint.make({
+  name: 'support',
+  params: {
+    path: '/support',
+    title: 'Support',
+    icon: <RiCustomerServiceLine />,
+    routeRef: supportRoute,
+    noHeader: true,
+    loader: async () => {
+      const { SupportPage } = await import('./support/SupportPage');
+      return <SupportPage />;
+    },
+  },
+});
+
 const live = EntityCardBlueprint.make({
   name: 'live',
   params: {
@@ -181,7 +198,7 @@ const tabs = [
 ];
 
 /**
- * The ML platform in Backstage: the pages Models, Fleet, Compliance, Access and Privacy, and what an entity that is a model shows.
+ * The ML platform in Backstage: the pages Models, Fleet, Compliance, Access, Privacy and Support, and what an entity that is a model shows.
  *
  * @public
  */
@@ -194,6 +211,7 @@ const plugin: FrontendPlugin = createFrontendPlugin({
     compliance: complianceRoute,
     access: accessRoute,
     privacy: privacyRoute,
+    support: supportRoute,
   },
   extensions: [
     client,
@@ -202,6 +220,7 @@ const plugin: FrontendPlugin = createFrontendPlugin({
     compliance,
     access,
     privacy,
+    support,
     live,
     ...tabs,
   ],

@@ -36,6 +36,7 @@ export const SidebarContent = NavContentBlueprint.make({
             {nav.take('page:ml-platform/compliance')}
             {nav.take('page:ml-platform/access')}
             {nav.take('page:ml-platform/privacy')}
+            {nav.take('page:ml-platform/support')}
             {nav.take('page:scaffolder')}
             {nav.take('page:catalog')}
             {nav.take('page:techdocs')}

@@ -206,6 +206,79 @@ export interface KeyFigure {
   target: number | null;
   count: number;
   meaning: string;
+  /** Whether the target is reached; null without a value or a target. */
+  reached: boolean | null;
+}
+
+/** A figure in a month. */
+export interface FigureMonth {
+  month: string;
+  value: number | null;
+  count: number;
+}
+
+/** A key figure with how it was. */
+export interface KeyFigureWithTrend extends KeyFigure {
+  trend: FigureMonth[];
+}
+
+/** A key figure with the events behind it. */
+export interface FigureDetail {
+  figure: KeyFigure;
+  trend: FigureMonth[];
+  evidence: {
+    at: string;
+    subject: string;
+    value: number;
+    note: string;
+    until: string | null;
+  }[];
+  more: number;
+}
+
+/** Something that somebody asks the platform team. */
+export interface SupportRequest {
+  id: string;
+  priority: string;
+  title: string;
+  text: string;
+  entityRef: string | null;
+  state: string;
+  askedBy: string;
+  askedAt: string;
+  dueAt: string;
+  overdue: boolean;
+  answeredAt: string | null;
+  answeredBy: string | null;
+  resolvedAt: string | null;
+  resolvedBy: string | null;
+}
+
+/** A request with what was said about it. */
+export interface WholeSupportRequest extends SupportRequest {
+  entries: { at: string; kind: string; by: string; text: string }[];
+  actions: Action[];
+}
+
+/** What people said in a quarter. */
+export interface SurveyResults {
+  quarter: string;
+  answers: number;
+  enough: boolean;
+  mean: number | null;
+  means: Record<string, number>;
+  /** For platform administrators alone. */
+  comments: string[] | null;
+}
+
+/** This quarter's survey. */
+export interface Survey {
+  quarter: string;
+  endsAt: string;
+  questions: { name: string; text: string }[];
+  answer: { ratings: Record<string, number>; comment: string } | null;
+  results: SurveyResults;
+  action: Action;
 }
 
 /** What a version was made from. */

@@ -45,6 +45,7 @@ const TONES: Record<string, Tone> = {
   promoting: 'info',
   canary: 'info',
   open: 'info',
+  answered: 'info',
   challenger_better: 'success',
   challenger_worse: 'danger',
   stopped: 'warning',

@@ -1,7 +1,7 @@
 import { Container, Flex, Header } from '@backstage/ui';
 
 import { useGet, usePages } from '../api/hooks';
-import { AuditEvent, FleetSummary, KeyFigure } from '../api/types';
+import { AuditEvent, FleetSummary, KeyFigureWithTrend } from '../api/types';
 import { Grid } from '../components/Grid';
 import { More } from '../components/More';
 import { Nothing, Section, Show } from '../components/Section';
@@ -12,7 +12,10 @@ import { KeyFigures } from './KeyFigures';
 
 /** The fleet as its platform engineers see it. */
 export const FleetPage = () => {
-  const figures = useGet<KeyFigure[]>('/overview/figures', 60);
+  const figures = useGet<KeyFigureWithTrend[]>(
+    '/overview/figures?months=12',
+    300,
+  );
   const adoption = useGet<FleetSummary[]>('/fleet/summary', 30);
   return (
     <>

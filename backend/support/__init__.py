@@ -1,0 +1,1 @@
+"""What people ask the platform team, how fast it answers, and how satisfied they are."""

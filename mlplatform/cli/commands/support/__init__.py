@@ -1,0 +1,1 @@
+"""``platform support``: asking the platform team, and the survey."""
