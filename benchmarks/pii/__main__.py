@@ -46,7 +46,8 @@ def main() -> None:
         header=("what", "ours", "plain Presidio"),
         rows=lines,
         notes=f"Recall / precision. {sentences} sentences a locale from presidio-evaluator's templates (English sentences with "
-        "the locale's people of its list and Faker's values), where a kind counts once a sentence. **Held out**: the rules for "
+        "the locale's people of its list and Faker's values), where a kind counts once a sentence and wherever it is said: a "
+        "street that is taken for a person counts for the person who lives there. **Held out**: the rules for "
         "sentences were made with every other template, and with the people of en_US and de_DE; the table shows the other "
         f"templates only, and the other locales were not looked at. Columns of {rows} Faker values under a name that says "
         "something and one that does not, beside ten columns a locale without personal data. Both sides have the same small "

@@ -69,6 +69,7 @@ _NO_PHONE = re.compile(
     r"\d{4}[-/.]\d\d[-/.]\d\d|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d+\.\d+|\d{1,3}(?:\.\d{1,3}){3}|\d{3}-\d\d-\d{4}|(?:\D*\d){1,6}\D*"
 )
 """A date, a decimal number, an address of the Internet, a social security number, or too short."""
+_LINE_ENDS = re.compile(r"\n|[ \t]{2}")
 _ESCAPED = re.compile(r"\\[nrt]")
 _SENTENCE_BEGINS = re.compile(r"(?:^|[.!?:;>\n\"“«(]\s*|[-–—*•]\s+)$")
 
@@ -175,7 +176,11 @@ def _within(entity: Entity, others: Sequence[Entity]) -> bool:
 
 def _in_address(text: str, start: int, end: int, words: int) -> bool:
     """Say whether capitalised words are the name of a street, which may be called after a person."""
-    if _OF_PLACES.search(text[start : end + 12]) or _NUMBER_BEFORE.search(text[max(start - 20, 0) : start]):
+    # An address begins on a line of its own, under the name of who lives there.
+    line = _LINE_ENDS.split(text[start : end + 14])[0]
+    if any(match.start() <= end - start + 1 for match in _OF_PLACES.finditer(line)) or _NUMBER_BEFORE.search(
+        text[max(start - 20, 0) : start]
+    ):
         return True
     return words == 1 and _NUMBER_AFTER.match(text[end : end + 12]) is not None
 
