@@ -16,11 +16,14 @@ from benchmarks.pii import labelled, peers
 from mlplatform.pii import scan_frame
 from mlplatform.pii.columns import Reader
 from mlplatform.pii.detectors import Text
-from mlplatform.pii.language import PresidioDetector, told_by
+from mlplatform.pii.findings import THRESHOLD
+from mlplatform.pii.language import PresidioDetector
 from mlplatform.pii.patterns import entities_in
+from mlplatform.pii.prose import kinds_in
 from mlplatform.redaction.logging import JsonFormatter, RedactingFilter
 
 KINDS = tuple(labelled.SENTENCE_KINDS)
+CERTAIN = "PERSON, certain"
 Tally = dict[str, Counter[str]]
 
 
@@ -28,10 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    sentences, rows, table = (30, 20, 100) if quick else (80, 30, 300)
+    sentences, rows, table = (30, 20, 100) if quick else (200, 30, 300)
     raw: dict[str, Any] = {}
     lines: list[tuple[str, ...]] = []
     lines += _quality("sentences", raw, lambda locale: _sentences(locale, sentences))
+    lines += _unlabelled(raw)
     lines += _quality("columns", raw, lambda locale: _columns(locale, rows))
     lines += _speed(raw, table, quick=quick)
     lines += _logging(raw, 2_000 if quick else 10_000)
@@ -42,20 +46,24 @@ def main() -> None:
         header=("what", "ours", "plain Presidio"),
         rows=lines,
         notes=f"Recall / precision. {sentences} sentences a locale from presidio-evaluator's templates (English sentences with "
-        "values of the locale), where a kind counts once a sentence; columns of "
-        f"{rows} Faker values under a name that says something and one that does not, beside ten columns a locale without "
-        "personal data. Both sides have the same small English model, and an answer counts from a score of "
-        f"{peers.LEAST} on; a column is what the gate would say of it, and for plain Presidio what {peers.SHARE:.0%} of its "
-        "values hold. Within sentences ours takes a person for one only with two names: `PERSON, two names` counts just those "
-        "sentences. Plain Presidio has no kind STREET_ADDRESS. A dash: nothing of that kind in the data. Times are CPU time of "
-        "one process, since others shared the machine.",
+        "the locale's people of its list and Faker's values), where a kind counts once a sentence and wherever it is said: a "
+        "street that is taken for a person counts for the person who lives there. **Held out**: the rules for "
+        "sentences were made with every other template, and with the people of en_US and de_DE; the table shows the other "
+        f"templates only, and the other locales were not looked at. Columns of {rows} Faker values under a name that says "
+        "something and one that does not, beside ten columns a locale without personal data. Both sides have the same small "
+        f"English model, and an answer counts from a score of {peers.LEAST} on; a column is what the gate would say of it, and "
+        f"for plain Presidio what {peers.SHARE:.0%} of its values hold. In sentences ours reports single names as less certain "
+        f"than a gate asks for ({THRESHOLD}): `{CERTAIN}` counts only what a gate counts, beside all that plain Presidio says, "
+        "which gives single words the same score. spaCy's example sentences, in many languages, are not labelled; few of them "
+        "are about a person. Plain Presidio has no kind STREET_ADDRESS. A dash: nothing of that kind in the data, or nothing "
+        "said. Times are CPU time of one process, since others shared the machine.",
         raw=raw,
     )
 
 
 def _quality(what: str, raw: dict[str, Any], measure: Callable[[str], tuple[Tally, Tally]]) -> list[tuple[str, ...]]:
     lines = []
-    for locale in labelled.LOCALES:
+    for locale in labelled.NAME_SETS if what == "sentences" else labelled.LOCALES:
         ours, plain = measure(locale)
         raw[f"{what} {locale}"] = {"ours": ours, "plain": plain}
         for kind in ours:
@@ -79,27 +87,39 @@ def _count(tally: Tally, kinds: Iterable[str], present: set[str], said: set[str]
 
 
 def _sentences(locale: str, count: int) -> tuple[Tally, Tally]:
-    both = (*KINDS, "PERSON, two names")
+    both = (*KINDS, CERTAIN)
     ours: Tally = {kind: Counter() for kind in both}
     plain: Tally = {kind: Counter() for kind in both}
     samples = labelled.sentences(locale, count)
-    read = PresidioDetector().detect([Text(text) for text, _, _ in samples])
-    for (text, present, two_names), entities in zip(samples, read, strict=True):
-        told = entities_in(text)
-        for kind, score in told_by(text, entities).items():
+    read = kinds_in(PresidioDetector(), [Text(text) for text, _ in samples])
+    for (text, present), told in zip(samples, read, strict=True):
+        for kind, score in entities_in(text).items():
             told[kind] = max(score, told.get(kind, 0))
         said = {kind for kind, score in told.items() if score >= peers.LEAST}
         said_plain = peers.plain_kinds(text)
         for tally, answer in ((ours, said), (plain, said_plain)):
             _count(tally, KINDS, present, answer)
-            if two_names and "PERSON" in present:
-                _count(
-                    tally,
-                    ["PERSON, two names"],
-                    {"PERSON, two names"},
-                    {"PERSON, two names"} if "PERSON" in answer else set(),
-                )
+        if "PERSON" in present:
+            present.add(CERTAIN)
+        _count(ours, [CERTAIN], present, {CERTAIN} if told.get("PERSON", 0) >= THRESHOLD else set())
+        _count(plain, [CERTAIN], present, {CERTAIN} if "PERSON" in said_plain else set())
     return ours, plain
+
+
+def _unlabelled(raw: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Count the sentences about nobody in particular that are said to hold a person."""
+    texts = labelled.examples()
+    read = [told.get("PERSON", 0.0) for told in kinds_in(PresidioDetector(), [Text(text) for text in texts])]
+    plain = sum("PERSON" in peers.plain_kinds(text) for text in texts) / len(texts)
+    certain, told = (sum(score >= least for score in read) / len(texts) for least in (THRESHOLD, peers.LEAST))
+    raw["examples"] = {"sentences": len(texts), "certain": certain, "told": told, "plain": plain}
+    return [
+        (
+            f"{len(texts)} example sentences of spaCy, said to hold a PERSON: certain / at all",
+            f"{certain:.0%} / {told:.0%}",
+            f"– / {plain:.0%}",
+        )
+    ]
 
 
 def _columns(locale: str, rows: int) -> tuple[Tally, Tally]:

@@ -4,6 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 LOCALES = ("en_US", "de_DE", "fr_FR", "es_ES")
+NAME_SETS = {
+    "en_US": ("American", "English", "Australian", "Scottish"),
+    "de_DE": ("German",),
+    "fr_FR": ("French",),
+    "es_ES": ("Spanish",),
+    "it_IT": ("Italian",),
+    "nl_NL": ("Dutch",),
+    "pl_PL": ("Polish",),
+}
+"""By locale, which people of presidio-evaluator's list are from there. The rules for names in sentences were made with the first
+two, and with the templates of :data:`DEVELOPED_ON`; the others were not looked at."""
+DEVELOPED_ON = 0
+"""Templates at even places were looked at when the rules were made, those at odd places are what is reported."""
 SENTENCE_KINDS = {
     "PERSON": "PERSON",
     "EMAIL_ADDRESS": "EMAIL_ADDRESS",
@@ -16,13 +29,15 @@ SENTENCE_KINDS = {
 }
 
 
-def sentences(locale: str, count: int) -> list[tuple[str, set[str], bool]]:
-    """Return sentences, the kinds in each, and whether all people in it have a given and a family name."""
+def sentences(locale: str, count: int, *, held_out: bool = True) -> list[tuple[str, set[str]]]:
+    """Return sentences with people of a locale, and the kinds in each."""
     import contextlib
     import io
+    import random
     import warnings
 
-    from presidio_evaluator.data_generator import PresidioSentenceFaker
+    from presidio_evaluator.data_generator import PresidioSentenceFaker, raw_data_dir
+    from presidio_evaluator.data_generator.faker_extensions.datasets import load_fake_person_df
 
     with (
         contextlib.redirect_stdout(io.StringIO()),
@@ -30,14 +45,41 @@ def sentences(locale: str, count: int) -> list[tuple[str, set[str], bool]]:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        faker = PresidioSentenceFaker(locale, lower_case_ratio=0.0, random_seed=1)
+        random.seed(1)  # the list of people draws middle initials as it is read
+        people = load_fake_person_df()
+        templates = (raw_data_dir / "templates.txt").read_text(encoding="utf-8").splitlines()
+        faker = PresidioSentenceFaker(
+            locale,
+            lower_case_ratio=0.0,
+            sentence_templates=[line.strip() for line in templates[DEVELOPED_ON + held_out :: 2]],
+            # Without its own column for them, which has the name of the list, nationalities are Faker's.
+            base_records=people[people["nationality"].isin(NAME_SETS[locale])].drop(columns="nationality"),
+            random_seed=1,
+        )
         samples = faker.generate_new_fake_sentences(count)
-    made = []
-    for sample in samples:
-        kinds = {SENTENCE_KINDS[span.entity_type] for span in sample.spans if span.entity_type in SENTENCE_KINDS}
-        people = [span.entity_value for span in sample.spans if span.entity_type == "PERSON"]
-        made.append((sample.full_text, kinds, all(" " in name.strip() for name in people)))
-    return made
+    return [
+        (
+            sample.full_text,
+            {SENTENCE_KINDS[one.entity_type] for one in sample.spans if one.entity_type in SENTENCE_KINDS},
+        )
+        for sample in samples
+    ]
+
+
+def examples() -> list[str]:
+    """Return the sentences that spaCy ships to try its languages with."""
+    import importlib
+    import pkgutil
+
+    from spacy import lang
+
+    found: list[str] = []
+    for language in pkgutil.iter_modules(lang.__path__):
+        try:
+            found += importlib.import_module(f"spacy.lang.{language.name}.examples").sentences
+        except ModuleNotFoundError:
+            continue
+    return found
 
 
 def columns(locale: str, rows: int) -> tuple[dict[str, list[str]], dict[str, str]]:

@@ -3,6 +3,7 @@
 from mlplatform.pii.detectors import Text
 from mlplatform.pii.language import PresidioDetector
 from mlplatform.pii.patterns import STREET
+from mlplatform.pii.prose import read
 from mlplatform.redaction import redact
 
 _PIECE = 900
@@ -14,12 +15,12 @@ def redacted(text: str, *, names: bool) -> str:
     if not names:
         return text
     pieces = _pieces(text)
-    found = PresidioDetector().detect([Text(piece) for piece in pieces], frozenset({"PERSON"}))
+    found = read(PresidioDetector(), [Text(piece) for piece in pieces], frozenset({"PERSON"}))
     done = []
     for piece, entities in zip(pieces, found, strict=True):
         for entity in sorted(entities, key=lambda entity: entity.start, reverse=True):
             if "[REDACTED" not in piece[entity.start : entity.end]:
-                piece = f"{piece[: entity.start]}[REDACTED:PERSON]{piece[entity.end :]}"
+                piece = f"{piece[: entity.start]}[REDACTED:{entity.kind}]{piece[entity.end :]}"
         done.append(piece)
     return "".join(done)
 

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mlplatform.pii.detectors import Detector, Text, people_among
+from mlplatform.pii.detectors import Detector, Text, best_of, people_among
 from mlplatform.pii.evidence import Evidence, Seen
-from mlplatform.pii.findings import SHARE_THAT_CONFIRMS, Finding, Scan
+from mlplatform.pii.findings import SHARE_THAT_CONFIRMS, THRESHOLD, Finding, Scan
 from mlplatform.pii.hints import Hint, hint_of
 from mlplatform.pii.identifiers import BY_CHANCE, identifiers_in
-from mlplatform.pii.language import told_by
 from mlplatform.pii.patterns import entities_in
+from mlplatform.pii.prose import kinds_in
 from mlplatform.pii.recognizers import OwnRecognizers
 from mlplatform.pii.values import Values, of_series
 from mlplatform.redaction.checksums import card_valid
@@ -29,6 +29,8 @@ _HINT_BONUS = 0.4
 _SHARE_BONUS = 0.3
 _CATEGORY_VALUES = 12
 _TEXT_WORDS = 4
+_LONE_SHARE = 0.1
+"""Share of sentences with a lone name from which on it is told, if less certain than a gate asks for."""
 
 _NAME_SHAPE = re.compile(r"[^\W\d_][^\W\d_'’.-]*(?:[ '’.,-]{1,2}[^\W\d_]+\.?){0,6}")
 _FULL_NAME = re.compile(
@@ -133,7 +135,7 @@ class Reader:
     def _read_own(self, own: OwnRecognizers, texts: dict[str, int], hint: Hint, seen: Evidence) -> None:
         found = own.detect([Text(text, hint.words) for text in texts])
         for count, entities in zip(texts.values(), found, strict=True):
-            for kind, score in told_by("", [entity for entity in entities if entity.kind != "PERSON"]).items():
+            for kind, score in best_of(entity for entity in entities if entity.kind != "PERSON").items():
                 seen.formed.setdefault(kind, Seen()).add(count, score)
 
     def _read_language(self, counts: dict[str, int], rows: int, hint: Hint, seen: Evidence) -> None:
@@ -160,10 +162,13 @@ class Reader:
 
     def _read_prose(self, texts: list[str], counts: dict[str, int], hint: Hint, seen: Evidence) -> None:
         read = self._chosen(texts, seen)
-        found = self.detector.detect([Text(text, hint.words) for text in read])
-        for text, entities in zip(read, found, strict=True):
-            for entity, score in told_by(text, entities).items():
-                seen.prose.setdefault(entity, Seen()).add(counts[text], score)
+        found = kinds_in(self.detector, [Text(text, hint.words) for text in read])
+        for text, kinds in zip(read, found, strict=True):
+            for entity, score in kinds.items():
+                if score >= THRESHOLD or entity not in {"PERSON", "STREET_ADDRESS"}:
+                    seen.prose.setdefault(entity, Seen()).add(counts[text], score)
+                elif entity == "PERSON":
+                    seen.lone.add(counts[text], score)
         seen.prose_rows = sum(counts[text] for text in read)
 
     def _chosen(self, texts: list[str], seen: Evidence) -> list[str]:
@@ -213,13 +218,19 @@ def _judge_names(seen: Evidence, hint: Hint, location: str) -> list[Finding]:
 
 
 def _judge_prose(seen: Evidence, hint: Hint, location: str) -> list[Finding]:
-    # The model takes a product for a person now and then; one in fifty texts is not yet a sign.
-    return [
+    findings = [
         Finding(entity, location, found.count, seen.prose_rows, round(found.score, 2))
-        if entity != "PERSON" or (found.count >= 0.05 * seen.prose_rows and not hint.things)
-        else Finding(entity, location, found.count, seen.prose_rows, 0.45)
         for entity, found in seen.prose.items()
+        if entity != "PERSON"
     ]
+    sure = seen.prose.get("PERSON", Seen())
+    count = sure.count + seen.lone.count
+    # The model takes a product for a person now and then; one in fifty texts is not yet a sign.
+    if sure.count and sure.count >= 0.05 * seen.prose_rows and not hint.things:
+        findings.append(Finding("PERSON", location, count, seen.prose_rows, round(sure.score, 2)))
+    elif sure.count or (seen.lone.count and seen.lone.count >= _LONE_SHARE * seen.prose_rows):
+        findings.append(Finding("PERSON", location, count, seen.prose_rows, 0.45))
+    return findings
 
 
 def _surest(findings: list[Finding]) -> list[Finding]:

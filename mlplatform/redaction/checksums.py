@@ -39,6 +39,8 @@ def card_valid(digits: str) -> bool:
         fits = length in {13, 16, 19}
     elif digits[:2] in {"34", "37"}:
         fits = length == 15
+    elif digits[:4] in {"2131", "1800"}:
+        fits = length == 15  # JCB's older numbers
     elif digits[:2] in {"36", "38", "39"} or "300" <= digits[:3] <= "305":
         fits = 14 <= length <= 19
     else:

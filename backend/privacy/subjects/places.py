@@ -40,8 +40,10 @@ class Place(Protocol):
         """Yield where the person is, in a fixed order, and what could not be searched."""
         ...
 
-    def erase(self, matcher: Matcher, finding: SubjectFinding, hashes: list[str]) -> None:
+    def erase(self, matcher: Matcher, finding: SubjectFinding, hashes: list[str]) -> str | None:
         """Remove the person from a location and nobody else; again is no error.
+
+        What is returned is to be known about it, and goes into the certificate.
 
         Raises:
             Busy: it is being written; a later attempt may succeed.

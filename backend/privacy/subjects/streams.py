@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from backend.core.config_streams import BrokerSettings
 from backend.core.container import Services
@@ -17,9 +16,7 @@ from backend.privacy.subjects.matching import Matcher
 from backend.privacy.subjects.places import Busy, Spot, Unerasable
 from mlplatform.spec.model import ModelType
 from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
-
-if TYPE_CHECKING:
-    from mlplatform.streaming.brokers.nats_stored import Stored, StoredMessages
+from mlplatform.streaming.brokers.stored import Kept, Stored, stored
 
 _NAME = "ml-platform-privacy"
 
@@ -58,35 +55,35 @@ class StreamPlace:
                 *(f"model:{model}" for model in topic.models),
             )
             try:
-                count = asyncio.run(self._look(topic, matcher, delete=False))
-            except (BrokerError, Unerasable) as error:
+                count, _ = asyncio.run(self._look(topic, matcher, delete=False))
+            except BrokerError as error:
                 yield Spot(topic.location, refs, 0, f"could not be searched: {error}", open=True)
                 continue
             if count:
                 yield Spot(topic.location, refs, count)
 
-    def erase(self, matcher: Matcher, finding: SubjectFinding, hashes: list[str]) -> None:
-        """Delete the messages that hold the person; the server overwrites them.
+    def erase(self, matcher: Matcher, finding: SubjectFinding, hashes: list[str]) -> str | None:
+        """Delete the messages that hold the person, as far as the broker does that.
 
         Raises:
             Busy: the broker does not answer at the moment.
-            Unerasable: the broker does not delete single messages, or is not configured any more.
+            Unerasable: the broker does not let go of them now, or is not configured any more.
         """
         topic = next((one for one in self._topics() if one.location == finding.location), None)
         if topic is None:
             raise Unerasable(f"{finding.location} is at no broker that is configured")
         try:
-            asyncio.run(self._look(topic, matcher, delete=True))
+            return asyncio.run(self._look(topic, matcher, delete=True))[1]
         except BrokerUnreachable as error:
             raise Busy(f"the broker does not answer: {error}") from None
+        except Kept as kept:
+            ends = f"expires by retention at {utc(kept.until)}" if kept.until else kept.ends
+            raise Unerasable(f"held in {topic.name}, cannot be erased ({kept}); it {ends}") from None
+        except BrokerError as error:
+            raise Unerasable(f"what is held in {topic.name} cannot be erased: {error}") from None
 
-    async def _look(self, topic: Topic, matcher: Matcher, *, delete: bool) -> int:
-        """Return how many messages hold the person, each deleted if so wished."""
-        if topic.kind != "nats":
-            raise Unerasable(_out_of_reach(topic))
-        # Here, since a backend without streams need not load the client.
-        from mlplatform.streaming.brokers.nats_stored import stored
-
+    async def _look(self, topic: Topic, matcher: Matcher, *, delete: bool) -> tuple[int, str | None]:
+        """Return how many messages hold the person and, if they are deleted, what is to be known about that."""
         address, count = Address(topic.broker.url, topic.broker.credentials), 0
         async with (
             stored(address, topic.name, name=_NAME) as messages,
@@ -95,11 +92,11 @@ class StreamPlace:
             async for batch in batches:
                 self._services.runtime.wait(0)  # leaves when the runtime stops
                 for message in batch:
-                    if matcher.in_value(message.body) or matcher.in_value(message.headers):
+                    if _holds(matcher, message):
                         count += 1
                         if delete:
-                            await _delete(topic, messages, message)
-        return count
+                            await messages.delete(message)
+            return count, await messages.settle() if delete else None
 
     def _topics(self) -> list[Topic]:
         """Return all topics of registered versions, in a fixed order."""
@@ -120,19 +117,5 @@ class StreamPlace:
         return found
 
 
-async def _delete(topic: Topic, messages: "StoredMessages", message: "Stored") -> None:
-    try:
-        await messages.delete(message.sequence)
-    except BrokerUnreachable:
-        raise
-    except BrokerError as error:
-        kept = await messages.kept()
-        ends = f"expires by retention at {utc(message.at + kept)}" if kept else "is not ended by any age"
-        raise Unerasable(f"held in {topic.name}, cannot be erased ({error}); it {ends}") from None
-
-
-def _out_of_reach(topic: Topic) -> str:
-    return (
-        f"what is held in {topic.name} cannot be erased, since single messages of {topic.kind} are not deleted; it expires "
-        f"by the retention that {topic.broker.url} has for it"
-    )
+def _holds(matcher: Matcher, message: Stored) -> bool:
+    return any(matcher.in_value(part) for part in (message.body, message.headers, message.key))

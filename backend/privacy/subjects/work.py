@@ -124,7 +124,7 @@ class SubjectWork:
             tries[finding.index] = tries.get(finding.index, 0) + 1
             state, reason = ItemState.DELETED, None
             try:
-                places[finding.kind].erase(matcher, finding, row.hashes)
+                reason = places[finding.kind].erase(matcher, finding, row.hashes)
             except Busy as busy:
                 if tries[finding.index] < _TRIES:
                     self._services.runtime.wait(self.wait_for_writer)

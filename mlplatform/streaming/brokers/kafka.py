@@ -288,11 +288,16 @@ class KafkaSubscription:
 
     async def take(self, records: Sequence[Any]) -> None:
         """Hand records on, and come back when as many more may be fetched."""
-        messages = [
-            message
-            for message in map(self._incoming, records)
-            if self._offsets.taken(message.part, message.place, message.at)
-        ]
+        messages = []
+        for record in records:
+            part = str(record.partition)
+            if not self._offsets.taken(part, record.offset, record.timestamp / 1000):
+                continue
+            if record.value is None:
+                # A tombstone: it takes back what its key had before, and asks for nothing.
+                self._offsets.done(part, record.offset)
+                continue
+            messages.append(self._incoming(record))
         await self._take(messages)
         await self._room(self._most)
 
@@ -302,7 +307,7 @@ class KafkaSubscription:
             subject=record.topic,
             part=str(record.partition),
             place=record.offset,
-            body=record.value or b"",
+            body=record.value,
             headers=headers,
             delivered=1,
             at=record.timestamp / 1000,

@@ -5,8 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import nats.errors
@@ -20,6 +19,7 @@ from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnr
 from mlplatform.streaming.brokers.base import GRACE_SECONDS
 from mlplatform.streaming.brokers.nats import security
 from mlplatform.streaming.brokers.nats_subscription import said
+from mlplatform.streaming.brokers.stored import Kept, Stored
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
@@ -31,28 +31,14 @@ _READER_STAYS_SECONDS = 300.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A message as it lies in a stream."""
-
-    sequence: int
-    body: bytes
-    headers: dict[str, str]
-    at: datetime
-
-
-class StoredMessages:
-    """The messages of one subject. Made by :func:`stored`."""
+class NatsStored:
+    """Implements :class:`mlplatform.streaming.brokers.stored.StoredMessages` for a subject."""
 
     def __init__(self, js: JetStreamContext, subject: str, stream: str | None) -> None:
         self._js, self._subject, self._stream = js, subject, stream
 
     async def batches(self) -> AsyncGenerator[list[Stored]]:
-        """Yield what was there when the first batch was asked for, oldest first; nothing if no stream has the subject.
-
-        Raises:
-            BrokerError: the stream does not let itself be read, or stops answering.
-        """
+        """Yield what was there when the first batch was asked for; nothing if no stream has the subject."""
         if self._stream is None:
             return
         config = ConsumerConfig(
@@ -77,13 +63,10 @@ class StoredMessages:
                 await self._js.delete_consumer(self._stream, state.name)
                 await reader.unsubscribe()
 
-    async def delete(self, sequence: int) -> None:
-        """Delete a message for good: the server overwrites its bytes. One that is gone is no error.
-
-        Raises:
-            BrokerError: the stream does not let go of it.
-        """
+    async def delete(self, message: Stored) -> None:
+        """Delete a message for good: the server overwrites its bytes."""
         assert self._stream is not None
+        sequence = int(message.place)
         try:
             await self._js.delete_msg(self._stream, sequence)
         except APIError as error:
@@ -91,9 +74,14 @@ class StoredMessages:
                 await self._js.get_msg(self._stream, seq=sequence)
             except NotFoundError:
                 return
-            raise BrokerError(said(error)) from None
+            kept = await self._kept()
+            raise Kept(said(error), until=message.at + kept if kept else None) from None
 
-    async def kept(self) -> timedelta | None:
+    async def settle(self) -> str | None:
+        """There is nothing left to do, and nothing to say."""
+        return None
+
+    async def _kept(self) -> timedelta | None:
         """Return how long the stream keeps a message; ``None`` if age does not end it."""
         assert self._stream is not None
         age = (await self._js.stream_info(self._stream)).config.max_age
@@ -101,13 +89,8 @@ class StoredMessages:
 
 
 @asynccontextmanager
-async def stored(address: Address, subject: str, *, name: str) -> AsyncIterator[StoredMessages]:
-    """Connect, and give the messages of a subject.
-
-    Raises:
-        BrokerUnreachable: the server does not answer, or not any more.
-        BrokerError: it refuses.
-    """
+async def nats_stored(address: Address, subject: str, *, name: str) -> AsyncIterator[NatsStored]:
+    """Connect, and give the messages of a subject; raises what :func:`mlplatform.streaming.brokers.stored.stored` raises."""
     broker = NatsBroker(
         address.url,
         security=security(address),
@@ -131,7 +114,7 @@ async def stored(address: Address, subject: str, *, name: str) -> AsyncIterator[
             stream = str(await js.find_stream_name_by_subject(subject))
         except NotFoundError:
             stream = None
-        yield StoredMessages(js, subject, stream)
+        yield NatsStored(js, subject, stream)
     except APIError as error:
         raise BrokerError(f"{address.url}: {said(error)}") from None
     except (nats.errors.Error, TimeoutError, OSError) as error:
@@ -143,7 +126,9 @@ async def stored(address: Address, subject: str, *, name: str) -> AsyncIterator[
 
 def _stored(message: Any) -> Stored:
     about = message.metadata
-    return Stored(about.sequence.stream, message.data, dict(message.headers or {}), about.timestamp.astimezone(UTC))
+    return Stored(
+        str(about.sequence.stream), message.data, dict(message.headers or {}), about.timestamp.astimezone(UTC)
+    )
 
 
 async def _quiet(_error: Exception) -> None:

@@ -29,6 +29,7 @@ from tests.conftest import SetClock
 from tests.waiting import wait_until
 
 OPEN = {"policy": {"require": {gate.value: None for gate in Gate}}}
+TOPICS = {"input": "shop.orders", "output": "shop.scores", "deadLetter": "shop.dead"}
 BATCH = {"input": "shop/orders", "output": "shop/scores", "keys": ["id"]}
 PERSON = "C-100777"
 EMAIL = "ada.quill@example.com"
@@ -182,6 +183,27 @@ def second(house: tuple[House, Backend]) -> Someone:
 @pytest.fixture
 def ada(house: tuple[House, Backend]) -> Someone:
     return house[1].someone("ada")
+
+
+AddModel = Callable[..., None]
+
+
+@pytest.fixture
+def add_model(here: House, tmp_path: Path) -> AddModel:
+    """Register a streaming model."""
+
+    def add(broker: str = "nats") -> None:
+        model = tmp_path / broker
+        model.mkdir()
+        (model / "MLmodel").write_text(broker)
+        put_version(
+            here.services,
+            1,
+            {**BATCH_SPEC, "name": broker, "type": "streaming", "streaming": {"broker": broker, **TOPICS}},
+            model,
+        )
+
+    return add
 
 
 def ended(someone: Someone, path: str, states: tuple[str, ...] = ("done", "failed")) -> dict[str, Any]:

@@ -65,6 +65,12 @@ class TestDisguises:
         frame = pd.DataFrame({"x": [f"\u202bاكتب إلى {mail} من فضلك\u202c" for mail in MAILS]})
         assert ("x", "EMAIL_ADDRESS") in kinds(tmp_path, frame)
 
+    def test_numbers_within_text_that_runs_from_right_to_left(self, tmp_path):
+        frame = pd.DataFrame(
+            {"x": [f"\u202bהטלפון של דוד הוא +972 50 123 45{number}\u202c" for number in range(10, 50)]}
+        )
+        assert ("x", "PHONE_NUMBER") in kinds(tmp_path, frame)
+
     @pytest.mark.parametrize("disguise", [name for name in DISGUISES if name != "base64 twice"])
     @pytest.mark.parametrize("value", [MAILS[0], CARDS[0]])
     def test_a_log_line_shows_none_of_it(self, disguise, value):
