@@ -210,10 +210,10 @@ class ModelServer:
         identity = self._settings.identity
         self._metrics.loaded(seconds, flavour=model.flavour, way=model.way, row_wise=model.row_wise)
         engine = Engine(model, batcher, Encoder(identity.name, identity.version, model.outputs))
-        await self._loaded(engine)
         place = Place(identity.environment, identity.name, identity.version)
         self._sampler = sampler(serving.samples.rate, place) if serving.samples else None
         self._recorder = recorder(place)
+        await self._loaded(engine)
         self._app.ready(engine, self._sampler, self._recorder)
         facts = {
             "flavour": model.flavour,
