@@ -71,6 +71,7 @@ ONE_OF = {
     "backend/audit/test_sealing_kill.py": 4,
     "backend/batch/test_kill.py": 3,
     "backend/deployments/test_kill.py": 4,
+    "backend/drift/test_kill.py": 2,
     "backend/evidence/test_kill.py": 4,
     "backend/privacy/test_kill.py": 4,
     "mlplatform/generate/test_peers.py::test_alerts_fire": 3,

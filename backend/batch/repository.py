@@ -1,6 +1,6 @@
 """All queries on the batch domain's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import case, func, or_, select
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend.batch.models import ACTIVE, GOOD, Backfill, BackfillState, BatchRun, BatchSchedule, Cause, RunState
 
+_PIECE = 500
 _TURN = case({Cause.TRIAL: 0, Cause.MANUAL: 1, Cause.SCHEDULE: 1}, value=BatchRun.cause, else_=2)
 """People and rollouts wait for trials and runs by hand; a backfill has time."""
 
@@ -161,6 +162,37 @@ def ended(session: Session, environment: str, model: str, since: datetime) -> li
     )
     rows = session.execute(query.order_by(BatchRun.finished_at))
     return [(at, state in GOOD) for at, state in rows if at is not None]
+
+
+def scored(session: Session, environment: str, model: str, days: Collection[date]) -> set[date]:
+    """Return which of these days were scored well, by whichever version."""
+    wanted, found = sorted(days), set[date]()
+    for start in range(0, len(wanted), _PIECE):
+        query = select(BatchRun.day).where(
+            BatchRun.environment == environment,
+            BatchRun.model == model,
+            BatchRun.day.in_(wanted[start : start + _PIECE]),
+            BatchRun.state.in_(GOOD),
+            BatchRun.cause != Cause.TRIAL,
+        )
+        found.update(session.execute(query.distinct()).scalars())
+    return found
+
+
+def replaced(
+    session: Session, environment: str, model: str, version: int, since: datetime, until: datetime
+) -> Sequence[date]:
+    """Return the days whose partitions a version has replaced in a time, rising."""
+    query = select(BatchRun.day).where(
+        BatchRun.environment == environment,
+        BatchRun.model == model,
+        BatchRun.version == version,
+        BatchRun.state == RunState.SUCCEEDED,
+        BatchRun.cause != Cause.TRIAL,
+        BatchRun.finished_at >= since,
+        BatchRun.finished_at < until,
+    )
+    return session.execute(query.distinct().order_by(BatchRun.day)).scalars().all()
 
 
 def find_backfill(session: Session, backfill_id: str) -> Backfill | None:

@@ -1,6 +1,6 @@
 """Runs of days: asked for, looked at, cancelled; and what rollouts need to know of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -172,6 +172,16 @@ class BatchService:
             if manifest is not None and (manifest.identity.model, manifest.identity.version) == (model, version):
                 found.append(day)
         return found
+
+    def scored(self, session: Session, environment: str, model: str, days: Collection[date]) -> set[date]:
+        """Return which of these days were scored well, by whichever version."""
+        return repository.scored(session, environment, model, days)
+
+    def replaced(
+        self, session: Session, environment: str, model: str, version: int, since: datetime, until: datetime
+    ) -> list[date]:
+        """Return the days whose partitions a version has replaced in a time; trials and runs that changed nothing aside."""
+        return list(repository.replaced(session, environment, model, version, since, until))
 
     def versions_at_work(self, session: Session) -> set[tuple[str, int]]:
         """Return the models and versions that score a day, or are to."""

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
@@ -60,20 +60,24 @@ class PageRequest:
         self._cursor = cursor
 
     def after(self, *types: type) -> tuple[Any, ...] | None:
-        """Return the sort key of the last item seen, checked to have these types; ``None`` on the first page."""
+        """Return the sort key of the last item seen, checked to have these types; ``None`` on the first page.
+
+        A ``datetime`` is one with its offset from UTC.
+        """
         if self._cursor is None:
             return None
         try:
             key = orjson.loads(base64.b64decode(self._cursor, altchars=b"-_", validate=True))
-            if not isinstance(key, list) or [type(part) for part in key] != list(types):
+            on_the_wire = [str if kind is datetime else kind for kind in types]
+            if not isinstance(key, list) or [type(part) for part in key] != on_the_wire:
                 raise ValueError
             if any(isinstance(part, int) and abs(part) >= 2**63 for part in key):
                 raise ValueError
             if any(isinstance(part, str) and "\x00" in part for part in key):
                 raise ValueError
-        except (ValueError, binascii.Error):
+            return tuple(_moment(part) if kind is datetime else part for part, kind in zip(key, types, strict=True))
+        except (ValueError, OverflowError, binascii.Error):
             raise InvalidInput("cursor: is none that this list gave out", fix="Start again without `cursor`.") from None
-        return tuple(key)
 
     def page(self, rows: Sequence[Row], key: Callable[[Row], Sequence[Any]], item: Callable[[Row], Item]) -> Page[Item]:
         """Make a page of rows, of which one more than ``limit`` was queried to see whether there are more."""
@@ -81,6 +85,13 @@ class PageRequest:
         more = len(rows) > self.limit
         cursor = base64.urlsafe_b64encode(orjson.dumps(list(key(shown[-1])))).decode() if more else None
         return Page(items=[item(row) for row in shown], next_cursor=cursor)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC)
 
 
 async def _asked_for(

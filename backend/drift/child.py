@@ -14,6 +14,7 @@ from typing import Any
 from backend.core.errors import PlatformError
 from backend.drift.window import PartWindow
 from mlplatform.reference.profile import Reference
+from mlplatform.serving.output import one_line
 
 NO_TELEMETRY = {"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1"}
 """Evidently's own switch, and that of the library which would send."""
@@ -39,30 +40,38 @@ def judged(reference: Reference, windows: Sequence[tuple[PartWindow, bool]], alp
         "alpha": alpha,
         "windows": [{"labelled": labelled, **_plain(window)} for window, labelled in windows],
     }
+    answer = ask("backend.drift.child", asked, "judging")
+    return Judged(answer["judgement"], answer["dashboard"])
+
+
+def ask(module: str, asked: Any, what: str, variables: Sequence[str] = ()) -> Any:
+    """Have a module answer in a child process, which gets these environment variables besides the harmless ones.
+
+    Raises:
+        PlatformError: it could not be done.
+    """
     try:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "backend.drift.child"],
+            [sys.executable, "-W", "ignore", "-m", module],
             input=json.dumps(asked),
-            env=environment(),
+            env=environment(variables),
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise PlatformError(f"judging took longer than {PATIENCE:g} s") from None
+        raise PlatformError(f"{what} took longer than {PATIENCE:g} s") from None
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        raise PlatformError(
-            f"judging failed with status {done.returncode}: {lines[-1][:300] if lines else 'no reason'}"
-        )
-    answer = json.loads(done.stdout)
-    return Judged(answer["judgement"], answer["dashboard"])
+        # The last line of a traceback may quote what was read.
+        lines = [one_line(line)[:300] for line in done.stderr.strip().splitlines()[-1:]]
+        raise PlatformError(f"{what} failed with status {done.returncode}: {lines[0] if lines else 'no reason'}")
+    return json.loads(done.stdout)
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of the child: no secrets of the platform, and no telemetry."""
-    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "PYTHONPATH", "SYSTEMROOT")
+def environment(variables: Sequence[str] = ()) -> dict[str, str]:
+    """Return the environment of a child: of the platform's secrets only what is named, and no telemetry."""
+    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "PYTHONPATH", "SYSTEMROOT", *variables)
     found = {name: os.environ[name] for name in kept if name in os.environ}
     return {**found, **NO_TELEMETRY, "MPLBACKEND": "Agg"}
 

@@ -1,10 +1,10 @@
 """The drift domain's tables."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Float, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import JSON, Boolean, Date, Float, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from backend.core.database import Base, UtcDateTime
@@ -83,6 +83,8 @@ class GroundTruth(Base):
     prediction: Mapped[str] = mapped_column(String(36), primary_key=True)
     value: Mapped[Any] = mapped_column(JSON)
     """One value for each row of the prediction."""
+    day: Mapped[date | None] = mapped_column(Date)
+    """For a row in the lake: the partition that it is in. Its key is not kept, only the id that follows from it."""
     observed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When this value came; labels that are late count then."""

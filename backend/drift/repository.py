@@ -149,6 +149,17 @@ def truths_received(
         last = rows[-1].prediction
 
 
+def any_truth(session: Session, model: str, environment: str, since: datetime, until: datetime) -> bool:
+    """Say whether a label came in a time."""
+    query = select(GroundTruth.prediction).where(
+        GroundTruth.model == model,
+        GroundTruth.environment == environment,
+        GroundTruth.received_at >= since,
+        GroundTruth.received_at < until,
+    )
+    return session.execute(query.limit(1)).first() is not None
+
+
 def drop_truths(session: Session, before: datetime) -> None:
     """Delete labels that came before a time."""
     session.execute(delete(GroundTruth).where(GroundTruth.received_at < before))

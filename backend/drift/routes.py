@@ -45,14 +45,18 @@ ModelName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=63, examples=["
     responses=problems(401, 403, 404, 413, 422),
 )
 def labels(services: ServicesOf, caller: Caller, write: Write, name: ModelName, sent: LabelsIn) -> Response:
-    """Take what would have been right. Labels may be late, sent again, and in any order; they join by the prediction's id."""
+    """Take what would have been right. Labels may be late, sent again, and in any order.
+
+    They join by the prediction's id, of a batch model by the row's day and key.
+    """
     if sent.environment not in services.settings.environments:
         known = ", ".join(services.settings.environments)
         raise InvalidInput(f"environment: there is none called {sent.environment}", fix=f"There are: {known}.")
 
     def work(session: Session) -> Taken:
         given = [
-            Label(str(one.id), one.value if isinstance(one.value, list) else [one.value], one.at) for one in sent.labels
+            Label(one.id, one.value if isinstance(one.value, list) else [one.value], one.at, one.day, one.key or {})
+            for one in sent.labels
         ]
         return services.drift.labels.take(session, caller, name, sent.environment, given)
 

@@ -1,10 +1,9 @@
 """What the drift domain takes and says over HTTP."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from backend.core.actions import ActionOut
 from backend.core.config import ENVIRONMENT_PATTERN
@@ -22,13 +21,27 @@ MOST_ROWS = 200
 class LabelIn(Payload):
     """What would have been the right answer to a prediction."""
 
-    id: UUID = Field(description="The prediction's id: its answer's header `X-Prediction-Id`.")
+    id: Annotated[PlainText, Field(min_length=1, max_length=500)] | None = Field(
+        default=None,
+        description="The prediction's id: of a real-time model its answer's header `X-Prediction-Id`, of a streaming one the "
+        "message's id, which is also the answer's `ce-id`.",
+    )
+    day: date | None = Field(default=None, description="Of a batch model, instead of an id: the day that was scored.")
+    key: dict[Annotated[str, Field(max_length=200)], Value] | None = Field(
+        default=None, max_length=50, description="Of a batch model: the row's columns of `batch.keys`."
+    )
     value: Value | Annotated[list[Value], Field(min_length=1, max_length=MOST_ROWS)] = Field(
         description="The truth; a list of them where the request had several rows, in their order."
     )
     at: AwareDatetime | None = Field(
         default=None, description="When it was observed; of one prediction the newest observation counts. Now, if null."
     )
+
+    @model_validator(mode="after")
+    def _names_a_prediction(self) -> Self:
+        if (self.id is None) is (self.day is None) or (self.day is None) is not (self.key is None):
+            raise ValueError("give either `id`, or `day` and `key`")
+        return self
 
 
 class LabelsIn(Payload):
@@ -45,7 +58,9 @@ class LabelsOut(Schema):
     changed: int = Field(description="Predictions whose label was another before.")
     repeated: int = Field(description="Labels that were known.")
     outdated: int = Field(description="Labels older than what is known of their predictions; they change nothing.")
-    sampled: int = Field(description="Predictions that are among the samples by now; the other labels wait for theirs.")
+    sampled: int = Field(
+        description="Predictions that are among the samples, or whose days were scored, by now; the other labels wait."
+    )
 
 
 class ReportIn(Payload):

@@ -2,9 +2,7 @@
 
 import gzip
 import json
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +16,15 @@ from backend.core.errors import Conflict, NotFound
 from backend.core.ids import new_id
 from backend.drift import repository
 from backend.drift.child import Judged, judged
+from backend.drift.gathering import Gathering, Window
 from backend.drift.judging import LEAST_ROWS, alpha_of
 from backend.drift.labels import Labels
 from backend.drift.models import WORST_FIRST, DriftOutcome, DriftReport, ReportState
-from backend.drift.window import PartWindow, asked, parts_of, told
+from backend.drift.window import PartWindow
 from backend.identity.principal import Principal
 from backend.observability.raised import OWN, Raised
 from mlplatform.reference.profile import ALL, Reference, Side
-from mlplatform.spec.model import ModelSpec
+from mlplatform.spec.model import ModelSpec, ModelType
 
 if TYPE_CHECKING:
     from backend.core.container import Services
@@ -42,16 +41,6 @@ _WHAT = {
 _RUNBOOK = "/docs/default/component/ml-platform/how-to/read-a-drift-report/"
 
 Judge = Callable[[Reference, Sequence[tuple[PartWindow, bool]], float], Judged]
-Row = Mapping[tuple[Side, str], Any]
-
-
-@dataclass(frozen=True)
-class _Window:
-    """What a report is made from; ``rows`` and ``told`` are how many rows there are, drawn ones or not."""
-
-    parts: list[tuple[PartWindow, bool]]
-    rows: int
-    labelled: int
 
 
 class DriftService:
@@ -60,6 +49,7 @@ class DriftService:
     def __init__(self, services: "Services", judge: Judge = judged) -> None:
         self._services = services
         self.labels = Labels(services)
+        self._gathering = Gathering(services)
         self.judge = judge
 
     def get(self, session: Session, id: str) -> DriftReport:
@@ -155,13 +145,17 @@ class DriftService:
 
     def due(self, session: Session, model: str, environment: str, version: int, spec: ModelSpec) -> bool:
         """Say whether it is time for a scheduled report."""
-        if spec.serving.samples is None or repository.pending(session, model, environment) is not None:
+        batch = spec.type is ModelType.BATCH
+        if (not batch and spec.serving.samples is None) or repository.pending(session, model, environment) is not None:
             return False
         last = repository.newest(session, model, environment)
         since = self._services.deployments.live_since(session, environment, model, version)
         times = [since] if since is not None else []
         times += [last.until] if last is not None else []
-        return bool(times) and self._services.clock.now() - max(times) >= spec.drift.interval
+        now = self._services.clock.now()
+        if not times or now - max(times) < spec.drift.interval:
+            return False
+        return not batch or self._anything_since(session, model, environment, version, max(times), now)
 
     def judgements(
         self, session: Session, environment: str, model: str, indicator: str, since: datetime
@@ -192,10 +186,11 @@ class DriftService:
             spec = ModelSpec.model_validate(version.spec)
             reference = self._services.registry.reference(version)
             digest = version.lineage.get("referenceDigest")
-            window = self._window(session, row, spec)
-            rows_enough = window.rows >= spec.drift.min_rows
-            labels_enough = window.labelled >= LEAST_ROWS
+            gather = self._gathering.of(session, row, spec)
             spent = self._spent_until(session, row)
+        window = gather()
+        rows_enough = window.rows >= spec.drift.min_rows
+        labels_enough = window.labelled >= LEAST_ROWS
         done: Judged | None = None
         alpha = alpha_of(row.until - spent, self._services.settings.drift.false_alarms)
         if reference is not None and (rows_enough or labels_enough):
@@ -228,28 +223,21 @@ class DriftService:
         ]
         return max([*ends, min(row.since, row.labels_since)])
 
-    def _window(self, session: Session, row: DriftReport, spec: ModelSpec) -> _Window:
-        samples = self._services.privacy.samples
-        most = self._services.settings.drift.most_rows
-        draw = random.Random(row.id)  # noqa: S311 - a report that is made again draws the same rows
-        taken = samples.read(session, row.environment, row.model, version=row.version, since=row.since, until=row.until)
-        rows, count = _drawn((one for sample in taken for one in asked(spec, sample)), most, draw)
-        known: list[Row] = []
-        for some in repository.truths_received(session, row.model, row.environment, row.labels_since, row.until):
-            truths = {one.prediction: one.value for one in some}
-            for sample in samples.of(session, row.environment, row.model, truths, version=row.version):
-                known += told(spec, sample, truths[sample.id])
-        labelled, told_count = _drawn(known, most, draw)
-        parts = [(one, False) for one in parts_of(spec, rows)]
-        parts += [(one, True) for one in parts_of(spec, labelled)]
-        return _Window(parts, count, told_count)
+    def _anything_since(
+        self, session: Session, model: str, environment: str, version: int, since: datetime, until: datetime
+    ) -> bool:
+        """Say whether a run has ended or a label has come: a batch model that rests has nothing to report."""
+        return bool(
+            self._services.batch.replaced(session, environment, model, version, since, until)
+            or repository.any_truth(session, model, environment, since, until)
+        )
 
     def _keep(
         self,
         session: Session,
         id: str,
         spec: ModelSpec,
-        window: _Window,
+        window: Window,
         done: Judged | None,
         digest: str | None,
         alpha: float,
@@ -259,11 +247,13 @@ class DriftService:
             return None if row is None else row.outcome
         row.state, row.finished_at = ReportState.DONE.value, self._services.clock.now()
         row.rows, row.labelled, row.reference_digest = window.rows, window.labelled, digest
+        row.reason = window.note
         if digest is None:
             row.outcome = DriftOutcome.NO_REFERENCE.value
             row.reason = f"v{row.version} was registered without a training reference; `platform validate` makes one"
         elif done is None or not done.judgement["findings"]:
-            row.outcome, row.reason = DriftOutcome.NOT_ENOUGH_ROWS.value, _too_few(spec, window)
+            row.outcome = DriftOutcome.NOT_ENOUGH_ROWS.value
+            row.reason = "; ".join(filter(None, (_too_few(spec, window), window.note)))
         else:
             self._judged(row, done, alpha)
         self._record(
@@ -345,20 +335,10 @@ def _side(kind: str) -> Side:
     return sides[kind]
 
 
-def _too_few(spec: ModelSpec, window: _Window) -> str:
-    said = f"{window.rows} sampled rows and {window.labelled} labelled ones; {spec.drift.min_rows} or {LEAST_ROWS} are needed"
-    if spec.serving.samples is None:
+def _too_few(spec: ModelSpec, window: Window) -> str:
+    batch = spec.type is ModelType.BATCH
+    rows = f"{window.rows} {'' if batch else 'sampled '}rows"
+    said = f"{rows} and {window.labelled} labelled ones; {spec.drift.min_rows} or {LEAST_ROWS} are needed"
+    if spec.serving.samples is None and not batch:
         return f"{said}, and model.yaml has no serving.samples"
     return said
-
-
-def _drawn(rows: Iterable[Row], most: int, draw: random.Random) -> tuple[list[Row], int]:
-    """Return rows, of more than ``most`` so many, each as likely as any other; and how many there were."""
-    kept: list[Row] = []
-    count = 0
-    for count, row in enumerate(rows, start=1):
-        if count <= most:
-            kept.append(row)
-        elif (place := draw.randrange(count)) < most:
-            kept[place] = row
-    return kept, count

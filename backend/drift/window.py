@@ -3,6 +3,7 @@
 Everything here was sent by somebody: what does not fit is counted as missing or left out, and nothing of it raises.
 """
 
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -14,6 +15,7 @@ from mlplatform.reference.profile import ALL, Side
 from mlplatform.reference.values import in_slice, slice_name
 from mlplatform.spec.model import Column, ModelSpec
 
+Row = Mapping[tuple[Side, str], Any]
 MOST_OF_A_REQUEST = 20
 """Rows of one request that count: rows that are sent together are often alike, and tests take them for independent."""
 
@@ -26,14 +28,14 @@ class PartWindow:
     rows: int = 0
     columns: dict[tuple[Side, str], list[Any]] = field(default_factory=dict)
 
-    def add(self, row: Mapping[tuple[Side, str], Any]) -> None:
+    def add(self, row: Row) -> None:
         """Add a row."""
         self.rows += 1
         for key, value in row.items():
             self.columns.setdefault(key, []).append(value)
 
 
-def parts_of(spec: ModelSpec, rows: Iterable[Mapping[tuple[Side, str], Any]]) -> list[PartWindow]:
+def parts_of(spec: ModelSpec, rows: Iterable[Row]) -> list[PartWindow]:
     """Return all rows, and the rows of each slice."""
     everything = PartWindow(ALL)
     own = [(one, PartWindow(slice_name(one))) for one in slices(spec)]
@@ -43,6 +45,18 @@ def parts_of(spec: ModelSpec, rows: Iterable[Mapping[tuple[Side, str], Any]]) ->
             if in_slice(row.get(("input", one.column)), one):
                 part.add(row)
     return [everything, *(part for _, part in own)]
+
+
+def drawn(rows: Iterable[Row], most: int, draw: random.Random) -> tuple[list[Row], int]:
+    """Return rows, of more than ``most`` so many, each as likely as any other; and how many there were."""
+    kept: list[Row] = []
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        if count <= most:
+            kept.append(row)
+        elif (place := draw.randrange(count)) < most:
+            kept[place] = row
+    return kept, count
 
 
 def asked(spec: ModelSpec, sample: Sample) -> Iterator[dict[tuple[Side, str], Any]]:

@@ -104,7 +104,7 @@ class PayloadSample(Base):
 
     __tablename__ = "payload_samples"
     __table_args__ = (
-        Index("ix_payload_samples_place", "environment", "model", "id"),
+        Index("ix_payload_samples_place", "environment", "model", "at", "id"),
         Index("ix_payload_samples_at", "at"),
         Index("ix_payload_samples_key", "key_id"),
     )

@@ -2,11 +2,19 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.privacy.models import PayloadSample
+
+# Not by the id alone: where that follows from a message's own id, it says nothing about the time.
+_NEWEST_FIRST = (PayloadSample.at.desc(), PayloadSample.id.desc())
+
+
+def _before(at: datetime, id: str) -> ColumnElement[bool]:
+    return or_(PayloadSample.at < at, and_(PayloadSample.at == at, PayloadSample.id < id))
 
 
 def known(session: Session, ids: Collection[str]) -> set[str]:
@@ -40,9 +48,9 @@ def _pieces(environment: str, model: str, ids: Collection[str]) -> Iterator[Colu
 def drop_beyond(session: Session, environment: str, model: str, most: int) -> None:
     """Delete a model's oldest samples until there are at most so many."""
     mine = (PayloadSample.environment == environment, PayloadSample.model == model)
-    newest = select(PayloadSample.id).where(*mine).order_by(PayloadSample.id.desc()).offset(most - 1).limit(1)
-    if (last := session.execute(newest).scalar_one_or_none()) is not None:
-        session.execute(delete(PayloadSample).where(*mine, PayloadSample.id < last))
+    newest = select(PayloadSample.at, PayloadSample.id).where(*mine).order_by(*_NEWEST_FIRST).offset(most - 1).limit(1)
+    if (last := session.execute(newest).one_or_none()) is not None:
+        session.execute(delete(PayloadSample).where(*mine, _before(last.at, last.id)))
 
 
 def piece(
@@ -53,27 +61,31 @@ def piece(
     version: int | None,
     since: datetime | None,
     until: datetime | None,
-    after: str,
+    after: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[PayloadSample]:
-    """Return a model's samples behind an id, oldest first."""
+    """Return a model's samples behind a time and an id, oldest first."""
     query = select(PayloadSample).where(PayloadSample.environment == environment, PayloadSample.model == model)
-    query = query.where(PayloadSample.id > after)
+    if after is not None:
+        at, id = after
+        query = query.where(or_(PayloadSample.at > at, and_(PayloadSample.at == at, PayloadSample.id > id)))
     if version is not None:
         query = query.where(PayloadSample.version == version)
     if since is not None:
         query = query.where(PayloadSample.at >= since)
     if until is not None:
         query = query.where(PayloadSample.at < until)
-    return session.execute(query.order_by(PayloadSample.id).limit(limit)).scalars().all()
+    return session.execute(query.order_by(PayloadSample.at, PayloadSample.id).limit(limit)).scalars().all()
 
 
-def page(session: Session, environment: str, model: str, *, after: str | None, limit: int) -> Sequence[PayloadSample]:
+def page(
+    session: Session, environment: str, model: str, *, after: tuple[Any, ...] | None, limit: int
+) -> Sequence[PayloadSample]:
     """Return a model's samples, newest first, and one more than ``limit``."""
     query = select(PayloadSample).where(PayloadSample.environment == environment, PayloadSample.model == model)
     if after is not None:
-        query = query.where(PayloadSample.id < after)
-    return session.execute(query.order_by(PayloadSample.id.desc()).limit(limit + 1)).scalars().all()
+        query = query.where(_before(*after))
+    return session.execute(query.order_by(*_NEWEST_FIRST).limit(limit + 1)).scalars().all()
 
 
 def sealed_by_others(session: Session, key_id: str, *, limit: int) -> Sequence[PayloadSample]:

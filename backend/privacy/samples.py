@@ -95,8 +95,9 @@ class Samples:
 
     def add(self, session: Session, samples: Sequence[Sample]) -> int:
         """Seal and keep samples; those that are there already stay as they are."""
-        known = repository.known(session, [sample.id for sample in samples])
-        fresh = [sample for sample in samples if sample.id not in known]
+        by_id = {sample.id: sample for sample in reversed(samples)}
+        known = repository.known(session, by_id)
+        fresh = [sample for sample in samples if sample.id not in known and by_id[sample.id] is sample]
         if not fresh:
             return 0
         key_id, key = self._keys.active(session, SAMPLES)
@@ -151,13 +152,13 @@ class Samples:
         Raises:
             EncryptionUnavailable: the keys are not to be had.
         """
-        after = ""
+        after: tuple[datetime, str] | None = None
         while rows := repository.piece(
             session, environment, model, version=version, since=since, until=until, after=after, limit=_PIECE
         ):
             for row in rows:
                 yield self.opened(session, row)
-            after = rows[-1].id
+            after = (rows[-1].at, rows[-1].id)
 
     def there(self, session: Session, environment: str, model: str, ids: Collection[str]) -> set[str]:
         """Return which of these predictions of a model were sampled."""

@@ -1,6 +1,7 @@
 """HTTP routes of data-subject requests, payload samples and data keys."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -153,11 +154,11 @@ def samples(
     model: Annotated[str, Query(pattern=NAME_PATTERN, max_length=63)],
 ) -> Page[SampleOut]:
     """Return which predictions of a model were sampled, newest first."""
-    (after,) = page.after(str) or (None,)
+    after = page.after(datetime, str)
     with services.database.read() as session:
         services.privacy.may_read_samples(session, caller, model)
         rows = sample_repository.page(session, environment, model, after=after, limit=page.limit)
-    return page.page(rows, lambda row: [row.id], SampleOut.model_validate)
+    return page.page(rows, lambda row: [row.at, row.id], SampleOut.model_validate)
 
 
 @router.get("/samples/{id}", summary="One payload sample", responses=problems(401, 403, 404, 409, 422, 503))

@@ -25,6 +25,7 @@ from mlplatform.serving.spool import Spool
 FOLDER_VARIABLE = "ML_PLATFORM_SAMPLES"
 """Where the platform's launcher says the spool is; not an argument, since older toolkits would refuse one."""
 RECIPIENT = "recipient.json"
+_NAMED = uuid.uuid5(uuid.NAMESPACE_URL, "urn:ml-platform:prediction")
 _MOST_WAITING = 64
 _LARGEST = 1 << 20
 _FLUSH_SECONDS = 1.0
@@ -59,11 +60,13 @@ class Sampler:
             folder, "payload samples", self._lines, most_waiting=_MOST_WAITING, flush_seconds=_FLUSH_SECONDS
         )
 
+    def wants_one(self) -> bool:
+        """Say whether the next prediction is one to be sampled."""
+        return random.random() < self._rate and not self._spool.full  # noqa: S311 - not a secret
+
     def id_for_one(self, known: str | None = None) -> str | None:
         """Return an id for the prediction that is about to be answered, if it is one to be sampled; the one it has already."""
-        if random.random() >= self._rate or self._spool.full:  # noqa: S311 - not a secret
-            return None
-        return known or new_id()
+        return (known or new_id()) if self.wants_one() else None
 
     def take(self, id: str, request: bytes, answer: bytes) -> None:
         """Hand a prediction over; returns at once."""
@@ -124,6 +127,14 @@ def _redacted(body: bytes) -> Any:
         return clean(orjson.loads(body))
     except orjson.JSONDecodeError:
         return {"omitted": "no JSON"}
+
+
+def named_id(environment: str, model: str, *names: str) -> str:
+    """Return the id of a prediction that has names of its own, such as a message's id: the same names, the same id.
+
+    A UUIDv5 (RFC 9562, section 5.5). Whoever knows the names finds the prediction; the names themselves need not be kept.
+    """
+    return str(uuid.uuid5(_NAMED, json.dumps([environment, model, *names])))
 
 
 def new_id() -> str:

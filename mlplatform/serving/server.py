@@ -211,10 +211,10 @@ class ModelServer:
         identity = self._settings.identity
         self._metrics.loaded(seconds, flavour=model.flavour, way=model.way, row_wise=model.row_wise)
         engine = Engine(model, batcher, Encoder(identity.name, identity.version, model.outputs))
-        await self._loaded(engine)
         place = Place(identity.environment, identity.name, identity.version)
         self._sampler = sampler(serving.samples.rate, place) if serving.samples else None
         self._recorder = recorder(place)
+        await self._loaded(engine)
         # What is there now stays: the collector need not look through hundreds of thousands of objects again and again.
         gc.collect()
         gc.freeze()

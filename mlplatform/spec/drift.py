@@ -12,11 +12,11 @@ LEAST, MOST = timedelta(minutes=10), timedelta(days=31)
 
 
 class Drift(SpecModel):
-    """Judged are sampled predictions (`serving.samples`); the slices are those of `validation.thresholds`."""
+    """Judged are sampled predictions (`serving.samples`), of type batch the rows in the lake; slices are those of thresholds."""
 
     interval: Duration = Field(default=timedelta(days=1), description="Least time between two scheduled reports.")
     min_rows: int = Field(
-        default=100, ge=30, le=100_000, description="With fewer sampled rows than this a report waits for more."
+        default=100, ge=30, le=100_000, description="With fewer rows than this a report waits for more."
     )
     on_drift: Literal["notify", "retrain"] = Field(
         default="notify",

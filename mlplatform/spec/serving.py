@@ -59,7 +59,7 @@ class Resources(SpecModel):
 
 
 class Samples(SpecModel):
-    """Requests and answers that are kept to look at, redacted and encrypted; how long is in `retention.payloadSamples`."""
+    """Requests or messages, and their answers, that are kept redacted and encrypted for `retention.payloadSamples`."""
 
     rate: float = Field(gt=0, le=1, description="Share of predictions, such as 0.01 for one in a hundred.")
 
@@ -91,5 +91,6 @@ class Serving(SpecModel):
         default=timedelta(minutes=2), description="A replica that is not ready after this has failed."
     )
     samples: Samples | None = Field(
-        default=None, description="Which share of the traffic is sampled; none of it if null."
+        default=None,
+        description="Which share of the requests or messages is sampled; none if null. Type batch needs none.",
     )

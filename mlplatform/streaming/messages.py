@@ -4,6 +4,7 @@ Headers follow CloudEvents 1.0 in binary mode: the attributes are headers, the d
 Kafka ``ce_`` (CloudEvents' protocol bindings for HTTP, NATS and Kafka).
 """
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import orjson
 
 from mlplatform.serving.problems import MalformedRequest, PayloadTooLarge, Problem
 from mlplatform.serving.rows import InputSchema, OutputSchema, Rows
+from mlplatform.serving.samples import named_id
 from mlplatform.spec.streaming import Streaming
 from mlplatform.streaming.buckets import bucket_of
 from mlplatform.streaming.position import write_place
@@ -81,7 +83,7 @@ class Messages:
     ) -> None:
         self._streaming = streaming
         self._inputs, self._outputs = inputs, outputs
-        self._name, self._version = name, version
+        self._name, self._version, self._environment = name, version, environment
         self._max_bytes = max_bytes
         self._attribute = attribute
         self.output = prefix + streaming.output
@@ -159,6 +161,17 @@ class Messages:
             self._dedup(message, identity),
             self._key(message, data),
         )
+
+    def sample(self, message: Incoming, answer: Outgoing) -> tuple[str, bytes, bytes]:
+        """Return an answered message as a sampled prediction: its id, what was asked and what was answered.
+
+        The id follows from the message's own, so a message that was answered twice is one sample, and its truth finds it.
+        The bodies have the form of the protocol V1: whoever reads samples knows one form. The message is kept whole, since
+        members that the model does not see may be what a person is found by.
+        """
+        identity = self.id_of(message)
+        asked = b'{"id":%b,"instances":[%b]}' % (json.dumps(identity).encode(), message.body)
+        return named_id(self._environment, self._name, identity), asked, b'{"predictions":[%b]}' % answer.body
 
     def dead(self, message: Incoming, problem: Problem, deliveries: int) -> Outgoing:
         """Return the dead letter: body and headers as they came, and the reason beside them."""

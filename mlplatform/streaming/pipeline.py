@@ -25,6 +25,7 @@ from mlplatform.serving.problems import (
     Problem,
 )
 from mlplatform.serving.rows import Rows
+from mlplatform.serving.samples import Sampler
 from mlplatform.spec.streaming import Streaming
 from mlplatform.streaming import metrics as outcomes
 from mlplatform.streaming.brokers.address import BrokerError
@@ -84,6 +85,7 @@ class Pipeline:
     metrics: StreamMetrics
     streaming: Streaming
     suspects: Suspects
+    sampler: Sampler | None = None
     _flights: dict[Place, Flight] = field(default_factory=dict)
     _outbox: "asyncio.Queue[Flight]" = field(default_factory=asyncio.Queue)
     _alone: "asyncio.Queue[Flight]" = field(default_factory=asyncio.Queue)
@@ -257,7 +259,13 @@ class Pipeline:
             pause = _SHORTEST_PAUSE
             if self._sent.empty():
                 self._clear_to_send.set()
+            self._sample(sent)
             await self._settle(sent.flight, sent.flight.outcome)
+
+    def _sample(self, sent: _Sent) -> None:
+        """Keep some of what was answered. Shadows, failures and dead letters answered nobody."""
+        if sent.flight.outcome == outcomes.ANSWERED and self.sampler is not None and self.sampler.wants_one():
+            self.sampler.take(*self.messages.sample(sent.flight.message, sent.outgoing))
 
     async def _settle(self, flight: Flight, outcome: str) -> None:
         if flight.started:

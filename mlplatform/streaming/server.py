@@ -84,6 +84,7 @@ class StreamServer(ModelServer):
             self._stream_metrics,
             self._streaming,
             Suspects(self._stream.state / _SUSPECTS),
+            self._sampler,
         )
         timeout = spec.serving.request_timeout.total_seconds()
         consumer = Consumer(self._stream.control, self._version, broker, pipeline, self._stream_metrics, timeout)

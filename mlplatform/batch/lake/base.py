@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from mlplatform.batch.manifest import Manifest
 
@@ -60,6 +60,14 @@ class Lake(Protocol):
 
     def fetch(self, folder: str, partition: str, day: date, name: str, into: Path) -> Path:
         """Return a local path with the file's content, in the folder ``into`` if it has to be copied."""
+        ...
+
+    def stream(self, folder: str, partition: str, day: date, name: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file for reading where it is, in any order; nothing of it is copied to a disk.
+
+        Raises:
+            FileNotFoundError: it is gone.
+        """
         ...
 
     def digest(self, folder: str, partition: str, day: date, file: LakeFile) -> str:

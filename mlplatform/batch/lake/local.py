@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import BinaryIO
 
 from mlplatform.batch.faults import BatchFailed
 from mlplatform.batch.lake.base import (
@@ -66,13 +67,17 @@ class LocalLake:
         """Return the file's own path."""
         return self.path(folder, partition, day) / name
 
+    def stream(self, folder: str, partition: str, day: date, name: str) -> BinaryIO:
+        """Open a file for reading."""
+        return (self.path(folder, partition, day) / name).open("rb")
+
     def digest(self, folder: str, partition: str, day: date, file: LakeFile) -> str:
         """Return the SHA-256 of a file's content."""
         return "sha256:" + file_digest(self.path(folder, partition, day) / file.name)
 
     def row_count(self, folder: str, partition: str, day: date, name: str) -> tuple[int, list[str]]:
         """Return rows and columns of a file."""
-        with (self.path(folder, partition, day) / name).open("rb") as stream:
+        with self.stream(folder, partition, day, name) as stream:
             return footer(stream)
 
     def manifest(self, folder: str, partition: str, day: date) -> Manifest | None:

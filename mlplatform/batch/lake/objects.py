@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mlplatform.batch.faults import BatchFailed
 from mlplatform.batch.lake.base import (
@@ -103,14 +103,19 @@ class ObjectLake:
         store.get_file(path, str(local))
         return local
 
+    def stream(self, folder: str, partition: str, day: date, name: str) -> BinaryIO:
+        """Open an object for reading; what is asked of it is fetched."""
+        store, path = self._at(folder, partition, day, name)
+        opened: BinaryIO = store.open(path, "rb")
+        return opened
+
     def digest(self, folder: str, partition: str, day: date, file: LakeFile) -> str:
         """Return the store's own mark of the content, which costs no download."""
         return f"mark:{file.bytes}:{file.mark}"
 
     def row_count(self, folder: str, partition: str, day: date, name: str) -> tuple[int, list[str]]:
         """Return rows and columns of a file."""
-        store, path = self._at(folder, partition, day, name)
-        with store.open(path, "rb") as stream:
+        with self.stream(folder, partition, day, name) as stream:
             return footer(stream)
 
     def manifest(self, folder: str, partition: str, day: date) -> Manifest | None:

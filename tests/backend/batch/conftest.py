@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
@@ -128,11 +129,17 @@ class Shop:
         return pl.read_parquet(folder / "*.parquet", hive_partitioning=False).rows() if folder.exists() else []
 
     def add_version(
-        self, number: int, body: str | None = None, *, batch: dict[str, Any] | None = None, **spec: Any
+        self,
+        number: int,
+        body: str | None = None,
+        *,
+        batch: dict[str, Any] | None = None,
+        reference: pd.DataFrame | None = None,
+        **spec: Any,
     ) -> str:
         """Put a registered version into the tables and its artefact into the store."""
         document = {**SPEC, **spec, "batch": {**BATCH, **(batch or {})}}
-        return put_version(self.services, number, document, self.model(body or BODY.format(factor=number)))
+        return put_version(self.services, number, document, self.model(body or BODY.format(factor=number)), reference)
 
     def make_live(self, version: int) -> None:
         """Have a version live, as after a rollout."""

@@ -1,6 +1,5 @@
 """A platform with a live model that has a training reference, and what is asked of it."""
 
-import hashlib
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -22,11 +21,7 @@ from backend.drift.judging import judge
 from backend.drift.window import PartWindow
 from backend.observability.work import Watch
 from backend.privacy.samples import Sample
-from backend.registry.models import VersionRow
-from mlplatform.attest.digest import artefact_digest
-from mlplatform.reference.build import error_column, profile
-from mlplatform.reference.profile import FILE, Part, Reference
-from mlplatform.spec.model import ModelSpec
+from mlplatform.reference.profile import Reference
 from tests.backend.conftest import SPEC, Backend, Someone
 from tests.backend.privacy.conftest import House, privacy_settings
 from tests.backend.versions import put_version
@@ -84,25 +79,7 @@ class Cellar(House):
         model = folder / f"model-{number}"
         model.mkdir(exist_ok=True)
         (model / "MLmodel").write_text(f"flavors: {number}")
-        put_version(self.services, number, document, model)
-        if not reference:
-            return
-        spec, frame = ModelSpec.model_validate(document), training_data()
-        parts = []
-        for name, rows in (("all", frame), ("1 <= hue", frame[frame["hue"] >= 1])):
-            columns = [profile(rows, column, "input", 1000) for column in spec.schema_.inputs]
-            columns += [profile(rows, column, "output", 1000) for column in spec.schema_.outputs]
-            columns.append(profile(rows, error_column(spec), "error", 1000))
-            parts.append(Part(name=name, rows=len(rows), columns=columns))
-        content = Reference(
-            model_digest=artefact_digest(model), dataset="wine-measurements", answered="wine-measurements", parts=parts
-        ).model_dump_json(by_alias=True)
-        with self.services.database.write() as session:
-            row = session.get_one(VersionRow, ("wine", number))
-            file = self.services.registry.artefacts / row.bundle / FILE
-            file.parent.mkdir()
-            file.write_text(content)
-            row.lineage = {**row.lineage, "referenceDigest": hashlib.sha256(content.encode()).hexdigest()}
+        put_version(self.services, number, document, model, training_data() if reference else None)
 
     def serve(self, count: int, *, alcohol: float = 13, version: int = 1, at: datetime | None = None) -> list[str]:
         """Answer requests of one row, all of them sampled."""
@@ -143,7 +120,7 @@ class Cellar(House):
         with self.services.database.read() as session:
             ids = list(work.waiting(session))
         for id in ids:
-            work.run(Here(), id)  # type: ignore[arg-type]
+            work.run(Here(), id)
         return {"id": ids[-1]} if ids else {}
 
 

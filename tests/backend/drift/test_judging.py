@@ -1,7 +1,8 @@
 """What is called drift: never a healthy stream, always one that was changed. Streams are real data that ships with river."""
 
+import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.drift.judging import QUARTER, Finding, Judgement, alpha_of, decided, judge
-from backend.drift.window import PartWindow
+from backend.drift.window import PartWindow, asked, parts_of
+from backend.privacy.samples import Sample
 from mlplatform.reference.build import profile
 from mlplatform.reference.profile import ColumnProfile, Part, Reference, Side
-from mlplatform.spec.model import Column
+from mlplatform.serving.rows import InputSchema, OutputSchema
+from mlplatform.spec.model import Column, ModelSpec
+from mlplatform.streaming.messages import Incoming, Messages
+from tests.backend.batch.conftest import SPEC
+from tests.backend.streaming.conftest import STREAMING
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +81,44 @@ def test_a_healthy_stream_of_a_quarter_stays_silent(
         found = judge(reference, [window(day), window(day, labelled=True)], alpha)
         assert len(found.findings) == 5
         assert found.drifted == []
+
+
+def test_so_does_a_healthy_quarter_of_messages(
+    bananas: tuple[pd.DataFrame, pd.DataFrame], reference: Reference
+) -> None:
+    """As the consumer samples them; one whose messages have changed does not."""
+    declared = {
+        "inputs": [column for side, column in COLUMNS if side == "input"],
+        "outputs": [column for side, column in COLUMNS if side == "output"],
+    }
+    schema = {side: [one.model_dump(exclude_none=True) for one in columns] for side, columns in declared.items()}
+    spec = ModelSpec.model_validate({**SPEC, "type": "streaming", "schema": schema, "streaming": STREAMING})
+    assert spec.streaming is not None
+    inputs, outputs = InputSchema(declared["inputs"]), OutputSchema(declared["outputs"])
+    messages = Messages(
+        spec.streaming, inputs, outputs, name="orders", version="1", environment="lab", max_bytes=10_000
+    )
+    alpha = alpha_of(DAY, 0.05)
+
+    def judged(day: pd.DataFrame) -> Judgement:
+        samples = []
+        for place, row in enumerate(day.to_dict("records")):
+            body = {**{name: row[name] for name in inputs.names}, "customer": f"c{place % 7}", "order": place}
+            message = Incoming("shop.orders", "", place, json.dumps(body).encode(), {}, 1, 0.0)
+            answer = messages.answer(message, messages.parse(message), [[bool(row["ripe"])]])
+            id, request, said = messages.sample(message, answer)
+            at = datetime(2026, 3, 1, tzinfo=UTC)
+            samples.append(Sample(id, "lab", "orders", 1, at, json.loads(request), json.loads(said)))
+        (everything,) = parts_of(spec, (row for sample in samples for row in asked(spec, sample)))
+        return judge(reference, [(everything, False)], alpha)
+
+    for day in days(bananas[1], 6, 150):
+        found = judged(day)
+        assert len(found.findings) == 4
+        assert found.drifted == []
+    late = next(days(bananas[1], 11, 300)).reset_index(drop=True)
+    _is_late(late)
+    assert {one.column for one in judged(late).drifted} == {"1"}
 
 
 def _is_late(frame: pd.DataFrame) -> None:
@@ -204,8 +248,6 @@ def test_error_rates_of_a_quarter_add_up_to_what_is_promised() -> None:
 
 
 def test_all_findings_can_be_written_as_json(reference: Reference) -> None:
-    import json
-
     odd: dict[tuple[Side, str], list[Any]] = {("input", "1"): [1e308, -1e308] * 50, ("input", "colour"): [[1]] * 100}
     found = judge(reference, [(PartWindow("all", 100, odd), False)], 0.05)
     json.dumps(found.as_json(), allow_nan=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
@@ -97,12 +98,18 @@ class Shop:
         return self.services.settings
 
     def add_version(
-        self, number: int, body: str | None = None, *, streaming: dict[str, Any] | None = None, **spec: Any
+        self,
+        number: int,
+        body: str | None = None,
+        *,
+        streaming: dict[str, Any] | None = None,
+        reference: pd.DataFrame | None = None,
+        **spec: Any,
     ) -> None:
         document = {
             **SPEC, "type": "streaming", "rollout": ROLLOUT, **spec, "streaming": {**STREAMING, **(streaming or {})},
         }  # fmt: skip
-        put_version(self.services, number, document, self.model(body or TIMES.format(factor=number)))
+        put_version(self.services, number, document, self.model(body or TIMES.format(factor=number)), reference)
 
     def ask(self, version: int) -> dict[str, Any]:
         answer = self.ada.post("/deployments", {"model": MODEL, "version": version, "environment": "lab"})

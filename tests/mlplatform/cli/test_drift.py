@@ -80,17 +80,34 @@ def test_csv_and_json_lines_say_the_same(double: Double, tmp_path: Path) -> None
     assert [len(sent) for sent in double.sent[2:]] == [5000, 1]
 
 
+def test_messages_are_named_by_their_ids_and_rows_by_day_and_key(double: Double, tmp_path: Path) -> None:
+    messages, table, lines = tmp_path / "messages.csv", tmp_path / "late.csv", tmp_path / "late.jsonl"
+    messages.write_text("id,value\norder 17,1\n")
+    table.write_text("day,carrier,flight,value\n2026-03-01,UA,1545,true\n")
+    row = {"day": "2026-03-01", "key": {"carrier": "UA", "flight": "1545"}, "value": True}
+    lines.write_text(json.dumps(row))
+    for file in (messages, table, lines):
+        done = call(labels, str(file))
+        assert done.exception is None, done.exception
+    assert double.sent == [[{"id": "order 17", "value": 1}], [row], [row]]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"", "has no column id and value"),
         (b"id,value\n", "holds no label"),
         (b"id,truth\n", "has no column value"),
-        (b"id,value\nx,1\n", ":2: 'x' is no prediction's id"),
+        (b"id,value\n,1\n", ":2: has no id"),
+        (b"day,value\n2026-03-01,1\n", "has no column with a key"),
+        (b"day,order\n2026-03-01,1\n", "has no column value"),
+        (b"day,order,value\nyesterday,7,1\n", ":2: 'yesterday' is no day"),
+        (b"day,order,value\n2026-03-01\n", ":2: has no key"),
+        (b'{"day": "2026-03-01", "value": 1}', ":1: has no key"),
         (f"id,value\n{ID.format(1)},\n".encode(), ":2: has no value"),
         (f"id,value\n{ID.format(1)},NaN\n".encode(), ":2: has no value"),
         (f'{{"id": "{ID.format(1)}", "value": null}}'.encode(), ":1: has no value"),
-        (b'{"id": 1}\n{broken', ":1: '1' is no prediction's id"),
+        (b'{"id": 1}\n{broken', ":1: has no value"),
         (b"{broken", ":1: is no JSON"),
         (b"\xff\xfe", "can't be read"),
     ],

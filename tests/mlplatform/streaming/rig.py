@@ -14,6 +14,7 @@ from mlplatform.serving.execution import Execution
 from mlplatform.serving.metrics import Metrics
 from mlplatform.serving.model import LoadedModel
 from mlplatform.serving.rows import InputSchema, OutputSchema
+from mlplatform.serving.samples import Sampler
 from mlplatform.serving.worker import Worker
 from mlplatform.spec.model import Column
 from mlplatform.spec.streaming import Streaming
@@ -114,6 +115,7 @@ async def worker(
     max_rows: int = 64,
     timeout: float = 5.0,
     retention: Retention | None = None,
+    sampler: Sampler | None = None,
 ) -> AsyncIterator[Rig]:
     spec, model = spec or streaming(), model or Model()
     metrics = Metrics("wine", str(version), "test")
@@ -132,7 +134,7 @@ async def worker(
     stream_metrics = StreamMetrics(metrics)
     folder = state or control.parent / f"state-{version}"
     folder.mkdir(parents=True, exist_ok=True)
-    pipeline = Pipeline(messages, batcher, broker, stream_metrics, spec, Suspects(folder / "suspects.json"))
+    pipeline = Pipeline(messages, batcher, broker, stream_metrics, spec, Suspects(folder / "suspects.json"), sampler)
     consumer = Consumer(control, version, broker, pipeline, stream_metrics, timeout)
     tasks = [asyncio.ensure_future(loop()) for loop in (consumer.run, *pipeline.loops())]
     rig = Rig(consumer, broker, model, metrics, tasks)  # type: ignore[arg-type]

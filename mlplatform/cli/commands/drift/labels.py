@@ -3,8 +3,8 @@
 import csv
 import json
 import math
-import uuid
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,18 @@ from mlplatform.cli.errors import CliError
 Json = dict[str, Any]
 
 _AT_ONCE = 5000
+_OTHERS = ("day", "value", "at")
+"""Of a file with days, the columns that are no key."""
 
 
 @options.command(
     "Send the truth of predictions: a CSV file with the columns id, value and perhaps at, or JSON lines with these members. "
-    "The id is what the answer's header X-Prediction-Id said. A file may be sent again; nothing counts twice.",
+    "The id is what the answer's header X-Prediction-Id said; of a streaming model, the message's id. Of a batch model the "
+    "columns are day, those of batch.keys, and value (in JSON lines: day, key, value). A file may be sent again; nothing counts "
+    "twice.",
     examples=[
         "platform drift labels labels.csv --env production",
+        "platform drift labels late.csv --model flight-delays --env production",
         "platform drift labels labels.jsonl --model wine --json",
     ],
 )
@@ -76,13 +81,18 @@ def _lines(file: Path, stream: Any) -> Iterator[tuple[int, Json]]:
 
 
 def _csv(file: Path, rows: "csv.DictReader[str]") -> Iterator[tuple[int, Json]]:
-    missing = {"id", "value"} - set(rows.fieldnames or ())
-    if missing:
+    heads = list(rows.fieldnames or ())
+    keys = [name for name in heads if name not in _OTHERS] if "day" in heads else None
+    missing = {"id" if keys is None else "day", "value"} - set(heads)
+    if missing or keys == []:
         raise CliError(
-            f"{file}: has no column {' and '.join(sorted(missing))}", "its first line is id,value or id,value,at"
+            f"{file}: has no column {' and '.join(sorted(missing)) or 'with a key'}",
+            "its first line is id,value or id,value,at; of a batch model day, the columns of batch.keys, and value",
         )
     for row in rows:
-        yield rows.line_num, {**row, "value": _plain(row["value"]), "at": row.get("at") or None}
+        told = {"value": _plain(row["value"]), "at": row.get("at") or None}
+        named = {"id": row["id"]} if keys is None else {"day": row["day"], "key": {name: row[name] for name in keys}}
+        yield rows.line_num, {**named, **told}
 
 
 def _plain(text: str | None) -> Any:
@@ -95,15 +105,31 @@ def _plain(text: str | None) -> Any:
 
 
 def _checked(file: Path, number: int, row: Json) -> Json:
-    try:
-        id = str(uuid.UUID(str(row.get("id"))))
-    except ValueError:
-        raise CliError(
-            f"{file}:{number}: {str(row.get('id'))[:40]!r} is no prediction's id",
-            "take it from the header X-Prediction-Id",
-        ) from None
+    named = _row(file, number, row) if "day" in row else _id(file, number, row)
     value = row.get("value")
     if value in (None, "", []) or (isinstance(value, float) and not math.isfinite(value)):
         raise CliError(f"{file}:{number}: has no value", "leave out predictions whose truth is not known yet")
     at = row.get("at")
-    return {"id": id, "value": value, **({"at": at} if at else {})}
+    return {**named, "value": value, **({"at": at} if at else {})}
+
+
+def _id(file: Path, number: int, row: Json) -> Json:
+    if row.get("id") in (None, ""):
+        raise CliError(
+            f"{file}:{number}: has no id",
+            "take it from the answer's header X-Prediction-Id; of a streaming model it is the message's",
+        )
+    return {"id": str(row["id"])}
+
+
+def _row(file: Path, number: int, row: Json) -> Json:
+    try:
+        day = date.fromisoformat(str(row["day"])).isoformat()
+    except ValueError:
+        raise CliError(
+            f"{file}:{number}: {str(row['day'])[:40]!r} is no day", "write it as in 2026-03-01: the partition's"
+        ) from None
+    key = row.get("key")
+    if not isinstance(key, dict) or None in key.values() or not key:
+        raise CliError(f"{file}:{number}: has no key", "give a value for each column of batch.keys")
+    return {"day": day, "key": key}

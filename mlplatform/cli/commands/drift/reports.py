@@ -101,7 +101,7 @@ def _show(one: Json, file: Path | None = None) -> None:
     outcome = (one["outcome"] or one["state"]).replace("_", " ")
     output.write(f"{one['model']} v{one['version']} in {one['environment']}: {outcome}")
     output.write(
-        f"{one['rows']} sampled rows from {_time(one['since'])} to {_time(one['until'])} UTC, "
+        f"{one['rows']} rows from {_time(one['since'])} to {_time(one['until'])} UTC, "
         f"{one['labelled']} rows with their truth"
     )
     if one["reason"]:

@@ -21,12 +21,12 @@ export const DriftReports = ({ model }: { model: string }) => {
         found.length === 0 ? (
           <Nothing
             what="There is no drift report."
-            how="Sampled predictions are judged once a day: set `serving.samples` in model.yaml, or run `platform drift run`."
+            how="Once a day what is live is judged: sampled predictions of servers and consumers (`serving.samples` in model.yaml), and what batch runs have scored. `platform drift run` asks for it now."
           />
         ) : (
           <Flex direction="column" gap="5">
             <Grid
-              caption="Sampled predictions held against the training reference"
+              caption="Predictions held against the training reference"
               head={['Until', 'Where', 'Outcome', 'Rows', 'With truth']}
               rows={found.map(one => [
                 <Time key="until" at={one.until} />,
