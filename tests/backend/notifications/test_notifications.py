@@ -190,7 +190,7 @@ def test_notifications_and_findings_of_an_older_platform_stay(database_url: str)
     database = Database(database_url)
     config = Config()
     config.set_main_option("script_location", str(Path(backend.migrations.__file__).parent))
-    before = str(ScriptDirectory.from_config(config).get_revision("0023").down_revision)
+    before = str(ScriptDirectory.from_config(config).get_revision("0022").down_revision)
     at = "2026-03-01 12:00:00+00:00"
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection
