@@ -324,7 +324,7 @@ class TestRecord:
         (one,) = story.platform.signed_in("operator").api("/evidence/packs")["items"]
         assert [event for event in story.events(f"evidence:{one['id']}") if event[1] != PLATFORM] == [
             ("evidence.pack.requested", "user:default/operator"),
-            ("evidence.pack.taken", "user:default/operator"),
+            ("evidence.pack.downloaded", "user:default/operator"),
         ]
 
     def test_no_page_was_broken(self, story: Story) -> None:

@@ -57,7 +57,9 @@ def answers(log: SealedLog) -> dict[str, Any]:
                     after = page[-1].seq
                     rows += [(one.seq, one.id, one.event, one.prev_hash, one.hash, one.time) for one in page]
                 found[f"{number} {newest_first}"] = [one for one in rows if one[0] <= OLD + 10]
-        found["about"] = audit.about(session, "model:m4", datetime(2026, 3, 1, tzinfo=UTC), until, 50)
+        found["about"] = audit.about(
+            session, "model:m4", "test.thing.made", datetime(2026, 3, 1, tzinfo=UTC), until, 50
+        )
         found["events"] = list(audit.events(session, "test.other", datetime(2026, 3, 2, tzinfo=UTC), until))
         found["newest"] = audit.newest(session, "test.other")
         found["began"] = audit.began(session)
