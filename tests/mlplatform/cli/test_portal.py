@@ -127,25 +127,28 @@ def test_the_platform_counts_its_own_figures(installed: Installed) -> None:
 
 
 def test_figures_are_shown_with_units(double: PlatformDouble, tmp_path: Path) -> None:
-    def figure(name: str, value: float | None, unit: str, target: float | None) -> dict[str, object]:
-        return {"name": name, "value": value, "unit": unit, "target": target, "count": 3, "meaning": "x"}
+    def figure(
+        name: str, value: float | None, unit: str, target: float | None, reached: bool | None
+    ) -> dict[str, object]:
+        numbers = {"value": value, "target": target, "count": 3, "reached": reached}
+        return {"name": name, "unit": unit, "meaning": "x", **numbers}
 
     items = [
-        figure("rate", 66.6667, "percent", 99),
-        figure("time", 12.25, "minutes", 30),
-        figure("back", 4, "seconds", None),
-        figure("none", None, "minutes", 30),
-        figure("zero", 0, "count", None),
+        figure("rate", 66.6667, "percent", 99, False),
+        figure("time", 12.25, "minutes", 30, True),
+        figure("back", 4, "seconds", None, None),
+        figure("none", None, "minutes", 30, None),
+        figure("zero", 0, "count", None, None),
     ]
     double.fail("GET", "/overview/figures", lambda: JSONResponse(items))
     environment = {**os.environ, "ML_PLATFORM_URL": double.url, "ML_PLATFORM_TOKEN": TOKEN}
     run = platform("metrics", "--days", "7", folder=tmp_path, environment=environment)
     assert run.status == 0, run.err
     assert [line.split() for line in run.out.splitlines()[1:]] == [
-        ["rate", "66.7", "%", "99", "%", "3"],
-        ["time", "12.2", "min", "30", "min", "3"],
-        ["back", "4", "s", "-", "3"],
-        ["none", "-", "30", "min", "3"],
-        ["zero", "0", "-", "3"],
+        ["rate", "66.7", "%", "99", "%", "no", "3"],
+        ["time", "12.2", "min", "30", "min", "yes", "3"],
+        ["back", "4", "s", "-", "-", "3"],
+        ["none", "-", "30", "min", "-", "3"],
+        ["zero", "0", "-", "-", "3"],
     ]
     assert double.calls("GET", "/overview/figures")[0].query == {"days": "7"}
