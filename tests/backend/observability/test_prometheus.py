@@ -144,11 +144,13 @@ def asked(measured: Server) -> Iterator[Asked]:
         ("dead", -1.0),  # nor one of successes here
     ],
 )
-def test_budgets_are_right_whatever_servers_do(asked: Asked, model: str, left: float) -> None:
-    found = asked.of(model)
-    assert found is not None
-    assert found.remaining is not None
-    assert found.remaining == pytest.approx(left, abs=0.05)
+def test_budgets_are_right_whatever_servers_do(asked: Asked, measured: Server, model: str, left: float) -> None:
+    def near() -> Recorded | None:
+        found = asked.of(model)
+        return found if found is not None and found.remaining == pytest.approx(left, abs=0.05) else None
+
+    # On a machine with much to do it is some scrapes and evaluations until the rates are those of the servers.
+    found = wait_until(near, 60, lambda: f"{asked.of(model)}; {measured.said()}")
     assert list(found.ratios.values()) == [pytest.approx((1 - left) / 2, abs=0.025)]
     assert not found.doubled
 
