@@ -15,9 +15,9 @@ from mlplatform.cli.app import cli
 from mlplatform.client import PlatformClient
 from tests.marks import on_one_database
 
-from ..observability.conftest import Ward, observability, settings, ward
+from ..observability.conftest import Ward, notifications, observability, settings, ward
 
-__all__ = ["observability", "settings", "ward"]
+__all__ = ["notifications", "observability", "settings", "ward"]
 
 pytestmark = [pytest.mark.slow, on_one_database]
 
