@@ -29,6 +29,18 @@ class DurationType(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
+class MonthType(click.ParamType[str]):
+    """A calendar month in UTC."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it is, if it is one."""
+        if not re.fullmatch(r"(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])", value):
+            self.fail(f"{value!r} is no month; write for example 2028-02", param, ctx)
+        return str(value)
+
+
 class MomentType(click.ParamType[str]):
     """A time, or a span of time before now."""
 

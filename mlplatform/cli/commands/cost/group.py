@@ -28,7 +28,9 @@ _RECOMMENDED = 3
 )
 @click.option("--model", metavar="NAME", help="Only this model.")
 @click.option("--team", metavar="REF", help="Only the models of this group, such as group:default/risk.")
-@click.option("--month", metavar="YYYY-MM", help="A month in UTC, instead of the present one.")
+@click.option(
+    "--month", type=options.MonthType(), metavar="YYYY-MM", help="A month in UTC, instead of the present one."
+)
 @click.option("--by", "group_by", type=click.Choice(_BY), help="What the parts are.")
 @options.json_option
 @click.pass_context

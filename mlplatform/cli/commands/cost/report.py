@@ -16,7 +16,7 @@ from mlplatform.cli.errors import CliError
     ],
 )
 @click.option("--team", metavar="REF", required=True, help="The group whose models it is about.")
-@click.option("--month", metavar="YYYY-MM", required=True, help="The month, in UTC.")
+@click.option("--month", type=options.MonthType(), metavar="YYYY-MM", required=True, help="The month, in UTC.")
 @click.option(
     "--format", type=click.Choice(("html", "pdf", "csv")), default="html", show_default=True, help="Its form."
 )
