@@ -131,8 +131,7 @@ def hours_of(session: Session, model: str, since: datetime, until: datetime) -> 
 def replace_day(session: Session, day: date, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put these lines in the place of all lines of a day."""
     session.execute(delete(CostDay).where(CostDay.day == day))
-    if rows:
-        insert_many(session, insert(CostDay), rows)
+    insert_many(session, insert(CostDay), rows)
 
 
 def lines(session: Session, first: date, end: date, **only: Any) -> Sequence[LineRow]:
@@ -224,8 +223,7 @@ def replace_bill(session: Session, row: Bill, days: Iterable[Mapping[str, Any]])
     session.add(row)
     session.flush()
     lines = list(days)
-    if lines:
-        insert_many(session, insert(BillDay), lines)
+    insert_many(session, insert(BillDay), lines)
     return changed | {one["day"] for one in lines}
 
 

@@ -74,3 +74,8 @@ class Address:
         """Return a secret of the form ``user:password``."""
         user, colon, password = (self.secret() or "").partition(":")
         return (user, password) if colon else None
+
+
+def said(error: BaseException) -> str:
+    """Return what a client's error says; its name, if it says nothing."""
+    return str(error) or type(error).__name__

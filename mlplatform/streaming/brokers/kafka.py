@@ -21,7 +21,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, Topic
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable, said
 from mlplatform.streaming.brokers.base import FETCH_MOST, GRACE_SECONDS, Confirmation, Lag, Limits, Room, Take, Topology
 from mlplatform.streaming.brokers.offsets import Offsets
 from mlplatform.streaming.messages import Incoming, Outgoing
@@ -71,7 +71,7 @@ class KafkaStream:
                 self._build = await self._broker.connect()
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         self._trouble = None
 
     @asynccontextmanager
@@ -93,7 +93,7 @@ class KafkaStream:
                 yield reader
         except (KafkaError, TimeoutError, OSError) as error:
             self._lost(error)
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         finally:
             with contextlib.suppress(Exception):
                 await reader.stop()
@@ -102,7 +102,7 @@ class KafkaStream:
     def _lost(self, error: BaseException) -> None:
         if self._trouble is None:
             log.warning("the broker is gone; trying again", extra={"broker": self._address.url})
-        self._trouble = f"no connection to {self._address.url} ({_said(error)})"
+        self._trouble = f"no connection to {self._address.url} ({said(error)})"
 
     def _back(self) -> None:
         if self._trouble is not None:
@@ -161,7 +161,7 @@ class KafkaStream:
             with contextlib.suppress(Exception):
                 await subscriber.stop()
             self._lost(error)
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         subscription.begin()
         self._offsets = rebalance.offsets
         return subscription
@@ -174,7 +174,7 @@ class KafkaStream:
             )
         except (KafkaError, TimeoutError, OSError) as error:
             self._lost(error)
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         return Confirmation(lambda: self._confirmed(future))
 
     async def _confirmed(self, future: "asyncio.Future[Any]") -> None:
@@ -182,7 +182,7 @@ class KafkaStream:
             await future
         except (KafkaError, TimeoutError, OSError) as error:
             self._lost(error)
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         self._back()
 
     async def head(self) -> Position:
@@ -216,7 +216,7 @@ class KafkaStream:
                 await admin.start()
                 found = await admin.list_consumer_groups()
         except (KafkaError, TimeoutError, OSError) as error:
-            raise BrokerUnreachable(f"{self._address.url}: the groups can't be listed: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: the groups can't be listed: {said(error)}") from None
         finally:
             await admin.close()
         return sorted({str(one[0]) for one in found if str(one[0]).startswith(prefix)})
@@ -328,7 +328,7 @@ class KafkaSubscription:
         try:
             await self._consumer.commit({TopicPartition(topic, int(part)): offset for part, offset in changed.items()})
         except (KafkaError, ValueError) as error:  # ValueError: the partition is no longer ours
-            self._trouble = None if isinstance(error, ValueError) else _said(error)
+            self._trouble = None if isinstance(error, ValueError) else said(error)
             return
         self._trouble = None
         self._committed.update(changed)
@@ -375,10 +375,6 @@ class KafkaSubscription:
 
 async def _as_it_is(message: Any, _original: Any = None) -> Any:
     return message
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
 
 
 def security(address: Address) -> BaseSecurity | None:

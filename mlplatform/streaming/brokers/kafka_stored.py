@@ -21,7 +21,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 from faststream.kafka.security import parse_security
 
-from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable, said
 from mlplatform.streaming.brokers.kafka import security
 from mlplatform.streaming.brokers.stored import Kept, Stored
 
@@ -116,20 +116,20 @@ class KafkaStored:
         except (KafkaError, TimeoutError, ValueError) as error:
             raise Kept(
                 f"single records are not deleted; {where}",
-                ends=f"ends by the retention that the broker has for it, which can't be read ({_said(error)})",
+                ends=f"ends by the retention that the broker has for it, which can't be read ({said(error)})",
             ) from None
         until = max(at for _, _, at, _ in self._found) + rules.kept if rules.kept is not None else None
         if not rules.compacts:
             raise Kept(f"single records are not deleted; {where}", until=until)
         written, unkeyed = await self._bury(), sum(key is None for *_, key in self._found)
-        said = f"the topic is compacted, and tombstones were written for {written} keys; {where}"
+        told = f"the topic is compacted, and tombstones were written for {written} keys; {where}"
         ends = "is gone when the broker has compacted the topic, which no setting limits in time"
         if unkeyed:
-            said += f"; {unkeyed} of them have no key, which compaction does not remove"
+            told += f"; {unkeyed} of them have no key, which compaction does not remove"
         elif rules.compacted_within is not None:
             latest = datetime.now(UTC) + rules.compacted_within
             ends = f"is gone when the broker has compacted the topic, by {latest.isoformat(timespec='seconds')}"
-        raise Kept(said, until=until, ends=ends)
+        raise Kept(told, until=until, ends=ends)
 
     async def _bury(self) -> int:
         """Write a tombstone for each key whose newest record is to go; return for how many."""
@@ -194,9 +194,9 @@ async def kafka_stored(address: Address, topic: str, *, name: str) -> AsyncItera
             await admin.start()
         yield KafkaStored(admin, options, topic)
     except TopicAuthorizationFailedError as error:
-        raise BrokerError(f"{address.url}: not allowed for {topic} ({_said(error)})") from None
+        raise BrokerError(f"{address.url}: not allowed for {topic} ({said(error)})") from None
     except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerUnreachable(f"{address.url}: {_said(error)}") from None
+        raise BrokerUnreachable(f"{address.url}: {said(error)}") from None
     finally:
         with contextlib.suppress(Exception):
             await admin.close()
@@ -230,15 +230,15 @@ def _numbers(topic: Mapping[str, Any]) -> Iterable[int]:
 
 def _places(found: Iterable[tuple[int, int, datetime, bytes | None]]) -> str:
     """Return partitions and offsets in words: ``partition 0: offsets 3, 7-9``."""
-    said = []
+    places = []
     left = _MOST_NAMED
     for partition, group in groupby(sorted({one[:2] for one in found}), key=lambda one: one[0]):
         runs = list(_runs(offset for _, offset in group))
         more = f" and {len(runs) - left} more runs" if len(runs) > left else ""
         named = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs[:left])
-        said.append(f"partition {partition}: offsets {named}{more}")
+        places.append(f"partition {partition}: offsets {named}{more}")
         left -= min(left, len(runs))
-    return "; ".join(said)
+    return "; ".join(places)
 
 
 def _runs(offsets: Iterable[int]) -> Iterable[tuple[int, int]]:
@@ -260,7 +260,3 @@ def _stored(record: Any) -> Stored:
 
 def _span(milliseconds: int) -> timedelta:
     return timedelta(milliseconds=milliseconds)
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -20,7 +20,7 @@ from faststream.redis import RedisBroker, StreamSub
 from faststream.security import BaseSecurity, SASLPlaintext
 from redis.exceptions import RedisError, ResponseError
 
-from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable, said
 from mlplatform.streaming.brokers.base import (
     FETCH_MOST,
     FETCH_SECONDS,
@@ -60,15 +60,7 @@ class RedisStream:
         self._address, self.topology, self.limits, self._retention = address, topology, limits, retention
         self._trouble: str | None = "not connected yet"
         self._consumer = f"{name}/{os.uname().nodename}/{os.getpid()}/{uuid4().hex[:8]}"
-        self._broker = RedisBroker(
-            address.url,
-            security=security(address),
-            client_name=name,
-            graceful_timeout=GRACE_SECONDS,
-            apply_types=False,
-            logger=log,
-            log_level=logging.DEBUG,
-        )
+        self._broker = broker_at(address, name)
         self._client: Any = None
         self._outbox: asyncio.Queue[tuple[Outgoing, Incoming | None, asyncio.Future[None]]] = asyncio.Queue()
         self._publisher: asyncio.Task[None] | None = None
@@ -92,7 +84,7 @@ class RedisStream:
             raise
         except (RedisError, TimeoutError, OSError) as error:
             self._lost(error)
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         if self._trouble is not None:
             self._trouble = None
             log.info("the broker can be used", extra={"broker": self._address.url})
@@ -101,7 +93,7 @@ class RedisStream:
     def _lost(self, error: BaseException) -> None:
         if self._trouble is None:
             log.warning("the broker is gone; trying again", extra={"broker": self._address.url})
-        self._trouble = f"no connection to {self._address.url} ({_said(error)})"
+        self._trouble = f"no connection to {self._address.url} ({said(error)})"
 
     async def prepare(self) -> None:
         """Streams come into being with their first entry; all that is checked is that Redis is new enough."""
@@ -121,7 +113,7 @@ class RedisStream:
             )
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
-                raise BrokerError(f"the group {group} can't be made: {_said(error)}") from None
+                raise BrokerError(f"the group {group} can't be made: {said(error)}") from None
         # One read takes this many at most, and waits until there is room for as many: half, so that the model never waits for it.
         most = max(1, min(FETCH_MOST, self.limits.max_in_flight // 2))
         subscriber = self._broker.subscriber(
@@ -150,7 +142,7 @@ class RedisStream:
             await subscriber.start()
         except (RedisError, TimeoutError, OSError) as error:
             self._lost(error)
-            raise BrokerUnreachable(f"{self._address.url}: {_said(error)}") from None
+            raise BrokerUnreachable(f"{self._address.url}: {said(error)}") from None
         subscription.begin()
         return subscription
 
@@ -319,8 +311,17 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def broker_at(address: Address, name: str) -> RedisBroker:
+    """Return the connection to a server, which gives itself a name there; it is not open yet."""
+    return RedisBroker(
+        address.url,
+        security=security(address),
+        client_name=name,
+        graceful_timeout=GRACE_SECONDS,
+        apply_types=False,
+        logger=log,
+        log_level=logging.DEBUG,
+    )
 
 
 def security(address: Address) -> BaseSecurity | None:

@@ -2,18 +2,15 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from faststream.redis import RedisBroker
 from redis.exceptions import RedisError, ResponseError
 
-from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable
-from mlplatform.streaming.brokers.base import GRACE_SECONDS
-from mlplatform.streaming.brokers.redis import security
+from mlplatform.streaming.brokers.address import Address, BrokerError, BrokerUnreachable, said
+from mlplatform.streaming.brokers.redis import broker_at
 from mlplatform.streaming.brokers.redis_subscription import read_entry
 from mlplatform.streaming.brokers.stored import Stored
 from mlplatform.streaming.position import read_place, split_halves
@@ -21,8 +18,6 @@ from mlplatform.streaming.position import read_place, split_halves
 _ANSWER_SECONDS = 10.0
 _BATCH = 64
 """Entries in memory at a time."""
-
-log = logging.getLogger(__name__)
 
 
 class RedisStored:
@@ -60,23 +55,15 @@ class RedisStored:
 @asynccontextmanager
 async def redis_stored(address: Address, stream: str, *, name: str) -> AsyncIterator[RedisStored]:
     """Connect, and give the entries of a stream; raises what :func:`mlplatform.streaming.brokers.stored.stored` raises."""
-    broker = RedisBroker(
-        address.url,
-        security=security(address),
-        client_name=name,
-        graceful_timeout=GRACE_SECONDS,
-        apply_types=False,
-        logger=log,
-        log_level=logging.DEBUG,
-    )
+    broker = broker_at(address, name)
     try:
         client: Any = await broker.connect()
         await _answer(client.ping())
         yield RedisStored(client, stream)
     except ResponseError as error:
-        raise BrokerError(f"{address.url}: {_said(error)}") from None
+        raise BrokerError(f"{address.url}: {said(error)}") from None
     except (RedisError, TimeoutError, OSError) as error:
-        raise BrokerUnreachable(f"{address.url}: {_said(error)}") from None
+        raise BrokerUnreachable(f"{address.url}: {said(error)}") from None
     finally:
         with contextlib.suppress(Exception):
             await broker.stop()
@@ -92,7 +79,3 @@ def _stored(entry: bytes, fields: dict[bytes, bytes]) -> Stored:
     place = entry.decode()
     milliseconds, _ = split_halves(read_place(place))
     return Stored(place, body, headers, datetime.fromtimestamp(milliseconds / 1000, UTC))
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
