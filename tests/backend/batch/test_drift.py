@@ -18,8 +18,8 @@ from backend.privacy.models import PayloadSample
 from mlplatform.spec.model import ModelSpec
 from tests.conftest import SetClock
 from tests.marks import on_one_database
-from tests.waiting import wait_until
 
+from ..drift_reports import drift_report
 from .conftest import BODY, MODEL, Running, Shop, day
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
@@ -43,25 +43,13 @@ def write(shop: Shop, number: int, seed: int, *, times: float = 1.0, rows: int =
     return values
 
 
-def report(shop: Running) -> dict[str, Any]:
-    asked = shop.ada.post(f"/drift/models/{MODEL}/reports", {"environment": "lab"})
-    assert asked.status_code == 202, asked.text
-
-    def found() -> dict[str, Any]:
-        document: dict[str, Any] = shop.ada.get(f"/drift/reports/{asked.json()['id']}").json()
-        return document
-
-    wait_until(lambda: found()["state"] != "pending", 240, lambda: str(found()))
-    return found()
-
-
 @on_one_database
 def test_days_are_silent_until_one_drifts(shop: Running) -> None:
     shop.add_version(2, BODY.format(factor=1), reference=trained())
     shop.make_live(2)
     values = write(shop, 1, 2)
     shop.until(shop.request(1)["id"])
-    healthy = report(shop)
+    healthy = drift_report(shop.ada, MODEL)
     assert (healthy["outcome"], healthy["rows"], healthy["drifted"]) == ("healthy", 300, []), healthy["reason"]
     assert healthy["reason"] is None
     # The truth of that day, for some of its rows and one that it does not have.
@@ -83,7 +71,7 @@ def test_days_are_silent_until_one_drifts(shop: Running) -> None:
     for number in (2, 3):
         shop.until(shop.request(number)["id"])
     write(shop, 3, 6)
-    drifted = report(shop)
+    drifted = drift_report(shop.ada, MODEL)
     assert (drifted["outcome"], drifted["rows"], drifted["labelled"]) == ("drifted", 300, 100), drifted["reason"]
     assert {one["column"] for one in drifted["drifted"]} == {"x", "y"}
     assert (drifted["dataDrifted"], drifted["performanceDrifted"]) == (True, False)

@@ -13,6 +13,7 @@ from mlplatform.serving.samples import named_id
 from tests.mlplatform.streaming.servers import NatsClient
 from tests.waiting import wait_until
 
+from ..drift_reports import drift_report
 from .conftest import MODEL, Shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
@@ -73,25 +74,13 @@ def publish(shop: Shop, first: int, values: Sequence[float]) -> None:
         until_sampled(shop, first + min(start + AT_ONCE, len(values)))
 
 
-def report(shop: Shop) -> dict[str, Any]:
-    asked = shop.ada.post(f"/drift/models/{MODEL}/reports", {"environment": "lab"})
-    assert asked.status_code == 202, asked.text
-
-    def found() -> dict[str, Any]:
-        document: dict[str, Any] = shop.ada.get(f"/drift/reports/{asked.json()['id']}").json()
-        return document
-
-    wait_until(lambda: found()["state"] != "pending", 240, lambda: str(found()))
-    return found()
-
-
 def test_a_stream_is_silent_until_it_drifts(shop: Shop) -> None:
     values = bananas()
     shop.add_version(1, SQUARES, reference=trained(values[:2650]), **DECLARED)
     assert shop.deploy(1)["outcome"] == "promoted"
     later = values[2650:]
     publish(shop, 0, later[:150])
-    healthy = report(shop)
+    healthy = drift_report(shop.ada, MODEL)
     assert (healthy["outcome"], healthy["rows"], healthy["drifted"]) == ("healthy", 150, []), healthy["reason"]
     assert shop.ada.get("/observability/incidents").json()["items"] == []
     # What was answered is looked at like a request's sample, by an id that follows from the message's.
@@ -111,7 +100,7 @@ def test_a_stream_is_silent_until_it_drifts(shop: Shop) -> None:
     answer = shop.ada.post(f"/drift/models/{MODEL}/labels", {"environment": "lab", "labels": told})
     assert answer.json() == {"new": 150, "changed": 0, "repeated": 0, "outdated": 0, "sampled": 150}
     publish(shop, 150, [value + 3 for value in later[150:250]])
-    drifted = report(shop)
+    drifted = drift_report(shop.ada, MODEL)
     assert (drifted["outcome"], drifted["rows"], drifted["labelled"]) == ("drifted", 100, 150), drifted["reason"]
     assert {one["column"] for one in drifted["drifted"]} == {"x", "y"}
     assert (drifted["dataDrifted"], drifted["performanceDrifted"]) == (True, False)
