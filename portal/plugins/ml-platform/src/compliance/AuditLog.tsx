@@ -15,7 +15,12 @@ import { LogState } from './LogState';
 export const AuditLog = () => (
   <Section title="The record">
     <Flex direction="column" gap="3">
-      <LogState />
+      <Details
+        title="Is the log whole?"
+        subtitle="reads all of it, which takes seconds for each million events"
+      >
+        {() => <LogState />}
+      </Details>
       <Details
         title="Published checkpoints"
         subtitle="what keeps anybody here from rewriting the log unnoticed"
